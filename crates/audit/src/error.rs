@@ -32,8 +32,8 @@ pub(crate) enum ProbeError {
     Bye(String),
     /// The server sent an invalid message; what was expected.
     Malformed(&'static str),
-    /// The handshake failed after the go-ahead, and why.
-    Handshake(String),
+    /// The handshake failed after the go-ahead.
+    Handshake(HandshakeFault),
     /// The server refused the request for TLS, which it accepted on an earlier connection.
     Refused,
     /// The session inside TLS does not answer, so that its silence proves nothing.
@@ -44,6 +44,32 @@ pub(crate) enum ProbeError {
     Budget,
     /// The audit's deadline has passed.
     Deadline,
+}
+
+/// Why a handshake failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HandshakeFault {
+    pub(crate) why: String,
+    /// Whether the server ended the handshake with an alert. A connection that breaks without one may have broken for
+    /// another reason.
+    pub(crate) is_alert: bool,
+}
+
+impl HandshakeFault {
+    pub(crate) fn new(error: &starttls::Error) -> Self {
+        Self { why: error.to_string(), is_alert: error.alert().is_some() }
+    }
+
+    /// Returns the fault of a handshake of which only the description is known.
+    pub(crate) fn broken(why: String) -> Self {
+        Self { why, is_alert: false }
+    }
+}
+
+impl std::fmt::Display for HandshakeFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 impl ProbeError {

@@ -96,22 +96,6 @@ pub(crate) fn severity_word(severity: Severity) -> &'static str {
     }
 }
 
-/// Returns the exit code for a report: that of its endpoint with the most specific verdict. A problem that was seen
-/// outranks an endpoint that could not be audited.
-pub fn exit_code(report: &AuditReport) -> u8 {
-    const BY_WEIGHT: &[(EndpointVerdict, u8)] = &[
-        (EndpointVerdict::Violation, 6),
-        (EndpointVerdict::WrongPort, 6),
-        (EndpointVerdict::TlsFailed, 5),
-        (EndpointVerdict::Declined, 4),
-        (EndpointVerdict::Findings, 1),
-        (EndpointVerdict::Unreachable, 3),
-        (EndpointVerdict::Inconclusive, 7),
-    ];
-    let there = |verdict| report.endpoints.iter().any(|endpoint| endpoint.outcome == verdict);
-    BY_WEIGHT.iter().find(|(verdict, _)| there(*verdict)).map_or(0, |(_, code)| *code)
-}
-
 /// Marks the problems that `older` contains with at least the same severity as known, and returns their number.
 /// Endpoints with the same target and address are compared; for a new address, all addresses of the target in `older`
 /// count. Call [`settle`] afterwards. It does not change verdicts such as `Declined`.

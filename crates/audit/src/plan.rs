@@ -9,7 +9,7 @@ use starttls::Connector;
 use starttls::proto::{AfterUpgrade, ClientMessage, Identity, ImplicitTls, Protocol};
 use tokio::sync::Semaphore;
 
-use crate::error::ProbeError;
+use crate::error::{HandshakeFault, ProbeError};
 use crate::profile::ProtocolProfile;
 use crate::record::Log;
 use crate::selection::Selection;
@@ -226,7 +226,7 @@ impl Plan {
         match error {
             _ if self.is_over() => ProbeError::Deadline,
             starttls::Error::Timeout { .. } => ProbeError::Silent("the rest of the handshake"),
-            error => ProbeError::Handshake(error.to_string()),
+            error => ProbeError::Handshake(HandshakeFault::new(error)),
         }
     }
 

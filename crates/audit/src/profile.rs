@@ -337,17 +337,14 @@ impl ProtocolProfile {
 }
 
 /// Returns the URL of the same service with implicit TLS on this port.
-pub(crate) fn tls_url(protocol: &Protocol, host: &str, port: u16) -> Option<String> {
-    // The scheme `smtps` belongs to submission (RFC 8314 section 7.3), and administrators use it for both.
-    let named = if protocol.name == "smtp" { starttls::proto::protocol("submission") } else { None };
-    let scheme = named.unwrap_or(protocol).implicit_tls?.name;
+pub(crate) fn tls_url(protocol: &'static Protocol, host: &str, port: u16) -> Option<String> {
+    let scheme = protocol.with_implicit_tls()?.implicit_tls?.name;
     Some(url(scheme, host, port))
 }
 
 /// Returns the URL of the same service with the upgrade on this port.
-pub(crate) fn upgrade_url(protocol: &Protocol, host: &str, port: u16) -> String {
-    let is_mail = protocol.name == "submission" && port != protocol.port;
-    url(if is_mail { "smtp" } else { protocol.name }, host, port)
+pub(crate) fn upgrade_url(protocol: &'static Protocol, host: &str, port: u16) -> String {
+    url(protocol.with_upgrade(port).name, host, port)
 }
 
 /// Returns the URL of a service on this port, with an IPv6 address in brackets.

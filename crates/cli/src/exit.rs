@@ -158,3 +158,32 @@ pub(crate) fn worse(one: u8, other: u8) -> u8 {
     const BY_WEIGHT: &[u8] = &[BUG, VIOLATION, TLS, DECLINED, FINDINGS, UNREACHABLE, INCONCLUSIVE, USAGE];
     *BY_WEIGHT.iter().find(|code| [one, other].contains(code)).unwrap_or(&DONE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_the_code_of_its_most_specific_verdict() {
+        let all = [
+            (EndpointVerdict::Violation, 6),
+            (EndpointVerdict::WrongPort, 6),
+            (EndpointVerdict::TlsFailed, 5),
+            (EndpointVerdict::Declined, 4),
+            (EndpointVerdict::Findings, 1),
+            (EndpointVerdict::Unreachable, 3),
+            (EndpointVerdict::Inconclusive, 7),
+            (EndpointVerdict::Sound, 0),
+        ];
+        for (at, (verdict, code)) in all.into_iter().enumerate() {
+            assert_eq!(of_verdict(verdict), code);
+            for (later, _) in &all[at..] {
+                assert_eq!(
+                    [worse(code, of_verdict(*later)), worse(of_verdict(*later), code)],
+                    [code; 2],
+                    "{later:?}"
+                );
+            }
+        }
+    }
+}

@@ -60,18 +60,11 @@ impl Target {
 
     /// Returns the same host and port in the other mode, if the protocol has a scheme for it.
     pub(crate) fn other_mode(&self) -> Option<Self> {
-        // `smtps` is registered for submission, but users mean either protocol.
-        let named = |name| proto::protocol(name).unwrap_or(self.protocol);
-        let (mode, protocol) = match (self.mode, self.protocol.name) {
-            (Mode::Upgrade, "smtp") => (Mode::ImplicitTls, named("submission")),
-            (Mode::Upgrade, _) => (Mode::ImplicitTls, self.protocol),
-            (Mode::ImplicitTls, "submission") if self.port != self.protocol.port => {
-                (Mode::Upgrade, named("smtp"))
-            }
-            (Mode::ImplicitTls, _) => (Mode::Upgrade, self.protocol),
+        let (mode, protocol) = match self.mode {
+            Mode::Upgrade => (Mode::ImplicitTls, self.protocol.with_implicit_tls()?),
+            Mode::ImplicitTls => (Mode::Upgrade, self.protocol.with_upgrade(self.port)),
         };
-        let exists = mode == Mode::Upgrade || protocol.implicit_tls.is_some();
-        exists.then(|| Self { mode, protocol, ..self.clone() })
+        Some(Self { mode, protocol, ..self.clone() })
     }
 }
 

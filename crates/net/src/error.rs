@@ -167,11 +167,21 @@ impl Error {
         }
     }
 
+    /// Returns the alert with which the peer ended the handshake.
+    pub fn alert(&self) -> Option<AlertDescription> {
+        match self {
+            Self::Tls(rustls::Error::AlertReceived(alert))
+            | Self::NoServerName(rustls::Error::AlertReceived(alert))
+            | Self::ClientCertificate(rustls::Error::AlertReceived(alert)) => Some(*alert),
+            _ => None,
+        }
+    }
+
     /// Returns whether the server refused the ClientHello with the alert `unexpected_message`. A server that starts in
     /// cleartext does so ([`UNEXPECTED_MESSAGE_ALERT`](starttls_proto::UNEXPECTED_MESSAGE_ALERT)), so this alert is no
     /// evidence of TLS from the first byte.
     pub fn may_be_cleartext_port(&self) -> bool {
-        matches!(self, Self::Tls(rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage)))
+        self.alert() == Some(AlertDescription::UnexpectedMessage)
     }
 
     /// Returns whether the cause may be the size of the ClientHello. Some servers and middleboxes accept only a ClientHello

@@ -95,6 +95,19 @@ pub struct ImplicitTls {
 }
 
 impl Protocol {
+    /// Returns the protocol whose implicit TLS serves this service; `None` if there is none. For SMTP it is submission:
+    /// `smtps` is registered for submission (RFC 8314 section 7.3), but users mean either.
+    pub fn with_implicit_tls(&'static self) -> Option<&'static Self> {
+        let protocol = if *self == crate::smtp::SMTP { &crate::smtp::SUBMISSION } else { self };
+        protocol.implicit_tls.is_some().then_some(protocol)
+    }
+
+    /// Returns the protocol of a service that upgrades on this port, if its implicit TLS is of this protocol: SMTP for
+    /// submission on another port than its own.
+    pub fn with_upgrade(&'static self, port: u16) -> &'static Self {
+        if *self == crate::smtp::SUBMISSION && port != self.port { &crate::smtp::SMTP } else { self }
+    }
+
     /// Returns the ALPN protocol id that a handshake at the first byte must negotiate, if the protocol requires one.
     pub fn required_alpn(&self) -> Option<&'static str> {
         self.alpn.filter(|_| self.implicit_tls.is_some_and(|tls| tls.alpn_required))

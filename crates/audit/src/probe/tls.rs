@@ -70,8 +70,7 @@ async fn foreign_alpn(plan: &Plan) -> ProbeResult {
             let why = "the server ignores ALPN: an attacker can redirect a client of another protocol here";
             FindingBuilder::new(check, CheckOutcome::Warning, why).severity(Severity::Info)
         }
-        // A connection that breaks without an alert may have broken for another reason.
-        Err(ProbeError::Handshake(why)) if why.contains("alert") => {
+        Err(ProbeError::Handshake(fault)) if fault.is_alert => {
             FindingBuilder::pass(check, "the server refuses the ALPN id of another protocol")
         }
         Err(error) => FindingBuilder::inconclusive(check, &error),

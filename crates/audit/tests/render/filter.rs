@@ -1,7 +1,7 @@
 //! Filters: thresholds, selected checks, a baseline.
 
 use starttls_audit::check::{CHECKS, check};
-use starttls_audit::filter::{exit_code, mark_known, settle};
+use starttls_audit::filter::{mark_known, settle};
 use starttls_audit::report::{AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Severity};
 use starttls_audit::{InvalidSelection, Selection};
 
@@ -16,14 +16,22 @@ fn settled(mut report: AuditReport, fail_on: Severity) -> AuditReport {
     report
 }
 
+/// Returns the verdict on the last endpoint.
+fn verdict(report: &AuditReport) -> EndpointVerdict {
+    report.endpoints.last().unwrap().outcome
+}
+
 #[test]
 fn the_threshold_decides_between_sound_and_findings() {
     let mut endpoint = sample::wrong();
     endpoint.findings.retain(|finding| finding.id != "srv-inject-eager");
-    for (fail_on, code) in
-        [(Severity::Info, 1), (Severity::Warning, 1), (Severity::Error, 1), (Severity::Critical, 7)]
-    {
-        assert_eq!(exit_code(&settled(sample::report(vec![endpoint.clone()]), fail_on)), code);
+    for (fail_on, expected) in [
+        (Severity::Info, EndpointVerdict::Findings),
+        (Severity::Warning, EndpointVerdict::Findings),
+        (Severity::Error, EndpointVerdict::Findings),
+        (Severity::Critical, EndpointVerdict::Inconclusive),
+    ] {
+        assert_eq!(verdict(&settled(sample::report(vec![endpoint.clone()]), fail_on)), expected);
     }
     settle(&mut endpoint, Severity::Critical);
     assert_eq!(endpoint.outcome, EndpointVerdict::Inconclusive);
@@ -44,15 +52,15 @@ fn an_endpoint_without_checks_is_not_sound() {
     let mut report = sample::report(vec![sample::sound(), sample::wrong()]);
     Selection::new(&names(&["srv-stall"]), &[]).unwrap().apply(&mut report);
     let report = settled(report, Severity::Warning);
-    assert_eq!(exit_code(&report), 7);
     for endpoint in &report.endpoints {
+        assert_eq!(endpoint.outcome, EndpointVerdict::Inconclusive);
         assert!(endpoint.summary.contains("none of the selected checks"), "{}", endpoint.summary);
     }
     // A known problem counts as checked.
     let mut report = sample::report(vec![sample::wrong()]);
     Selection::new(&names(&["srv-inject-eager"]), &[]).unwrap().apply(&mut report);
     assert_eq!(mark_known(&mut report, &sample::report(vec![sample::wrong()])), 1);
-    assert_eq!(exit_code(&settled(report, Severity::Warning)), 0);
+    assert_eq!(verdict(&settled(report, Severity::Warning)), EndpointVerdict::Sound);
 }
 
 #[test]
@@ -62,21 +70,18 @@ fn the_samples_have_their_final_verdicts() {
 }
 
 #[test]
-fn an_endpoint_that_could_not_be_audited_keeps_its_verdict_and_code() {
-    let codes = [
-        (EndpointVerdict::Unreachable, 3),
-        (EndpointVerdict::Declined, 4),
-        (EndpointVerdict::TlsFailed, 5),
-        (EndpointVerdict::Violation, 6),
-        (EndpointVerdict::WrongPort, 6),
-        (EndpointVerdict::Inconclusive, 7),
-    ];
-    for (outcome, code) in codes {
+fn an_endpoint_that_could_not_be_audited_keeps_its_verdict() {
+    for outcome in [
+        EndpointVerdict::Unreachable,
+        EndpointVerdict::Declined,
+        EndpointVerdict::TlsFailed,
+        EndpointVerdict::Violation,
+        EndpointVerdict::WrongPort,
+        EndpointVerdict::Inconclusive,
+    ] {
         let endpoint = EndpointReport { outcome, ..sample::throttled() };
-        let report = settled(sample::report(vec![sample::sound(), endpoint]), Severity::Warning);
-        assert_eq!(exit_code(&report), code);
+        assert_eq!(verdict(&settled(sample::report(vec![endpoint]), Severity::Warning)), outcome);
     }
-    assert_eq!(exit_code(&sample::all()), 1, "a finding outranks an inconclusive check");
 }
 
 #[test]
@@ -103,17 +108,25 @@ fn a_baseline_marks_known_problems_only() {
     let known = |now: EndpointReport, then: EndpointReport| {
         let mut report = sample::report(vec![now]);
         let known = mark_known(&mut report, &sample::report(vec![then]));
-        (known, exit_code(&settled(report, Severity::Warning)))
+        (known, verdict(&settled(report, Severity::Warning)))
     };
-    assert_eq!(known(sample::wrong(), sample::wrong()), (3, 7), "the inconclusive check remains");
-    assert_eq!(known(sample::wrong(), sample::sound()), (0, 1), "another target");
+    assert_eq!(
+        known(sample::wrong(), sample::wrong()),
+        (3, EndpointVerdict::Inconclusive),
+        "the inconclusive check remains"
+    );
+    assert_eq!(known(sample::wrong(), sample::sound()), (0, EndpointVerdict::Findings), "another target");
     let mut then = sample::wrong();
     then.findings.retain(|finding| finding.id != "cert-expiry");
-    assert_eq!(known(sample::wrong(), then), (2, 1), "one is new");
+    assert_eq!(known(sample::wrong(), then), (2, EndpointVerdict::Findings), "one is new");
     let mut then = sample::wrong();
     then.findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
     let earlier = then.clone();
-    assert_eq!(known(sample::wrong(), then), (1, 1), "two have a higher severity now");
+    assert_eq!(
+        known(sample::wrong(), then),
+        (1, EndpointVerdict::Findings),
+        "two have a higher severity now"
+    );
     let mut report = sample::report(vec![sample::wrong()]);
     mark_known(&mut report, &sample::report(vec![earlier]));
     let report = settled(report, Severity::Warning);
@@ -128,7 +141,11 @@ fn a_baseline_marks_known_problems_only() {
         "known problems stay in the report"
     );
     let then = EndpointReport { address: Some("[2001:db8::2]:587".to_owned()), ..sample::wrong() };
-    assert_eq!(known(sample::wrong(), then), (3, 7), "the target has a new address");
+    assert_eq!(
+        known(sample::wrong(), then),
+        (3, EndpointVerdict::Inconclusive),
+        "the target has a new address"
+    );
 }
 
 #[test]

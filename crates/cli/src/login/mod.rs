@@ -5,7 +5,7 @@ pub(crate) mod report;
 pub(crate) mod secret;
 
 use starttls::login::{Account, LoggedIn, LoginError};
-use starttls::proto::{Denial, Escaped};
+use starttls::proto::{Denial, Escaped, ProtocolFamily};
 
 use crate::args::{Credentials, Format, Login, Peer, Principal};
 use crate::console::{Console, Tone};
@@ -32,7 +32,8 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     let connector = args.peer.connector(&args.trace, 0)?;
     let dial = args.peer.dial_target(&target)?;
     // RFC 6120 section 6.3.8: an address names the user of a service, and the login is at that service.
-    let service = (target.protocol.name == "xmpp").then(|| args.peer.server_name(&target.host.ascii));
+    let service =
+        (target.protocol.family == ProtocolFamily::Xmpp).then(|| args.peer.server_name(&target.host.ascii));
     let account = args.credentials.account(&args.peer, service).await?;
     let watch = Watch::new(&args.trace, target.protocol, console, Inside::Messages)?;
     let opening = Opening { peer: &args.peer, target: &target, dial, watch };

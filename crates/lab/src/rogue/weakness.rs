@@ -1,6 +1,8 @@
 //! The weaknesses of rogue servers.
 
-use starttls::proto::{AfterUpgrade, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{
+    AfterUpgrade, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage, xmpp,
+};
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer, SessionMode, SessionStart};
 use super::response_patch::{PatchKind, ResponsePatch, mangled, offer, request_line, words};
@@ -213,7 +215,7 @@ impl Weakness {
                 protocol.flow.after == AfterUpgrade::StreamRestart,
                 "the session does not restart with a header",
             ),
-            EagerLogin => unless(protocol.name == "xmpp", "the session does not restart with a login"),
+            EagerLogin => unless(*protocol == xmpp::XMPP, "the session does not restart with a login"),
             PlainAnswer => unless(protocol.flow.request_is_answered, "the request has no answer"),
             OfferInside | RefusedForNow => {
                 unless(protocol.flow.request_is_answered, "the request has no answer")

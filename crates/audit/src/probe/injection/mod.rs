@@ -13,7 +13,7 @@ use starttls::proto::{ClientMessage, Dialect, Protocol};
 use super::answers::{Answers, harmless, harmless_is_login, signature};
 use super::{Context, Cost, Probe, Running, Turn};
 use crate::check::{Check, id};
-use crate::error::ProbeError;
+use crate::error::{HandshakeFault, ProbeError};
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::{ProtocolProfile, begins};
@@ -162,7 +162,7 @@ fn served(end: End) -> Result<Answers, ProbeError> {
             Err(error) => Err(error.clone().unserved()),
         },
         End::Stopped(error) => Err(error),
-        End::Refused(why) => Err(ProbeError::Handshake(why)),
+        End::Refused(why) => Err(ProbeError::Handshake(HandshakeFault::broken(why))),
         End::Plain(_) | End::Unasked(..) => {
             Err(ProbeError::Unclear(String::from("the server answers a plain upgrade in cleartext")))
         }
@@ -439,7 +439,9 @@ async fn partial(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
         }
         (End::Inside(_), _) => FindingBuilder::pass(check, "half a command does not get inside TLS"),
         // The probe did not see what the server did with the half.
-        (End::Refused(why), _) => FindingBuilder::inconclusive(check, &ProbeError::Handshake(why.clone())),
+        (End::Refused(why), _) => {
+            FindingBuilder::inconclusive(check, &ProbeError::Handshake(HandshakeFault::broken(why.clone())))
+        }
         _ => FindingBuilder::inconclusive(
             check,
             &ProbeError::Unclear(String::from("the server answers a plain upgrade in cleartext")),

@@ -135,7 +135,7 @@ async fn secured(plan: &Plan, mut session: CleartextSession, form: &Form) -> Res
         Err(starttls::Error::PlaintextNotTls { received, .. }) => return Ok(End::Plain(received)),
         Err(error) => {
             return match plan.handshake_error(&error) {
-                ProbeError::Handshake(why) => Ok(End::Refused(why)),
+                ProbeError::Handshake(fault) => Ok(End::Refused(fault.why)),
                 error => Err(error),
             };
         }
