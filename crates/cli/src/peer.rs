@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use starttls::proto::ClientName;
 use starttls::{AddressFamily, Connector, ConnectorBuilder, Endpoint, Error, Step};
+use starttls_x509::{Bundle, BundleError};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::args::{Peer, Trace};
@@ -60,7 +61,8 @@ impl Peer {
             builder = builder.no_system_roots();
         }
         if let (Some(chain), Some(key)) = (&self.cert, &self.key) {
-            builder = builder.client_certificate_pem(read(chain)?, read(key)?);
+            let chain = read(chain, Bundle::certificates)?;
+            builder = builder.client_certificate_pem(chain, read(key, Bundle::private_key)?);
         }
         Ok(builder)
     }
@@ -121,20 +123,16 @@ pub(crate) async fn unix(path: &Path) -> Result<tokio::net::UnixStream, Error> {
     connected.map_err(|source| Error::Io { step: Step::Other("the connection to the socket"), source })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failed> {
-    input::read(path, input::PEM)
+/// Reads a file with root certificates.
+pub(crate) fn roots(path: &Path) -> Result<Vec<u8>, Failed> {
+    read(path, Bundle::certificates)
 }
 
-fn roots(path: &Path) -> Result<Vec<u8>, Failed> {
-    let roots = read(path)?;
-    if roots.windows(BEGIN.len()).any(|it| it == BEGIN) {
-        return Ok(roots);
+/// Reads a file with certificates or keys, in PEM or DER, and checks that it contains what is expected.
+fn read<T>(path: &Path, expected: impl FnOnce(&Bundle) -> Result<T, BundleError>) -> Result<Vec<u8>, Failed> {
+    let content = input::read(path, input::PEM)?;
+    match Bundle::read(path.display().to_string(), &content).and_then(|bundle| expected(&bundle).map(drop)) {
+        Ok(()) => Ok(content),
+        Err(error) => Err(Failed::usage(error.to_string()).hint(error.hint())),
     }
-    let path = path.display();
-    // Every DER certificate starts with a SEQUENCE.
-    let der = roots.starts_with(b"\x30");
-    let hint = der.then(|| format!("if it is DER, convert it with openssl x509 -in {path} -out {path}.pem"));
-    Err(Failed::usage(format!("{path} contains no PEM certificate")).hint(hint))
 }
-
-const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use starttls_x509::Bundle;
+use starttls_x509::{Bundle, BundleError};
 
 use crate::setup_error::SetupError;
 
@@ -18,6 +18,18 @@ pub(crate) fn read(what: &str, path: &Path) -> Result<Vec<u8>, SetupError> {
 /// Reads a file with certificates or keys, in PEM or DER. `what` names the file in errors.
 pub(crate) fn bundle(what: &str, path: &Path) -> Result<Bundle, SetupError> {
     Bundle::read(path.display().to_string(), &read(what, path)?).map_err(SetupError::from)
+}
+
+/// Reads a file with certificates or keys, and checks that it contains what is expected.
+pub(crate) fn checked<T>(
+    what: &str,
+    path: &Path,
+    expected: impl FnOnce(&Bundle) -> Result<T, BundleError>,
+) -> Result<Vec<u8>, SetupError> {
+    let content = read(what, path)?;
+    let bundle = Bundle::read(path.display().to_string(), &content).map_err(SetupError::from)?;
+    expected(&bundle).map_err(SetupError::from)?;
+    Ok(content)
 }
 
 /// Returns a warning if every user of the machine can read or change this file, which holds a secret.

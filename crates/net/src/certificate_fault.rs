@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use starttls_proto::Escaped;
-
-use crate::{certification_path, validity};
+use starttls_x509::{Certificate, validity};
 
 /// A failed verification: the first fault that was found, and whether the chain leads to a trusted root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +16,9 @@ pub struct CertificateFailure {
     pub fault: CertificateFault,
     /// Whether the chain leads to a trusted root in spite of the fault; `None` if the fault hides that.
     pub has_trusted_root: Option<bool>,
+    /// Whether the handshake proved that the server holds the key of the certificate. It is false if this library cannot verify
+    /// signatures of that key, which only [`insecure`](crate::ConnectorBuilder::insecure) accepts.
+    pub proves_key: bool,
 }
 
 /// Why a certificate is not accepted.
@@ -67,16 +69,21 @@ pub enum CertificateFault {
         /// The length of the modulus in bits.
         bits: usize,
     },
-    /// The server could not sign the handshake with the key of the certificate.
+    /// This library cannot verify signatures of the key, so whether the server holds it is unknown.
+    UnsupportedKey {
+        /// The algorithm of the key.
+        key: String,
+    },
+    /// The server did not sign the handshake with the key of the certificate.
     KeyNotHeld,
     /// Another fault, in the words of the verifier; empty if they are not fit for people.
     Other(String),
 }
 
 impl CertificateFailure {
-    /// Returns a failure with this fault.
+    /// Returns a failure with this fault, of a certificate whose key the server holds.
     pub fn new(fault: CertificateFault, has_trusted_root: Option<bool>) -> Self {
-        Self { fault, has_trusted_root }
+        Self { fault, has_trusted_root, proves_key: true }
     }
 }
 
@@ -111,7 +118,8 @@ impl CertificateFault {
             E::Other(other) => match other.0.downcast_ref::<webpki::Error>() {
                 Some(webpki::Error::CaUsedAsEndEntity) => Self::CaUsedAsServer,
                 Some(webpki::Error::UnsupportedCertVersion) => {
-                    Self::OldVersion { version: certificate.and_then(certification_path::version) }
+                    let read = certificate.and_then(|der| Certificate::from_der(der).ok());
+                    Self::OldVersion { version: read.map(|it| it.version()) }
                 }
                 Some(webpki::Error::UnsupportedCriticalExtension) => Self::UnknownCriticalExtension,
                 _ => Self::other(cause),
@@ -147,9 +155,13 @@ impl fmt::Display for CertificateFailure {
         self.fault.fmt(f)?;
         match self.has_trusted_root {
             Some(false) if self.fault != CertificateFault::UntrustedRoot => {
-                f.write_str(", and it does not lead to a trusted root")
+                f.write_str(", and it does not lead to a trusted root")?
             }
-            _ => Ok(()),
+            _ => {}
+        }
+        match self.proves_key || self.fault == CertificateFault::KeyNotHeld {
+            true => Ok(()),
+            false => f.write_str("; whether the server holds its key cannot be verified"),
         }
     }
 }
@@ -193,6 +205,9 @@ impl fmt::Display for CertificateFault {
             }
             Self::ShortRsaKey { bits } => {
                 write!(f, "its RSA key has {bits} bits, expected at least 2048")
+            }
+            Self::UnsupportedKey { key } => {
+                write!(f, "its key is of a kind that cannot be verified here: {}", Escaped(key.as_bytes()))
             }
             Self::KeyNotHeld => f.write_str("the server does not hold its key"),
             Self::Other(text) if text.is_empty() => f.write_str("the verification failed"),

@@ -4,9 +4,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::{Connection, ProtocolVersion};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use starttls_proto::ChannelBinding;
+use starttls_x509::{Certificate, HashAlgorithm, SignatureAlgorithm};
 
 use crate::Encrypted;
-use crate::der::element;
 
 /// The channel bindings of one TLS connection, for mechanisms whose names end in `-PLUS`.
 #[derive(Clone, Default)]
@@ -73,30 +73,19 @@ fn exporter(tls: &Connection) -> Option<Vec<u8>> {
 /// Returns `tls-server-end-point` (RFC 5929 section 4.1): the hash of the certificate, with the hash function of its
 /// signature, or SHA-256 instead of MD5 and SHA-1. A signature without a separate hash function has no binding.
 fn server_end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
-    match signature_algorithm(certificate)? {
-        // 1.2.840.113549.1.1: md5, sha1, sha256, sha384 and sha512 with RSA. PSS has its hash function in the parameters.
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, hash] => match hash {
-            4 | 5 | 11 => Some(Sha256::digest(certificate).to_vec()),
-            12 => Some(Sha384::digest(certificate).to_vec()),
-            13 => Some(Sha512::digest(certificate).to_vec()),
-            _ => None,
-        },
-        // 1.2.840.10045.4: ECDSA with SHA-1, and with SHA-256, SHA-384 and SHA-512.
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1] | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2] => {
+    let hash = match Certificate::from_der(certificate).ok()?.signature_algorithm() {
+        // With RSA-PSS a second hash function is in the parameters, so the binding is not defined.
+        SignatureAlgorithm::Rsa(hash) | SignatureAlgorithm::Ecdsa(hash) => hash,
+        _ => return None,
+    };
+    match hash {
+        HashAlgorithm::Md5 | HashAlgorithm::Sha1 | HashAlgorithm::Sha256 => {
             Some(Sha256::digest(certificate).to_vec())
         }
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3] => Some(Sha384::digest(certificate).to_vec()),
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4] => Some(Sha512::digest(certificate).to_vec()),
+        HashAlgorithm::Sha384 => Some(Sha384::digest(certificate).to_vec()),
+        HashAlgorithm::Sha512 => Some(Sha512::digest(certificate).to_vec()),
         _ => None,
     }
-}
-
-/// Returns the encoded object identifier of a certificate's signature algorithm (RFC 5280 section 4.1.1.2).
-fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
-    let (certificate, _) = element(certificate, 0x30)?;
-    let (_, after_tbs) = element(certificate, 0x30)?;
-    let (algorithm, _) = element(after_tbs, 0x30)?;
-    element(algorithm, 0x06).map(|(oid, _)| oid)
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ pub struct ConnectorBuilder {
 }
 
 impl ConnectorBuilder {
-    /// Trusts the certificates in this PEM text, in addition.
+    /// Trusts these certificates in PEM or DER, in addition.
     pub fn roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
         self
@@ -269,8 +269,8 @@ impl ConnectorBuilder {
     /// Accepts every server certificate, so that **an attacker in the network path can read and change everything**. For
     /// diagnosis only.
     ///
-    /// The certificate is still verified, and [`TlsFacts::verdict`](crate::TlsFacts::verdict) has the result. Signatures in
-    /// the handshake must be valid in any case.
+    /// The certificate is still verified, and [`TlsFacts::verdict`](crate::TlsFacts::verdict) has the result. The server must
+    /// still sign the handshake with the key of its certificate, unless this library cannot verify signatures of that key.
     pub fn insecure(self) -> Self {
         Self { insecure: true, ..self }
     }

@@ -42,8 +42,9 @@ pub struct TlsFacts {
     pub path: Vec<CertificateDer<'static>>,
     /// The result of the verification of the certificate.
     pub verdict: CertificateVerdict,
-    /// Whether the server stapled an OCSP response. It is not evaluated.
-    pub ocsp_stapled: bool,
+    /// The OCSP response that the server stapled, in DER; `None` without one. It is not evaluated:
+    /// [`OcspResponse`](crate::x509::OcspResponse) reads it and verifies its signature.
+    pub ocsp_response: Option<Vec<u8>>,
 }
 
 /// The duration of each step; `None` for a step that the connection did not have.
@@ -104,7 +105,7 @@ impl TlsFacts {
             chain: tls.peer_certificates().unwrap_or_default().to_vec(),
             path: Vec::new(),
             verdict: CertificateVerdict::NoCertificate,
-            ocsp_stapled: false,
+            ocsp_response: None,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::facts::{CertificateVerdict, Timings, TlsFacts};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
 use crate::tapped_stream::TappedStream;
-use crate::verify::{RecordingResolver, RecordingVerifier, VerificationRecord, signature_fault};
+use crate::verify::{RecordingResolver, RecordingVerifier, VerificationRecord};
 use crate::{CertificateFailure, CertificateFault, Error, Step};
 
 /// The TLS setup of one connection, and what has been measured so far.
@@ -206,8 +206,9 @@ impl<IO> Handshake<IO> {
         facts.address = attempt.address;
         facts.handshake_read = tapped.handshake_read;
         facts.handshake_written = tapped.handshake_written;
-        if let Some(VerificationRecord { path, verdict, ocsp_stapled, .. }) = attempt.setup.record() {
-            (facts.path, facts.verdict, facts.ocsp_stapled) = (path, verdict, ocsp_stapled);
+        if let Some(VerificationRecord { path, verdict, ocsp_response, .. }) = attempt.setup.record() {
+            (facts.path, facts.verdict) = (path, verdict);
+            facts.ocsp_response = Some(ocsp_response).filter(|it| !it.is_empty());
         } else if !facts.chain.is_empty() {
             // rustls ends the handshake if the verifier does not accept the certificate.
             facts.verdict = attempt.setup.accepted();
@@ -229,9 +230,13 @@ impl<IO> Handshake<IO> {
             {
                 let record = self.attempt.setup.record();
                 let failure = match &record {
-                    Some(VerificationRecord { accepted: true, chain, .. }) => {
-                        CertificateFailure::new(signature_fault(chain), None)
-                    }
+                    Some(VerificationRecord { accepted: true, key_fault, .. }) => CertificateFailure {
+                        proves_key: false,
+                        ..CertificateFailure::new(
+                            key_fault.clone().unwrap_or(CertificateFault::KeyNotHeld),
+                            None,
+                        )
+                    },
                     Some(VerificationRecord { verdict: CertificateVerdict::Failed(failure), .. }) => {
                         failure.clone()
                     }

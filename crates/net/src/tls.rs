@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{KeyLog, KeyLogFile, NamedGroup, RootCertStore, SupportedProtocolVersion};
+
+use starttls_x509::{Bundle, BundleCertificate, BundleError};
 
 use crate::{Error, file};
 
@@ -118,31 +119,30 @@ pub(crate) fn is_post_quantum(group: NamedGroup) -> bool {
     )
 }
 
-/// Returns the certificates in a PEM text, in their order.
-pub(crate) fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|cause| Error::config_because(format!("{what}: invalid PEM"), cause))?;
-    if found.is_empty() {
-        return Err(Error::config(format!("{what}: expected a certificate in PEM, found none")));
-    }
-    Ok(found)
+/// Returns the certificates in PEM or DER, in their order.
+pub(crate) fn certificates(content: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all = Bundle::read(what, content).and_then(|bundle| bundle.certificates()).map_err(unusable)?;
+    Ok(all.into_iter().map(|it| it.der).collect())
 }
 
-/// Returns the first private key in a PEM text.
-pub(crate) fn private_key(pem: &[u8], what: &str) -> Result<PrivateKeyDer<'static>, Error> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|cause| {
-        Error::config_because(format!("{what}: expected a private key in PEM, found none"), cause)
-    })
+/// Returns the first private key in PEM or DER.
+pub(crate) fn private_key(content: &[u8], what: &str) -> Result<PrivateKeyDer<'static>, Error> {
+    Bundle::read(what, content).and_then(|bundle| bundle.private_key()).map_err(unusable)
 }
 
-/// Adds the certificates in a PEM text to the roots.
-pub(crate) fn add_roots(store: &mut RootCertStore, pem: &[u8], what: &str) -> Result<(), Error> {
-    for root in certificates(pem, what)? {
+/// Adds the certificates in PEM or DER to the roots.
+pub(crate) fn add_roots(store: &mut RootCertStore, content: &[u8], what: &str) -> Result<(), Error> {
+    let all = Bundle::read(what, content).and_then(|bundle| bundle.certificates()).map_err(unusable)?;
+    for BundleCertificate { der, position } in all {
         store
-            .add(root)
-            .map_err(|cause| Error::config_because(format!("{what}: cannot be used as a root"), cause))?;
+            .add(der)
+            .map_err(|cause| Error::config_because(format!("{position}: cannot be used as a root"), cause))?;
     }
     Ok(())
+}
+
+fn unusable(error: BundleError) -> Error {
+    Error::config(error.to_string())
 }
 
 /// Appends the secrets of every session to a file, in the format that Wireshark reads.

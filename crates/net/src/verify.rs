@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, ProtocolVersion, RootCertStore,
+    SignatureScheme,
+};
 
-use crate::der::element;
+use crate::handshake_signature::{self, SignatureFailure};
 use crate::{CertificateFailure, CertificateFault, CertificateVerdict, Error, certification_path};
 
 /// The trusted roots and the verifier that all connections of a connector share.
@@ -116,20 +119,6 @@ impl Trust {
             .unwrap_or_default()
     }
 
-    /// Returns whether the key of a certificate that webpki cannot parse made this signature. For `insecure` connections
-    /// only: nothing else about such a certificate can be verified.
-    fn is_signed_by_unparsable(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> bool {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.insecure
-            && !certification_path::is_parsable(certificate)
-            && certification_path::is_signed(certificate, message, dss, algorithms)
-    }
-
     /// Returns the verifier of one connection.
     pub(crate) fn recording_verifier(&self) -> Arc<RecordingVerifier> {
         Arc::new(RecordingVerifier {
@@ -140,8 +129,8 @@ impl Trust {
     }
 }
 
-/// Verifies as WebPKI does and records the result. With `insecure` it accepts every certificate; signatures in the
-/// handshake are verified in any case.
+/// Verifies as WebPKI does and records the result. With `insecure` it accepts every certificate, and also a signature of
+/// the handshake that cannot be verified. An invalid signature ends the handshake in any case.
 #[derive(Debug)]
 pub(crate) struct RecordingVerifier {
     trust: Trust,
@@ -157,14 +146,49 @@ pub(crate) struct VerificationRecord {
     /// The part of the chain that leads to a trusted root.
     pub(crate) path: Vec<CertificateDer<'static>>,
     pub(crate) verdict: CertificateVerdict,
-    pub(crate) ocsp_stapled: bool,
+    /// The stapled OCSP response; empty without one.
+    pub(crate) ocsp_response: Vec<u8>,
     /// Whether the certificate was accepted. A later failure is that of the signature in the handshake.
     pub(crate) accepted: bool,
+    /// Why the signature of the handshake does not prove that the server holds its key.
+    pub(crate) key_fault: Option<CertificateFault>,
+}
+
+impl VerificationRecord {
+    /// Records that the handshake did not prove that the server holds the key, because of this fault.
+    fn without_proof_of_key(&mut self, fault: CertificateFault) {
+        let failure = match &self.verdict {
+            CertificateVerdict::Failed(failure) => failure.clone(),
+            _ => CertificateFailure::new(fault.clone(), Some(true)),
+        };
+        self.verdict = CertificateVerdict::Failed(CertificateFailure { proves_key: false, ..failure });
+        self.key_fault = Some(fault);
+    }
 }
 
 impl RecordingVerifier {
     pub(crate) fn record(&self) -> Option<VerificationRecord> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Verifies the signature of the handshake, and records why it does not prove that the server holds its key.
+    fn verify_signature(
+        &self,
+        version: ProtocolVersion,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.trust.provider.signature_verification_algorithms;
+        let Err(failure) = handshake_signature::verify(version, message, certificate, dss, algorithms) else {
+            return Ok(HandshakeSignatureValid::assertion());
+        };
+        let is_accepted = self.trust.insecure && failure.is_unverifiable();
+        let SignatureFailure { fault, error } = failure;
+        if let Some(record) = &mut *self.record.lock().unwrap_or_else(PoisonError::into_inner) {
+            record.without_proof_of_key(fault);
+        }
+        if is_accepted { Ok(HandshakeSignatureValid::assertion()) } else { Err(error) }
     }
 
     /// Returns the verdict on a certificate that was accepted.
@@ -256,8 +280,8 @@ impl ServerCertVerifier for RecordingVerifier {
         };
         let path = self.trust.path(outcome.as_ref().err(), end_entity, intermediates, now);
         let accepted = self.trust.insecure || outcome.is_ok();
-        let (chain, ocsp_stapled) = (chain.collect(), !ocsp_response.is_empty());
-        let record = VerificationRecord { chain, path, verdict, ocsp_stapled, accepted };
+        let (chain, ocsp_response) = (chain.collect(), ocsp_response.to_vec());
+        let record = VerificationRecord { chain, path, verdict, ocsp_response, accepted, key_fault: None };
         *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
         if self.trust.insecure { Ok(ServerCertVerified::assertion()) } else { outcome }
     }
@@ -271,11 +295,7 @@ impl ServerCertVerifier for RecordingVerifier {
         if let Some(verifier) = self.trust.callers() {
             return verifier.verify_tls12_signature(message, cert, dss);
         }
-        let algorithms = &self.trust.provider.signature_verification_algorithms;
-        match self.trust.is_signed_by_unparsable(message, cert, dss) {
-            true => Ok(HandshakeSignatureValid::assertion()),
-            false => verify_tls12_signature(message, cert, dss, algorithms),
-        }
+        self.verify_signature(ProtocolVersion::TLSv1_2, message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -287,13 +307,7 @@ impl ServerCertVerifier for RecordingVerifier {
         if let Some(verifier) = self.trust.callers() {
             return verifier.verify_tls13_signature(message, cert, dss);
         }
-        let algorithms = &self.trust.provider.signature_verification_algorithms;
-        // RFC 8446 section 4.4.3: not every scheme may sign here.
-        let allowed = SUPPORTED_IN_TLS13.contains(&dss.scheme);
-        match allowed && self.trust.is_signed_by_unparsable(message, cert, dss) {
-            true => Ok(HandshakeSignatureValid::assertion()),
-            false => verify_tls13_signature(message, cert, dss, algorithms),
-        }
+        self.verify_signature(ProtocolVersion::TLSv1_3, message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -309,56 +323,5 @@ impl ServerCertVerifier for RecordingVerifier {
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         self.trust.callers().and_then(ServerCertVerifier::root_hint_subjects)
-    }
-}
-
-/// The schemes that may sign a handshake of TLS 1.3 (RFC 8446 section 4.2.3).
-const SUPPORTED_IN_TLS13: &[SignatureScheme] = &[
-    SignatureScheme::ECDSA_NISTP256_SHA256,
-    SignatureScheme::ECDSA_NISTP384_SHA384,
-    SignatureScheme::ECDSA_NISTP521_SHA512,
-    SignatureScheme::RSA_PSS_SHA256,
-    SignatureScheme::RSA_PSS_SHA384,
-    SignatureScheme::RSA_PSS_SHA512,
-    SignatureScheme::ED25519,
-];
-
-/// Returns why a signature in the handshake cannot be verified, though the certificate was accepted.
-pub(crate) fn signature_fault(chain: &[CertificateDer<'_>]) -> CertificateFault {
-    match chain.first().and_then(rsa_bits) {
-        Some(bits) if bits < 2048 => CertificateFault::ShortRsaKey { bits },
-        _ => CertificateFault::KeyNotHeld,
-    }
-}
-
-/// Returns the length in bits of the modulus of an RSA key, in whole octets (RFC 3279 section 2.3.1).
-fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
-    /// rsaEncryption.
-    const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
-    let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    let info = parsed.subject_public_key_info();
-    let (algorithm, key) = element(element(&info, 0x30)?.0, 0x30)?;
-    if element(algorithm, 0x06)?.0 != RSA {
-        return None;
-    }
-    // A bit string without unused bits.
-    let key = element(key, 0x03)?.0.strip_prefix(&[0])?;
-    let (modulus, _) = element(element(key, 0x30)?.0, 0x02)?;
-    Some(modulus.iter().skip_while(|octet| **octet == 0).count() * 8)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_size_of_an_rsa_key_is_read_from_its_certificate() {
-        let issued = |key: rcgen::KeyPair| {
-            let params = rcgen::CertificateParams::new(vec![String::from("localhost")]).unwrap();
-            params.self_signed(&key).unwrap().der().clone()
-        };
-        let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
-        assert_eq!(rsa_bits(&issued(rsa.unwrap())), Some(2048));
-        assert_eq!(rsa_bits(&issued(rcgen::KeyPair::generate().unwrap())), None);
     }
 }

@@ -115,6 +115,13 @@ impl Bundle {
             .ok_or_else(|| self.missing("a public key"))
     }
 
+    /// Returns the public key of the first certificate request (RFC 2986), if the file contains one.
+    pub fn requested_key(&self) -> Option<SubjectPublicKeyInfoDer<'static>> {
+        let own = self.items.iter().find(|item| item.kind == ItemKind::CertificateRequest)?;
+        let key = requested_key(&own.der).ok()?;
+        Some(SubjectPublicKeyInfoDer::from(key.spki_der().to_vec()))
+    }
+
     fn missing(&self, expected: &'static str) -> BundleError {
         let mut found: Vec<&'static str> = Vec::new();
         for item in &self.items {
@@ -246,6 +253,14 @@ fn private_or_container(der: &[u8]) -> Result<Option<ItemKind>, MalformedDer> {
         }
         _ => None,
     })
+}
+
+fn requested_key(der: &[u8]) -> Result<PublicKey<'_>, MalformedDer> {
+    let mut parts = Reader::new(der).expect(tag::SEQUENCE, "request")?.reader();
+    let mut fields = parts.expect(tag::SEQUENCE, "content of the request")?.reader();
+    fields.expect(tag::INTEGER, "version")?;
+    fields.expect(tag::SEQUENCE, "subject")?;
+    PublicKey::new(&fields.expect(tag::SEQUENCE, "public key")?)
 }
 
 impl ItemKind {

@@ -138,12 +138,19 @@ impl<'a> PublicKey<'a> {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        // Libraries refuse shorter keys, which does not mean that the signature is wrong.
-        let is_short = matches!(self.algorithm(), KeyAlgorithm::Rsa { bits } | KeyAlgorithm::RsaPss { bits } if bits < MIN_RSA_BITS);
+        let kind = self.algorithm();
+        let algorithms: Vec<_> = algorithms.into_iter().collect();
+        let can_make = |it: &&dyn SignatureVerificationAlgorithm| {
+            kind.can_make(&SignatureAlgorithm::of(it.signature_alg_id().as_ref()))
+        };
+        if !algorithms.is_empty() && !algorithms.iter().any(can_make) {
+            return Err(SignatureError::Invalid);
+        }
         let for_this_key =
             |it: &&dyn SignatureVerificationAlgorithm| it.public_key_alg_id().as_ref() == self.algorithm_id;
         let mut candidates = algorithms.into_iter().filter(for_this_key).peekable();
-        if candidates.peek().is_none() || is_short {
+        // Libraries refuse weak RSA keys, which does not mean that the signature is wrong.
+        if candidates.peek().is_none() || kind.is_weak() {
             return Err(SignatureError::Unsupported);
         }
         match candidates.any(|it| it.verify_signature(self.key, message, signature).is_ok()) {

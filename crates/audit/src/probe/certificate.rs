@@ -51,7 +51,7 @@ pub(crate) fn certificate(
         findings.push(key(&parsed.public_key().algorithm()));
         findings.push(signature(&parsed.signature_algorithm()));
         findings.push(usage(&parsed));
-        findings.push(stapling(&parsed, facts.ocsp_stapled));
+        findings.push(stapling(&parsed, facts.ocsp_response.is_some()));
     }
     findings
 }

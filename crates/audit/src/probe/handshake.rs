@@ -91,7 +91,7 @@ impl Baseline {
             group: facts.group_name(),
             alpn: facts.alpn.as_deref().map(|id| Escaped(id).to_string()),
             resumption: tickets > 0,
-            ocsp_stapled: facts.ocsp_stapled,
+            ocsp_stapled: facts.ocsp_response.is_some(),
             survey: None,
         });
         self.certificate = Some(Presented::of(&facts));

@@ -98,7 +98,7 @@ async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Resul
     }
     let mut builder = Connector::builder();
     if let Some(path) = &args.ca_file {
-        builder = builder.roots_pem(crate::input::read(path, crate::input::PEM)?);
+        builder = builder.roots_pem(crate::peer::roots(path)?);
     }
     let name = target.host.ascii.clone();
     let unreachable = |error: std::io::Error| Failed::new(exit::UNREACHABLE, format!("{name}: {error}"));

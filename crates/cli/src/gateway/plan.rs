@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Instant;
 
-use starttls::validity;
 use starttls_gateway::{Config, probe};
+use starttls_x509::validity;
 use tokio::task::JoinSet;
 
 use super::report::{

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use starttls::{CertificateVerdict, ClientAuth, TlsFacts, validity};
+use starttls::{CertificateVerdict, ClientAuth, TlsFacts};
 use starttls_gateway::certificates::CertificateSummary;
 use starttls_gateway::config::{self, BackendTrust, Downstream, UpgradePolicy};
 use starttls_gateway::{Config, SessionFailure};
+use starttls_x509::validity;
 
 use crate::error::with_causes;
 use crate::exit;

@@ -3,38 +3,47 @@
 use std::path::Path;
 
 use starttls::rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use starttls::rustls::pki_types::CertificateDer;
 use starttls_policy::tlsa::PublicKeyFacts;
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::pem::Pem;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use starttls_x509::{Bundle, BundleError, Certificate};
 
 use crate::error::Failed;
 use crate::input;
 
-/// Reads the certificates, the request or the key in a PEM file. The server's own certificate comes first.
+/// Reads the certificates of a file, the server's own first. If it contains none, reads its certificate request, private
+/// key or public key.
 pub(super) fn read(path: &Path) -> Result<Vec<PublicKeyFacts>, Failed> {
-    let text = input::read_or_stdin(path, input::PEM)?;
+    let content = input::read_or_stdin(path, input::PEM)?;
+    let unusable = |error: BundleError| Failed::usage(error.to_string()).hint(error.hint());
     let invalid = |what: &str| Failed::usage(format!("cannot use {}: {what}", path.display()));
-    let mut found = Vec::new();
-    for block in Pem::iter_from_buffer(&text) {
-        let block = block.map_err(|error| invalid(&format!("invalid PEM: {error}")))?;
-        let label = block.label.as_str();
-        let facts = match label {
-            "CERTIFICATE" => of_certificate(&block.contents),
-            "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => of_request(&block.contents),
-            "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => of_key(&block.contents),
-            _ => continue,
-        };
-        found.push(facts.ok_or_else(|| invalid(&format!("the {label} is invalid or of an unknown kind")))?);
+    let bundle = Bundle::read(path.display().to_string(), &content).map_err(unusable)?;
+    let of_spki = |spki: &[u8]| PublicKeyFacts { certificate: None, spki: spki.to_vec() };
+    let without_certificate = match bundle.certificates() {
+        Ok(all) => {
+            return all
+                .iter()
+                .map(|it| {
+                    let malformed = || invalid(&format!("{}: the certificate is malformed", it.position));
+                    of_certificate(&it.der).ok_or_else(malformed)
+                })
+                .collect();
+        }
+        Err(error) => error,
+    };
+    if let Some(key) = bundle.requested_key() {
+        return Ok(vec![of_spki(&key)]);
     }
-    if found.is_empty() {
-        let hint = String::from("if it is DER, convert it with openssl x509 -inform der");
-        return Err(
-            invalid("it contains no certificate, certificate request or private key in PEM").hint(Some(hint))
-        );
+    match bundle.private_key() {
+        Ok(key) => {
+            let key = any_supported_type(&key).ok().and_then(|key| Some(of_spki(&key.public_key()?)));
+            key.map(|key| vec![key]).ok_or_else(|| invalid("the kind of its private key is unknown"))
+        }
+        Err(error) if error.is_encrypted_key() => Err(unusable(error)),
+        Err(_) => match bundle.public_key() {
+            Ok(key) => Ok(vec![of_spki(&key)]),
+            Err(_) => Err(unusable(without_certificate)),
+        },
     }
-    Ok(found)
 }
 
 /// Returns what a TLSA record is compared with, for each certificate of a chain. The rest of the chain after a certificate
@@ -44,19 +53,6 @@ pub(super) fn of_chain(chain: &[CertificateDer<'_>]) -> Vec<PublicKeyFacts> {
 }
 
 fn of_certificate(der: &[u8]) -> Option<PublicKeyFacts> {
-    let (rest, certificate) = X509Certificate::from_der(der).ok()?;
-    let spki = certificate.public_key().raw.to_vec();
-    rest.is_empty().then(|| PublicKeyFacts { certificate: Some(der.to_vec()), spki })
-}
-
-fn of_request(der: &[u8]) -> Option<PublicKeyFacts> {
-    let (_, request) = X509CertificationRequest::from_der(der).ok()?;
-    let spki = request.certification_request_info.subject_pki.raw.to_vec();
-    Some(PublicKeyFacts { certificate: None, spki })
-}
-
-fn of_key(der: &[u8]) -> Option<PublicKeyFacts> {
-    let key = PrivateKeyDer::try_from(der).ok()?;
-    let spki = any_supported_type(&key).ok()?.public_key()?.to_vec();
-    Some(PublicKeyFacts { certificate: None, spki })
+    let spki = Certificate::from_der(der).ok()?.spki_der().to_vec();
+    Some(PublicKeyFacts { certificate: Some(der.to_vec()), spki })
 }

@@ -13,6 +13,7 @@ use crate::error::{Failed, with_causes};
 use crate::exit;
 use crate::target::{Mode, Target};
 use starttls_audit::report::Certificate;
+use starttls_x509::certificate_to_pem;
 
 /// Everything that was observed on one connection.
 #[derive(Debug, Serialize)]
@@ -222,23 +223,14 @@ impl Report {
 impl Presented {
     pub(crate) fn new(verified: bool, verdict: String, ders: &[CertificateDer<'_>]) -> Self {
         let chain: Vec<Certificate> = ders.iter().map(|der| Certificate::read(der)).collect();
-        let pins = chain.iter().map(|it| base64::encode(&octets(&it.spki_sha256))).collect();
-        Self { verified, verdict, pem: ders.iter().map(|der| pem(der)).collect(), pins, chain }
+        let pem = ders.iter().map(|der| certificate_to_pem(der)).collect();
+        // The pins and the chain have the same indices, also if a certificate cannot be read.
+        let pin =
+            |der: &CertificateDer<'_>| starttls_x509::Certificate::from_der(der).map(|it| it.spki_sha256());
+        let pins =
+            ders.iter().map(|der| pin(der).map(|pin| base64::encode(&pin)).unwrap_or_default()).collect();
+        Self { verified, verdict, pem, pins, chain }
     }
-}
-
-/// A certificate in PEM (RFC 7468 section 5).
-fn pem(der: &[u8]) -> String {
-    let text = base64::encode(der);
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
-}
-
-/// The octets of a hexadecimal text.
-fn octets(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-    digits.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
 
 impl Tls {
@@ -254,7 +246,7 @@ impl Tls {
             tickets,
             handshake_read: facts.handshake_read,
             handshake_written: facts.handshake_written,
-            ocsp_stapled: facts.ocsp_stapled,
+            ocsp_stapled: facts.ocsp_response.is_some(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::report::{Presented, Report, Tls};
 use crate::console::{Console, Tone};
 use crate::target::{Mode, Target};
-use starttls::validity;
 use starttls_audit::report::Certificate;
+use starttls_x509::validity;
 
 /// A certificate with fewer days left is shown in red.
 const SOON: i64 = 14;

@@ -46,7 +46,7 @@ fn every_format_says_when_by_what_from_where_and_how() {
             assert!(text.contains(part), "{format} has no {part}: {text}");
         }
         let time = match format {
-            "prometheus" => starttls::validity::unix(started).unwrap().to_string(),
+            "prometheus" => starttls_x509::validity::unix(started).unwrap().to_string(),
             // Times have no zone in the schema of JUnit.
             "junit" => started.trim_end_matches('Z').to_owned(),
             _ => started.to_owned(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls::proto::smtp::{SMTP, SUBMISSION};
 use starttls::proto::{ClientName, PROTOCOLS, Protocol};
+use starttls_x509::Bundle;
 
 use super::address::{BackendAddress, Mode, Url};
 use super::login::{self, BackendLogin};
@@ -132,7 +133,8 @@ impl Draft {
         }
         let mut builder = Connector::builder().timeout(dial);
         if let Some(path) = &self.ca_file {
-            builder = builder.roots_pem(files::read("the root certificates", path)?);
+            let roots = files::checked("the root certificates", path, Bundle::certificates)?;
+            builder = builder.roots_pem(roots);
         }
         if self.no_system_roots {
             builder = builder.no_system_roots();
@@ -140,8 +142,8 @@ impl Draft {
         builder = match (&self.certificate, &self.key) {
             (None, None) => builder,
             (Some(chain), Some(key)) => builder.client_certificate_pem(
-                files::read("the client certificate", chain)?,
-                files::read("the client certificate's key", key)?,
+                files::checked("the client certificate", chain, Bundle::certificates)?,
+                files::checked("the client certificate's key", key, Bundle::private_key)?,
             ),
             (Some(_), None) => {
                 return Err(SetupError::new("\"cert\" requires \"key\"")

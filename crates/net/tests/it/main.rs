@@ -19,5 +19,6 @@ mod refusals;
 mod scram;
 mod script;
 mod submission;
+mod unverifiable;
 mod verification;
 mod white_space;

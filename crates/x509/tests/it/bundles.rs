@@ -164,6 +164,8 @@ fn files_of_openssl_are_read_or_named() {
         let found = bundle(name).certificates().unwrap();
         assert!(found.len() == 1 && *found[0].der == *certificate, "{name}");
     }
+    let requested = bundle("request.pem").requested_key().unwrap();
+    assert_eq!(*requested, *starttls_x509::Certificate::from_der(&certificate).unwrap().spki_der());
     assert_eq!(bundle("rsa.pub").public_key().unwrap().as_ref()[0], 0x30);
     for (name, expected, hint) in [
         ("request.pem", "expected a certificate, found a certificate request", ""),
