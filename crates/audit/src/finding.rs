@@ -74,6 +74,11 @@ impl FindingBuilder {
         Self { fix: Some(fix), ..self }
     }
 
+    /// Makes a problem a note with this summary.
+    pub(crate) fn into_note(self, summary: String) -> Self {
+        Self { outcome: CheckOutcome::Info, summary, ..self }
+    }
+
     /// Adds a place in the probe's transcripts as evidence.
     pub(crate) fn at(mut self, mark: Mark) -> Self {
         self.evidence.push(mark);

@@ -38,9 +38,9 @@ const LIGHT: &[&Check] = &[
     id::TLS_ALPN,
 ];
 
-/// Checks that a family name in `only` does not select, because they ask for the certificates of other names on
-/// connections of their own.
-const BY_ID_ONLY: &[&Check] = &[id::CERT_NO_SNI, id::CERT_UNKNOWN_SNI];
+/// Checks that a family name in `only` does not select, because they ask for other certificates on connections of their
+/// own.
+const BY_ID_ONLY: &[&Check] = &[id::CERT_NO_SNI, id::CERT_UNKNOWN_SNI, id::CERT_TYPES];
 
 /// The extent of the TLS survey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,8 @@ impl Selection {
 
 /// Returns whether the TLS survey decides this check.
 pub(crate) fn needs_survey(row: &Check) -> bool {
-    row.id == id::TLS_OLD.id || check::SURVEY.iter().any(|it| it.id == row.id)
+    [id::TLS_OLD, id::CERT_TYPES].iter().any(|it| it.id == row.id)
+        || check::SURVEY.iter().any(|it| it.id == row.id)
 }
 
 fn is_named(row: &Check, name: &str) -> bool {

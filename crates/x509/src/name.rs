@@ -34,6 +34,17 @@ impl<'a> DistinguishedName<'a> {
         Self { der: element.der }
     }
 
+    /// Reads a name in DER, as in the request for a client certificate. Its attributes are read on request.
+    ///
+    /// # Errors
+    /// If it is not a sequence, or is followed by other bytes.
+    pub fn from_der(der: &'a [u8]) -> Result<Self, MalformedDer> {
+        let mut reader = Reader::new(der);
+        let name = Self::new(&reader.expect(tag::SEQUENCE, "name")?);
+        reader.end("name")?;
+        Ok(name)
+    }
+
     /// Returns the encoding of the name.
     pub fn der(&self) -> &'a [u8] {
         self.der

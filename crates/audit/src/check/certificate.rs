@@ -143,4 +143,13 @@ pub(super) const CHECKS: &[Check] = &[
             unrecognized_name.",
         spec: "RFC 6066 section 3; RFC 9325 section 3.7",
     },
+    Check {
+        id: "cert-types",
+        severity: Info,
+        title: "the certificates for RSA and for ECDSA differ",
+        why: "A server can present one certificate to clients with ECDSA and another to those with RSA only. \
+            If their names or dates differ, some clients fail while others connect, which is hard to find.",
+        fix: "Request both certificates for the same names, and renew them together.",
+        spec: "RFC 8446 section 4.4.2.2; RFC 5246 section 7.4.2",
+    },
 ];

@@ -99,6 +99,8 @@ pub const CERT_OCSP: &Check = row("cert-ocsp");
 pub const CERT_NO_SNI: &Check = row("cert-no-sni");
 /// `cert-unknown-sni`
 pub const CERT_UNKNOWN_SNI: &Check = row("cert-unknown-sni");
+/// `cert-types`
+pub const CERT_TYPES: &Check = row("cert-types");
 /// `tls-handshake`
 pub const TLS_HANDSHAKE: &Check = row("tls-handshake");
 /// `tls-large-hello`
@@ -131,6 +133,42 @@ pub const TLS_ANON: &Check = row("tls-anon");
 pub const TLS_EXPORT: &Check = row("tls-export");
 /// `tls-weak`
 pub const TLS_WEAK: &Check = row("tls-weak");
+/// `tls-none`
+pub const TLS_NONE: &Check = row("tls-none");
+/// `tls-block`
+pub const TLS_BLOCK: &Check = row("tls-block");
+/// `tls-static`
+pub const TLS_STATIC: &Check = row("tls-static");
+/// `tls-cbc`
+pub const TLS_CBC: &Check = row("tls-cbc");
+/// `tls-dhe`
+pub const TLS_DHE: &Check = row("tls-dhe");
+/// `tls-dh-size`
+pub const TLS_DH_SIZE: &Check = row("tls-dh-size");
+/// `tls-dh-reuse`
+pub const TLS_DH_REUSE: &Check = row("tls-dh-reuse");
+/// `tls-curve`
+pub const TLS_CURVE: &Check = row("tls-curve");
+/// `tls-hash`
+pub const TLS_HASH: &Check = row("tls-hash");
+/// `tls-order`
+pub const TLS_ORDER: &Check = row("tls-order");
+/// `tls-compression`
+pub const TLS_COMPRESSION: &Check = row("tls-compression");
+/// `tls-master`
+pub const TLS_MASTER: &Check = row("tls-master");
+/// `tls-fallback`
+pub const TLS_FALLBACK: &Check = row("tls-fallback");
+/// `tls-heartbeat`
+pub const TLS_HEARTBEAT: &Check = row("tls-heartbeat");
+/// `tls-client-auth`
+pub const TLS_CLIENT_AUTH: &Check = row("tls-client-auth");
+/// `tls-broken`
+pub const TLS_BROKEN: &Check = row("tls-broken");
+/// `tls-intolerant`
+pub const TLS_INTOLERANT: &Check = row("tls-intolerant");
+/// `tls-random`
+pub const TLS_RANDOM: &Check = row("tls-random");
 /// `leak-banner`
 pub const LEAK_BANNER: &Check = row("leak-banner");
 /// `leak-internal`

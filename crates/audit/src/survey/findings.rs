@@ -5,7 +5,7 @@ use starttls_hello::Version;
 use super::judge::Judge;
 use super::role::Role;
 use super::run::Survey;
-use super::{suites, summary, versions};
+use super::{certificates, faults, key_exchange, properties, suites, summary, versions};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
 
@@ -22,6 +22,25 @@ const ROWS: &[(&Check, Judgment)] = &[
     (id::TLS_ANON, suites::anonymous),
     (id::TLS_EXPORT, suites::export),
     (id::TLS_WEAK, suites::weak),
+    (id::TLS_NONE, versions::none),
+    (id::TLS_BLOCK, suites::block),
+    (id::TLS_STATIC, suites::without_forward_secrecy),
+    (id::TLS_CBC, suites::cbc),
+    (id::TLS_DHE, key_exchange::finite_field),
+    (id::TLS_DH_SIZE, key_exchange::dh_size),
+    (id::TLS_DH_REUSE, key_exchange::dh_reuse),
+    (id::TLS_CURVE, key_exchange::curve),
+    (id::TLS_HASH, key_exchange::hash),
+    (id::TLS_ORDER, suites::order),
+    (id::TLS_COMPRESSION, properties::compression),
+    (id::TLS_MASTER, properties::master_secret),
+    (id::TLS_FALLBACK, properties::fallback),
+    (id::TLS_HEARTBEAT, properties::heartbeat),
+    (id::TLS_CLIENT_AUTH, properties::client_certificate),
+    (id::TLS_BROKEN, faults::broken),
+    (id::TLS_INTOLERANT, faults::intolerant),
+    (id::TLS_RANDOM, faults::random),
+    (id::CERT_TYPES, certificates::types),
 ];
 
 /// The checks that the survey decides.

@@ -1,6 +1,9 @@
 //! How a fact of a survey becomes a finding.
 
-use starttls_hello::{Certainty, Doubt, Known, ServerFacts, Support, Version, WalkEnd, WalkSize, Witness};
+use starttls_hello::{
+    Answer, Certainty, ConnectionOutcome, Doubt, Known, ServerFacts, ServerFlight, Support, Version, WalkEnd,
+    WalkSize, Witness,
+};
 
 use super::role::{self, Role};
 use super::run::Survey;
@@ -60,6 +63,49 @@ impl Judge<'_> {
         }
     }
 
+    /// Reports on a property of versions up to TLS 1.2 that is wrong if it has this value.
+    pub(super) fn property(
+        &self,
+        check: &'static Check,
+        known: Known<Support>,
+        wrong: Support,
+        (found, absent): (&str, &str),
+    ) -> FindingBuilder {
+        match known {
+            Known::Is(support, witness) if support == wrong => {
+                self.found(check, found.to_owned(), [witness.hello])
+            }
+            Known::Is(_, witness) => self.absent(check, absent, witness),
+            _ if self.has_classic() == Some(false) => {
+                FindingBuilder::new(check, CheckOutcome::NotApplicable, "the server offers TLS 1.3 only")
+            }
+            unknown => self.unknown(check, unknown),
+        }
+    }
+
+    /// Returns the flights that the server answered with, by the place of their hello. Answers with something that was not
+    /// offered are left out.
+    pub(super) fn flights(&self) -> impl Iterator<Item = (usize, &ServerFlight)> {
+        let exchanges = self.survey.walk.exchanges().iter().enumerate();
+        exchanges.filter_map(|(hello, exchange)| match &exchange.outcome {
+            ConnectionOutcome::Answered(Answer::Hello(flight)) if exchange.question.offers(flight) => {
+                Some((hello, flight.as_ref()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Returns the flight that answered a hello.
+    pub(super) fn flight(&self, hello: usize) -> Option<&ServerFlight> {
+        self.flights().find(|(at, _)| *at == hello).map(|(_, flight)| flight)
+    }
+
+    /// Returns whether the server offers a version below TLS 1.3, if that is known.
+    pub(super) fn has_classic(&self) -> Option<bool> {
+        let known = any(CLASSIC.into_iter().map(|version| self.facts.version(version)));
+        known.value().map(|support| support == Support::Offered)
+    }
+
     /// Reports that the fact is not known, and why.
     pub(super) fn unknown<T>(&self, check: &'static Check, known: Known<T>) -> FindingBuilder {
         let inconclusive = |why: String| FindingBuilder::new(check, CheckOutcome::Inconclusive, why);
@@ -94,20 +140,46 @@ const NEEDS_SURVEY: &str = "needs --tls survey";
 
 /// Combines several facts: offered if one is offered, not offered if none is, with the weakest proof.
 pub(super) fn any(facts: impl IntoIterator<Item = Known<Support>>) -> Known<Support> {
-    let mut combined = Known::Unasked;
+    let mut combined = None;
     for fact in facts {
-        combined = match (combined, fact) {
+        combined = Some(match (combined, fact) {
             (_, offered @ Known::Is(Support::Offered, _)) => return offered,
-            (Known::Unasked, first) => first,
-            (Known::Is(value, one), Known::Is(_, other)) => {
+            (None, first) => first,
+            (Some(Known::Is(value, one)), Known::Is(_, other)) => {
                 Known::Is(value, if other.certainty < one.certainty { other } else { one })
             }
-            (Known::Inconclusive(doubt), _) => Known::Inconclusive(doubt),
-            (Known::Is(..), unknown) => match unknown {
-                Known::Unasked => Known::Inconclusive(Doubt::Partly),
-                unknown => unknown,
-            },
-        };
+            (Some(Known::Inconclusive(doubt)), _) | (Some(_), Known::Inconclusive(doubt)) => {
+                Known::Inconclusive(doubt)
+            }
+            (Some(Known::Unasked), Known::Unasked) => Known::Unasked,
+            (Some(_), _) => Known::Inconclusive(Doubt::Partly),
+        });
     }
-    combined
+    combined.unwrap_or(Known::Unasked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABSENT: Known<Support> =
+        Known::Is(Support::NotOffered, Witness { hello: 0, certainty: Certainty::Explicit });
+    const OFFERED: Known<Support> =
+        Known::Is(Support::Offered, Witness { hello: 1, certainty: Certainty::Explicit });
+    const PARTLY: Known<Support> = Known::Inconclusive(Doubt::Partly);
+
+    #[test]
+    fn facts_that_are_not_known_leave_a_negative_open_in_every_order() {
+        for (facts, combined) in [
+            (&[][..], Known::Unasked),
+            (&[ABSENT, ABSENT], ABSENT),
+            (&[Known::Unasked, ABSENT], PARTLY),
+            (&[ABSENT, Known::Unasked], PARTLY),
+            (&[Known::Unasked, Known::Unasked], Known::Unasked),
+            (&[ABSENT, Known::Inconclusive(Doubt::NoControl)], Known::Inconclusive(Doubt::NoControl)),
+            (&[Known::Unasked, ABSENT, OFFERED], OFFERED),
+        ] {
+            assert_eq!(any(facts.iter().copied()), combined, "{facts:?}");
+        }
+    }
 }

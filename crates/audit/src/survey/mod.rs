@@ -8,8 +8,12 @@
 //! into data.
 
 mod ask;
+mod certificates;
+mod faults;
 mod findings;
 mod judge;
+mod key_exchange;
+mod properties;
 mod role;
 mod run;
 mod suites;

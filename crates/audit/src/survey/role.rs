@@ -33,6 +33,13 @@ const SEVERITIES: &[(&Check, Severity, Severity)] = &[
     (id::TLS_ANON, Info, Error),
     (id::TLS_EXPORT, Error, Critical),
     (id::TLS_WEAK, Warning, Error),
+    (id::TLS_BLOCK, Info, Warning),
+    (id::TLS_STATIC, Info, Warning),
+    (id::TLS_DH_REUSE, Info, Warning),
+    (id::TLS_CURVE, Warning, Error),
+    (id::TLS_HASH, Info, Warning),
+    (id::TLS_MASTER, Info, Warning),
+    (id::TLS_FALLBACK, Info, Warning),
 ];
 
 /// Returns the severity of a problem. Checks that are not in the table have the same severity for both roles.

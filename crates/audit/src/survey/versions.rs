@@ -39,6 +39,26 @@ fn unwanted(judge: &Judge<'_>, check: &'static Check, versions: &[Version]) -> F
     }
 }
 
+/// Whether TLS 1.2 or 1.3 is offered.
+pub(super) fn none(judge: &Judge<'_>) -> FindingBuilder {
+    let check = id::TLS_NONE;
+    if let Some(session) = judge.session.filter(|session| *session >= Version::Tls12) {
+        return FindingBuilder::pass(check, format!("a handshake succeeds with {session}"));
+    }
+    let old = offered(judge, &[Version::Tls11, Version::Tls10, Version::Ssl3, Version::Ssl2]);
+    match (any([Version::Tls13, Version::Tls12].map(|version| judge.facts.version(version))), old.first()) {
+        (Known::Is(Support::Offered, witness), _) => {
+            judge.absent(check, "TLS 1.2 or 1.3 is offered", witness)
+        }
+        (Known::Is(Support::NotOffered, witness), Some((best, hello))) => judge.found(
+            check,
+            format!("the server offers nothing better than {best}"),
+            [*hello, witness.hello],
+        ),
+        (unknown, _) => judge.unknown(check, unknown),
+    }
+}
+
 /// Whether TLS 1.3 is offered.
 pub(super) fn old(judge: &Judge<'_>) -> FindingBuilder {
     let check = id::TLS_OLD;

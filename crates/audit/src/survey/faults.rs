@@ -1,0 +1,128 @@
+//! Faults of a TLS implementation that its answers show.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use starttls_hello::{
+    Alert, Answer, ConnectionOutcome, FlightEnd, ServerFlight, SuiteClass, Support, Topic, Version,
+};
+
+use super::judge::Judge;
+use super::suites::name;
+use crate::check::id;
+use crate::finding::FindingBuilder;
+use crate::report::CheckOutcome;
+
+/// How far the clock of a server may be off, in seconds.
+const CLOCK_TOLERANCE: u64 = 24 * 60 * 60;
+
+/// The server answers with a suite and ends the handshake before its flight is complete, or reports an internal error for
+/// one class of suites.
+pub(super) fn broken(judge: &Judge<'_>) -> FindingBuilder {
+    let check = id::TLS_BROKEN;
+    let broken = judge.flights().find(|(_, flight)| {
+        let ended = matches!(flight.end, FlightEnd::Alert(_) | FlightEnd::Closed | FlightEnd::Malformed(_));
+        ended && flight.version().is_some_and(|version| version <= Version::Tls12)
+    });
+    match (broken, judge.flights().next()) {
+        (Some((hello, flight)), _) => {
+            let how = match flight.end {
+                FlightEnd::Alert(alert) => format!("sends the alert {alert}"),
+                FlightEnd::Malformed(_) => String::from("sends a malformed message"),
+                _ => String::from("closes the connection"),
+            };
+            let summary = format!("the server chooses {}, and then {how}", name(flight.suite()));
+            judge.found(check, summary, [hello])
+        }
+        (None, Some(_)) => match failing_class(judge) {
+            Some((hello, class)) => {
+                let summary = format!(
+                    "the server has an internal error where suites of the class {class} are offered alone"
+                );
+                judge.found(check, summary, [hello])
+            }
+            None => FindingBuilder::pass(check, "the server completes its part of each handshake"),
+        },
+        (None, None) => judge.unknown(check, judge.facts.version(Version::Tls12)),
+    }
+}
+
+/// Returns a class for which the server sends internal_error, although it refuses other suites of the version with the alert
+/// for that.
+fn failing_class(judge: &Judge<'_>) -> Option<(usize, SuiteClass)> {
+    let refusals = |description: u8| {
+        judge.survey.walk.exchanges().iter().enumerate().filter(move |(_, it)| match &it.outcome {
+            ConnectionOutcome::Answered(Answer::Refused(alert)) => alert.description == description,
+            _ => false,
+        })
+    };
+    refusals(Alert::INTERNAL_ERROR).find_map(|(hello, failed)| {
+        let version = failed.question.version;
+        let class = failed.question.suites.first()?.class();
+        let is_alone = failed.question.suites.iter().all(|suite| suite.class() == class);
+        let is_offered = judge.facts.version(version).value() == Some(Support::Offered);
+        let usual = refusals(Alert::HANDSHAKE_FAILURE).any(|(_, it)| it.question.version == version);
+        (is_alone && is_offered && usual).then_some((hello, class))
+    })
+}
+
+/// The server fails on reserved values or on a hello without a key share, and accepts the same hello without these.
+pub(super) fn intolerant(judge: &Judge<'_>) -> FindingBuilder {
+    let check = id::TLS_INTOLERANT;
+    let of = |topic| {
+        let exchanges = judge.survey.walk.exchanges().iter().enumerate();
+        exchanges
+            .filter(move |(_, it)| it.question.topic == topic && it.outcome != ConnectionOutcome::TurnedAway)
+    };
+    let accepted = of(Topic::ModernShare).find(|(_, it)| is_accepted(&it.outcome));
+    match (of(Topic::Modern).next(), accepted) {
+        (Some((refused, _)), Some((accepted, _))) => {
+            let summary = "the server fails on a hello with reserved values and without a key share, and accepts one \
+                with a key share";
+            judge.found(check, summary.to_owned(), [refused, accepted])
+        }
+        (Some((_, first)), None) if is_accepted(&first.outcome) => FindingBuilder::pass(
+            check,
+            "the server ignores reserved values, and answers a hello without a key share",
+        ),
+        (Some((_, first)), None)
+            if matches!(first.outcome, ConnectionOutcome::Answered(Answer::Refused(_))) =>
+        {
+            FindingBuilder::new(check, CheckOutcome::NotApplicable, "the server does not offer TLS 1.3")
+        }
+        _ => judge.unknown(check, judge.facts.version(Version::Tls13)),
+    }
+}
+
+fn is_accepted(outcome: &ConnectionOutcome) -> bool {
+    matches!(outcome, ConnectionOutcome::Answered(Answer::Hello(_)))
+}
+
+/// The server's random repeats, or begins with its clock.
+pub(super) fn random(judge: &Judge<'_>) -> FindingBuilder {
+    let check = id::TLS_RANDOM;
+    let hellos: Vec<_> = judge.flights().filter(|(_, flight)| !flight.hello.is_retry()).collect();
+    let repeated = hellos.iter().enumerate().find_map(|(index, (hello, flight))| {
+        let earlier = hellos.iter().take(index).find(|(_, it)| it.hello.random == flight.hello.random)?;
+        Some([earlier.0, *hello])
+    });
+    if let Some(both) = repeated {
+        return judge.found(check, String::from("two connections have the same random"), both);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let clocks: Vec<_> =
+        hellos.iter().filter(|(_, flight)| has_clock(flight, now)).map(|(hello, _)| *hello).collect();
+    match (hellos.len(), clocks.as_slice()) {
+        // One random in 25,000 looks like the time by chance.
+        (count @ 2.., clocks) if clocks.len() == count => {
+            let summary = String::from("the server's random begins with its clock");
+            judge.found(check, summary.clone(), clocks.iter().take(2).copied()).into_note(summary)
+        }
+        (2.., _) => FindingBuilder::pass(check, "the server's random does not repeat and contains no clock"),
+        _ => judge.unknown(check, judge.facts.downgrade_mark()),
+    }
+}
+
+fn has_clock(flight: &ServerFlight, now: u64) -> bool {
+    let seconds = flight.hello.random.first_chunk().copied().map(u32::from_be_bytes);
+    seconds.is_some_and(|seconds| u64::from(seconds).abs_diff(now) < CLOCK_TOLERANCE)
+}
