@@ -122,16 +122,16 @@ impl CertificateFault {
                     Self::OldVersion { version: read.map(|it| it.version()) }
                 }
                 Some(webpki::Error::UnsupportedCriticalExtension) => Self::UnknownCriticalExtension,
-                _ => Self::other(cause),
+                // The cause alone: rustls shows it as the debug output of a value.
+                _ => Self::other(&other.0.to_string()),
             },
-            other => Self::other(other),
+            other => Self::other(&other.to_string()),
         }
     }
 
     /// Keeps the verifier's text unless it is the debug output of a value.
-    fn other(cause: &CertificateError) -> Self {
-        let text = cause.to_string();
-        Self::Other(if text.contains(['{', '[', '(']) { String::new() } else { text })
+    fn other(text: &str) -> Self {
+        Self::Other(if text.contains(['{', '[', '(']) { String::new() } else { text.to_owned() })
     }
 
     /// Returns whether a date is the fault.

@@ -89,6 +89,7 @@ mod certificate_fault;
 mod certification_path;
 mod channel_binding;
 mod client;
+pub mod dane;
 mod deadline;
 pub mod dialer;
 mod endpoint;

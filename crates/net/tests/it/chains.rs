@@ -45,7 +45,7 @@ pub(crate) async fn dial(
 }
 
 /// Returns a CA certificate with this name, which ended in this year.
-fn authority(name: &str, ends: i32) -> CertificateParams {
+pub(crate) fn authority(name: &str, ends: i32) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);

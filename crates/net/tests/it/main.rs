@@ -6,6 +6,7 @@ mod authority;
 mod blocking;
 mod boundary;
 mod chains;
+mod dane;
 mod deadlines;
 mod dialers;
 mod doors;

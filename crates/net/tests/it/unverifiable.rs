@@ -48,7 +48,7 @@ async fn verdict(
 }
 
 /// Returns a certificate of X.509 version 1, which has no version and no extensions, for this key.
-fn version_1(key: &KeyPair) -> CertificateDer<'static> {
+pub(crate) fn version_1(key: &KeyPair) -> CertificateDer<'static> {
     let element = |tag: u8, parts: &[&[u8]]| {
         let content = parts.concat();
         let length = match u16::try_from(content.len()).unwrap().to_be_bytes() {
