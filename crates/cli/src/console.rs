@@ -107,6 +107,11 @@ pub(crate) fn warning(message: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "warning: {message}");
 }
 
+/// Writes what a service does, for its log: a line in one piece, because programs read it.
+pub(crate) fn note(message: &dyn std::fmt::Display) {
+    let _ = std::io::stderr().lock().write_all(format!("{message}\n").as_bytes());
+}
+
 fn colored(when: When, terminal: bool) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");

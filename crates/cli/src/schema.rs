@@ -41,3 +41,8 @@ fn send() {
 fn policy_report() {
     same("policy-report", &schema_for!(crate::policy::report::Report));
 }
+
+#[test]
+fn policy_check() {
+    same("policy-check", &schema_for!(crate::policy::check::report::Report));
+}

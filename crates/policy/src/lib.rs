@@ -5,12 +5,14 @@
 //! rules: parsers for records, policy texts and reports, and decisions as functions over DNS answers, a policy text and
 //! the time.
 //!
-//! Nothing here does I/O, reads a clock or uses random numbers. [`dane::gather`] names the questions whose answers it
-//! needs; the caller asks them and calls it again.
+//! Without the feature `drive`, nothing here does I/O, reads a clock or uses random numbers. [`dane::gather`] names the
+//! questions whose answers it needs; the caller asks them and calls it again. `drive` does that, and fetches policies.
 #![forbid(unsafe_code)]
 
 pub mod dane;
 pub mod decide;
+#[cfg(feature = "drive")]
+pub mod drive;
 pub mod rollover;
 pub mod socketmap;
 pub mod sts;

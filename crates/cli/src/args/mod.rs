@@ -23,7 +23,10 @@ pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use hello::Hello;
 pub(crate) use lab::Lab;
 pub(crate) use login::{Credentials, Login, Principal, Sasl};
-pub(crate) use policy::{Policy, PolicyCommand, PolicyReport, PolicySts, PolicyTlsa, StsPart};
+pub(crate) use policy::{
+    PartialArg, Policy, PolicyCheck, PolicyCommand, PolicyReport, PolicyServe, PolicySts, PolicyTlsa,
+    Resolver, StsPart,
+};
 pub(crate) use send::{Send, Stop};
 
 /// Use, test and understand STARTTLS: the upgrade of a cleartext connection to TLS on the same port

@@ -1,5 +1,6 @@
 //! The arguments of `policy`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use starttls_dns::{DnsName, TlsaData};
 use starttls_policy::sts::{MxPattern, StsMode};
 
-use super::common::{Format, Output, duration};
+use super::common::{Format, Output, dns_server, duration};
 use super::hello::Dialing;
 
 /// Make stripping fail: DANE, MTA-STS and TLSRPT for mail between servers
@@ -16,6 +17,7 @@ use super::hello::Dialing;
 /// servers support TLS and how their certificates are authenticated.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  starttls policy check example.com
   starttls policy sts example.com --mx mx1.example.com --mx '*.mail.example.com'
   starttls policy sts --lint mta-sts.txt
   starttls policy tlsa --from chain.pem --name mx1.example.com
@@ -28,9 +30,143 @@ pub(crate) struct Policy {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
+    Check(Box<PolicyCheck>),
     Report(PolicyReport),
+    Serve(Box<PolicyServe>),
     Sts(PolicySts),
     Tlsa(Box<PolicyTlsa>),
+}
+
+/// Check what a domain publishes, and whether its servers keep it
+///
+/// Looks up the mail exchangers, their TLSA records and the MTA-STS policy, fetches the policy from every address of its
+/// host, connects once to every address of every exchanger, and compares. It also shows what senders do, and why.
+///
+/// DANE needs a resolver that validates DNSSEC, on this machine or declared trusted. Without one, DANE is inconclusive.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  starttls policy check example.com
+  starttls policy check example.com --resolver 192.0.2.53 --trust-ad --format json
+
+Exit codes:
+  0   no problems found
+  1   a warning, an error or a critical finding
+  2   wrong usage; nothing was asked
+  3   the domain does not exist
+  7   inconclusive: DNSSEC is not available, a lookup failed, or a server was not reached")]
+pub(crate) struct PolicyCheck {
+    /// The domain
+    pub(crate) domain: DnsName,
+
+    /// The port of the exchangers
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+
+    /// The port of the policy host, for tests
+    #[arg(long, default_value_t = 443, hide = true)]
+    pub(crate) sts_port: u16,
+
+    /// Also trust these root certificates
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Do not trust the system's root certificates
+    #[arg(long, requires = "ca_file")]
+    pub(crate) no_system_roots: bool,
+
+    /// The time limit for each question and for each connection
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// json: one object on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    #[command(flatten)]
+    pub(crate) resolver: Resolver,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Answer Postfix, for each domain that it delivers to, which policy governs
+///
+/// The service speaks Postfix's socketmap protocol. It looks up DANE and MTA-STS, decides, and keeps the answers. Mail to a
+/// domain whose TLSA lookup fails is deferred; mail to a domain that never had a policy never waits for one.
+///
+/// In main.cf: smtp_dns_support_level = dnssec, smtp_tls_security_level = dane,
+/// smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8642:QUERY (QUERYwithTLSRPT with Postfix 3.10 or later).
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  starttls policy serve --state /var/lib/starttls/policies.jsonl --reset     the first start
+  starttls policy serve --state /var/lib/starttls/policies.jsonl --health 127.0.0.1:8643
+  postmap -q example.com socketmap:inet:127.0.0.1:8642:QUERY
+
+The service runs until a signal ends it. Exit codes:
+  2   wrong usage, an address that cannot be listened on, or a file of policies that cannot be used
+  7   the resolver does not validate DNSSEC or is not trusted")]
+pub(crate) struct PolicyServe {
+    /// Listen on this address, or on a socket in the file system: unix:/PATH
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8642")]
+    pub(crate) listen: String,
+
+    /// Keep MTA-STS policies in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// Create an empty file of policies, or replace the old one
+    #[arg(long, requires = "state")]
+    pub(crate) reset: bool,
+
+    /// Serve /health and /metrics (Prometheus) over HTTP
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) health: Option<SocketAddr>,
+
+    /// Answer MTA-STS only; without this, the resolver must validate DNSSEC
+    #[arg(long)]
+    pub(crate) no_dane: bool,
+
+    /// What governs a domain that has an enforced MTA-STS policy, and TLSA records for some exchangers only
+    #[arg(long, value_enum, default_value_t = PartialArg::Sts)]
+    pub(crate) partial: PartialArg,
+
+    /// The port of policy hosts, for tests
+    #[arg(long, default_value_t = 443, hide = true)]
+    pub(crate) sts_port: u16,
+
+    /// Also trust these root certificates for policy hosts
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Do not trust the system's root certificates
+    #[arg(long, requires = "ca_file")]
+    pub(crate) no_system_roots: bool,
+
+    /// The time limit for each question and for each fetch
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) resolver: Resolver,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartialArg {
+    Sts,
+    Dane,
+}
+
+/// Which resolver is asked.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "DNS")]
+pub(crate) struct Resolver {
+    /// Ask this DNS resolver [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
+    pub(crate) resolver: Option<SocketAddr>,
+
+    /// Trust the resolver's AD bit although it is not on this machine: no attacker can change its answers on the way
+    #[arg(long)]
+    pub(crate) trust_ad: bool,
 }
 
 /// Read TLSRPT reports and add up what failed

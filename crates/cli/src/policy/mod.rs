@@ -1,7 +1,10 @@
 //! `starttls policy`: DANE, MTA-STS and TLSRPT.
 
+pub(crate) mod check;
 mod keys;
 pub(crate) mod report;
+mod resolver;
+mod serve;
 mod sts;
 mod tlsa;
 
@@ -11,7 +14,9 @@ use crate::error::Failed;
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Policy) -> Result<u8, Failed> {
     match &args.command {
+        PolicyCommand::Check(args) => check::run(args).await,
         PolicyCommand::Report(args) => report::run(args),
+        PolicyCommand::Serve(args) => serve::run(args).await,
         PolicyCommand::Sts(args) => sts::run(args),
         PolicyCommand::Tlsa(args) => tlsa::run(args).await,
     }

@@ -33,6 +33,8 @@ mod login;
 mod manual;
 mod output;
 mod policy;
+mod policy_check;
+mod policy_serve;
 mod refusals;
 mod report;
 mod schema;

@@ -26,7 +26,7 @@ fn hex(octets: impl AsRef<[u8]>) -> String {
 
 #[test]
 fn help_of_each_command() {
-    for command in ["report", "sts", "tlsa"] {
+    for command in ["check", "report", "serve", "sts", "tlsa"] {
         shows!(format!("help-policy-{command}"), policy(&[command, "--help"]).exits(0).stdout);
     }
 }

@@ -8,6 +8,7 @@ mod attacks;
 mod login;
 mod mail;
 mod middle;
+mod policy;
 mod verified;
 
 #[path = "../support/dns_server.rs"]

@@ -7,7 +7,8 @@ use std::thread::spawn;
 
 /// Starts a server for these records, one per line: `NAME TYPE DATA…`.
 ///
-/// The types are A, AAAA, CNAME, MX and SRV. The types SERVFAIL, SILENT (no answer) and TRUNCATED (the answer to UDP is
+/// The types are A, AAAA, CNAME, MX, NS, SRV, TLSA and TXT; the name of the root is a dot. Answers for a name with the type
+/// SECURE have the AD bit. The types SERVFAIL, SILENT (no answer) and TRUNCATED (the answer to UDP is
 /// truncated; TCP returns the records of the other lines) apply to all queries for the name.
 pub(crate) fn server(zone: &str) -> SocketAddr {
     let zone: Arc<[Vec<String>]> = zone
@@ -67,7 +68,7 @@ fn answer(query: &[u8], zone: &[Vec<String>], udp: bool) -> Option<Vec<u8>> {
         at = end;
     }
     let (question, kind) = (&query[12..at + 5], u16::from_be_bytes([query[at + 1], query[at + 2]]));
-    let name = name.trim_end_matches('.');
+    let name = if name.is_empty() { "." } else { name.trim_end_matches('.') };
     let of_name: Vec<_> = zone.iter().filter(|words| words[0] == name).collect();
     let is = |word: &str| of_name.iter().any(|words| words[1] == word);
     if is("SILENT") {
@@ -84,6 +85,7 @@ fn answer(query: &[u8], zone: &[Vec<String>], udp: bool) -> Option<Vec<u8>> {
     let records: Vec<_> = data.collect();
     let count = u8::try_from(records.len()).unwrap();
     let flags = if truncated { 0x82 } else { 0x80 };
+    let code = if is("SECURE") { 0x20 | code } else { code };
     let mut reply = vec![query[0], query[1], flags | (query[2] & 1), 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0];
     reply.extend(question);
     for data in records {
@@ -114,7 +116,17 @@ fn data(words: &[String], kind: u16) -> Option<Vec<u8>> {
             IpAddr::V6(address) => address.octets().to_vec(),
         }),
         ("MX", 15) => Some([numbers(&words[1..2]), name(&words[2])].concat()),
-        ("CNAME", 5) => Some(name(&words[1])),
+        ("CNAME", 5) | ("NS", 2) => Some(name(&words[1])),
+        ("TXT", 16) => {
+            let text = words[1..].join(" ");
+            Some([&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat())
+        }
+        ("TLSA", 52) => {
+            let mut data: Vec<u8> = words[1..4].iter().map(|word| word.parse().unwrap()).collect();
+            let hex = words[4].as_bytes().chunks(2);
+            data.extend(hex.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()));
+            Some(data)
+        }
         ("SRV", 33) => Some([numbers(&words[1..4]), name(&words[4])].concat()),
         _ => None,
     }
