@@ -48,6 +48,11 @@ impl Console {
         self.color
     }
 
+    /// Returns a console without colors, for a file.
+    pub(crate) fn plain(self) -> Self {
+        Self { color: false, ..self }
+    }
+
     /// Returns a console that writes nothing.
     pub(crate) fn silent(self) -> Self {
         Self { quiet: true, ..self }

@@ -13,6 +13,7 @@ mod gateway;
 mod hello;
 mod hint;
 mod input;
+mod inspect;
 mod interruption;
 mod lab;
 mod login;
@@ -70,7 +71,8 @@ async fn until_interrupted(command: Command) -> Result<u8, Failed> {
         return gateway::run(&args).await;
     }
     let mut interruption = Interruption::listen()?;
-    let reports = matches!(command, Command::Attack(_) | Command::Check(_) | Command::Lab(_));
+    let reports =
+        matches!(command, Command::Attack(_) | Command::Check(_) | Command::Inspect(_) | Command::Lab(_));
     let mut running = tokio::spawn(run(command, interruption.clone()));
     let ended = tokio::select! {
         ended = &mut running => ended,
@@ -94,6 +96,7 @@ async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed>
         Command::Connect(args) => connect::run(&args).await,
         Command::Gateway(args) => gateway::run(&args).await,
         Command::Hello(args) => hello::run(&args).await,
+        Command::Inspect(args) => inspect::run(&args, interruption).await,
         Command::Lab(args) => lab::run(&args, interruption).await,
         Command::Login(args) => login::run(&args).await,
         Command::Policy(args) => policy::run(&args).await,

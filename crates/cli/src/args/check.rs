@@ -159,10 +159,11 @@ pub(crate) struct Check {
     pub(crate) output: Output,
 }
 
-/// Explain a check or an attack: what it does, why it matters, and the fix
+/// Explain a check, an attack or a finding: what it does, why it matters, and the fix
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The id of the check or the attack, as shown in reports and by `check --list` and `attack --list`
+    /// The id of a check, an attack or a finding of inspect, as shown in reports and by `check --list` and
+    /// `attack --list`
     pub(crate) id: String,
 }
 

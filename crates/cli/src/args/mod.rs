@@ -6,6 +6,7 @@ mod common;
 mod connect;
 mod gateway;
 mod hello;
+mod inspect;
 mod lab;
 mod login;
 mod policy;
@@ -21,6 +22,7 @@ pub(crate) use common::{Format, Output, Peer, Progress, Trace, When};
 pub(crate) use connect::Connect;
 pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use hello::Hello;
+pub(crate) use inspect::{Inspect, InspectFormat};
 pub(crate) use lab::Lab;
 pub(crate) use login::{Credentials, Login, Principal, Sasl};
 pub(crate) use policy::{
@@ -45,6 +47,7 @@ pub(crate) enum Command {
     Explain(Explain),
     Gateway(Box<Gateway>),
     Hello(Box<Hello>),
+    Inspect(Box<Inspect>),
     Lab(Lab),
     Login(Box<Login>),
     Policy(Policy),

@@ -154,6 +154,10 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
         write!(std::io::stdout().lock(), "{scenario}")?;
         return Ok(exit::DONE);
     }
+    if let Some(finding) = crate::inspect::explain(&args.id) {
+        write!(std::io::stdout().lock(), "{finding}")?;
+        return Ok(exit::DONE);
+    }
     let row = check(&args.id).ok_or_else(|| {
         let hint = String::from("starttls check --list and starttls attack --list show all ids");
         Failed::usage(format!("unknown check or attack \"{}\"", args.id.escape_debug())).hint(Some(hint))

@@ -10,6 +10,7 @@ const COMMANDS: [&str; 13] = [
     "explain",
     "gateway",
     "hello",
+    "inspect",
     "lab",
     "login",
     "policy",

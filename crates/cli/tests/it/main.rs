@@ -28,6 +28,7 @@ mod hello_refused;
 mod help;
 mod host_header;
 mod input;
+mod inspect;
 mod lab;
 mod login;
 mod manual;

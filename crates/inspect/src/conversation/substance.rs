@@ -1,0 +1,122 @@
+//! Which messages of a client carry content, and which names they show.
+
+use starttls_proto::ProtocolFamily;
+
+/// Returns whether this message of a client carries or requests content: mail, directory entries, queries.
+pub(super) fn is_content(family: ProtocolFamily, msg: &[u8]) -> bool {
+    let words = |tagged: bool| {
+        let line = msg.split(|octet| *octet == b'\r' || *octet == b'\n').next().unwrap_or_default();
+        line.split(|octet| *octet == b' ')
+            .filter(|word| !word.is_empty())
+            .nth(usize::from(tagged))
+            .map(<[u8]>::to_ascii_uppercase)
+            .unwrap_or_default()
+    };
+    let listed = |tagged, verbs: &[&[u8]]| verbs.contains(&words(tagged).as_slice());
+    match family {
+        ProtocolFamily::Smtp => listed(false, &[b"MAIL", b"RCPT", b"DATA", b"BDAT", b"BURL"]),
+        ProtocolFamily::Imap => {
+            let verbs: &[&[u8]] =
+                &[b"SELECT", b"EXAMINE", b"FETCH", b"APPEND", b"UID", b"STATUS", b"LIST", b"LSUB"];
+            listed(true, verbs)
+        }
+        ProtocolFamily::Pop3 => listed(false, &[b"STAT", b"LIST", b"RETR", b"TOP", b"UIDL", b"DELE"]),
+        ProtocolFamily::Nntp => {
+            let verbs: &[&[u8]] =
+                &[b"GROUP", b"ARTICLE", b"HEAD", b"BODY", b"OVER", b"XOVER", b"POST", b"IHAVE", b"TAKETHIS"];
+            listed(false, verbs)
+        }
+        ProtocolFamily::Ftp => {
+            listed(false, &[b"RETR", b"STOR", b"APPE", b"LIST", b"NLST", b"MLSD", b"CWD", b"DELE", b"MKD"])
+        }
+        ProtocolFamily::Sieve => listed(false, &[b"PUTSCRIPT", b"GETSCRIPT", b"LISTSCRIPTS"]),
+        ProtocolFamily::Irc => listed(false, &[b"JOIN", b"PRIVMSG", b"NOTICE"]),
+        ProtocolFamily::Nut => listed(false, &[b"GET", b"LIST", b"SET", b"INSTCMD", b"LOGIN", b"FSD"]),
+        // The operation follows the message id: search, modify, add, delete, compare.
+        ProtocolFamily::Ldap => {
+            operation(msg).is_some_and(|tag| [0x63, 0x66, 0x68, 0x4a, 0x6e].contains(&tag))
+        }
+        ProtocolFamily::Postgres => matches!(msg.first(), Some(b'Q' | b'P')),
+        ProtocolFamily::Mysql => matches!(msg, [_, _, _, 0, 0x02 | 0x03 | 0x16, ..]),
+        ProtocolFamily::Xmpp => {
+            [&b"<message"[..], b"<presence", b"<iq"].iter().any(|start| msg.starts_with(start))
+        }
+        ProtocolFamily::Http => !msg.starts_with(b"OPTIONS"),
+        _ => false,
+    }
+}
+
+fn operation(msg: &[u8]) -> Option<u8> {
+    let length = |at: usize| {
+        let first = *msg.get(at)?;
+        Some(if first < 0x80 { (1, usize::from(first)) } else { (1 + usize::from(first & 0x7f), 0) })
+    };
+    let id = 1 + length(1)?.0;
+    let (octets, len) = length(id + 1)?;
+    msg.get(id + 1 + octets + len).copied()
+}
+
+/// Returns whether this command of SMTP announces a chunk of octets (RFC 3030 section 2).
+pub(super) fn is_chunk(msg: &[u8]) -> bool {
+    msg.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
+}
+
+/// Returns the number of octets that a chunk has.
+pub(super) fn chunk(msg: &[u8]) -> Option<usize> {
+    let mut words = msg.split(|octet| octet.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    str::from_utf8(words.nth(1)?).ok()?.parse().ok()
+}
+
+/// Returns whether this is EHLO without the name that RFC 5321 section 4.1.1.1 requires.
+pub(super) fn is_bare_hello(msg: &[u8]) -> bool {
+    msg.trim_ascii().eq_ignore_ascii_case(b"EHLO")
+}
+
+/// Returns the name in a hello of SMTP.
+pub(super) fn hello_name(family: ProtocolFamily, msg: &[u8]) -> Option<&[u8]> {
+    let line = msg.split(|octet| *octet == b'\r' || *octet == b'\n').next()?;
+    let name = line.get(5..).filter(|name| !name.trim_ascii().is_empty());
+    name.filter(|_| family == ProtocolFamily::Smtp && line.get(4) == Some(&b' ')).map(<[u8]>::trim_ascii)
+}
+
+/// Returns whether a server refused to list its capabilities.
+pub(super) fn is_refusal(family: ProtocolFamily, msg: &[u8]) -> bool {
+    match family {
+        ProtocolFamily::Smtp | ProtocolFamily::Ftp | ProtocolFamily::Nntp => matches!(msg, [b'4' | b'5', ..]),
+        ProtocolFamily::Pop3 => msg.starts_with(b"-"),
+        ProtocolFamily::Imap => {
+            let word = msg.split(|octet| *octet == b' ').nth(1).unwrap_or_default();
+            word.eq_ignore_ascii_case(b"NO") || word.eq_ignore_ascii_case(b"BAD")
+        }
+        ProtocolFamily::Irc => !msg.windows(4).any(|it| it == b"CAP "),
+        _ => false,
+    }
+}
+
+/// Returns whether a firewall has overwritten a keyword in this list: `XXXXXXXA`, as long as the word it replaces.
+/// Eight octets are the length of STARTTLS, but also of CHUNKING and 8BITMIME, so the list does not show which it was.
+pub(super) fn is_masked_list(msg: &[u8]) -> bool {
+    let mut lines = msg.split(|octet| *octet == b'\n').skip(1);
+    lines.any(|line| {
+        let word = line.get(4..).unwrap_or_default().trim_ascii();
+        let word = word.split(|octet| *octet == b' ').next().unwrap_or_default();
+        matches!(word, [mask @ .., last] if word.len() == 8
+            && mask.iter().all(|octet| *octet == b'X') && last.is_ascii_uppercase())
+    })
+}
+
+/// Returns whether a firewall has overwritten the text of a greeting with asterisks.
+pub(super) fn is_masked_greeting(msg: &[u8]) -> bool {
+    let text = msg.get(4..).unwrap_or_default().trim_ascii();
+    let stars = text.iter().filter(|octet| **octet == b'*').count();
+    msg.starts_with(b"220") && stars >= 8 && text.iter().all(|octet| b"*20 ".contains(octet))
+}
+
+/// Returns whether a refusal quotes a command of the length of STARTTLS in which every letter was replaced.
+pub(super) fn quotes_an_altered_request(msg: &[u8]) -> bool {
+    let mut words = msg.split(|octet| !octet.is_ascii_graphic() || b"\"'<>:,.();".contains(octet));
+    words.any(|word| {
+        word.len() == 8
+            && (word.iter().all(|octet| *octet == b'X') || word.iter().all(|octet| *octet == b'*'))
+    })
+}

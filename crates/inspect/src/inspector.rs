@@ -1,0 +1,488 @@
+//! Whole captures: from packets to a report for each connection.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+use sha1::{Digest, Sha1};
+use starttls_proto::{Side, base64, by_port};
+
+use crate::capture::CapturedPacket;
+use crate::conversation::{Conversation, ConversationEnd};
+use crate::facts::{Clue, ClueKind, Facts};
+use crate::flow::{Ending, StreamEvent, TcpConnection};
+use crate::moment::Moment;
+use crate::peel::{Fragments, Layers, Peeled, Segment, Skipped, peel, peel_datagram};
+use crate::verdict::{Observation, Servers, judge};
+
+/// Bounds of an inspection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InspectLimits {
+    /// The most octets for all connections.
+    pub memory: usize,
+    /// The most connections that are followed at the same time.
+    pub connections: usize,
+    /// Whether VLAN tags distinguish connections. A mirror port may tag each direction differently.
+    pub by_vlan: bool,
+}
+
+impl Default for InspectLimits {
+    fn default() -> Self {
+        Self { memory: 256 * 1024 * 1024, connections: 1_000_000, by_vlan: false }
+    }
+}
+
+/// What a capture shows of one connection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ConnectionReport {
+    /// The number of the connection, in the order of their first packets.
+    pub id: u64,
+    /// The Community ID, version 1 with seed 0, by which other tools name the same connection.
+    pub community_id: String,
+    /// The time of the first packet.
+    pub start: String,
+    /// The time of the last packet.
+    pub end: String,
+    /// The client's address and port.
+    pub client: String,
+    /// The server's address and port.
+    pub server: String,
+    /// VLAN tags and tunnels around the packets, the outermost first.
+    pub tunnel: Vec<String>,
+    /// The packets.
+    pub packets: u64,
+    /// What they show.
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// What is wrong with that.
+    pub findings: Vec<Observation>,
+}
+
+/// The totals of a capture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CaptureSummary {
+    /// The packets that were read.
+    pub packets: u64,
+    /// Their captured octets.
+    pub octets: u64,
+    /// Packets that were skipped.
+    pub skipped: Vec<SkippedPackets>,
+    /// The connections.
+    pub connections: u64,
+    /// Connections with a known protocol or with TLS.
+    pub recognized: u64,
+    /// Gaps in all connections.
+    pub gaps: u64,
+    /// Connections that were given up for lack of memory.
+    pub evicted: u64,
+    /// Copies of octets with other contents.
+    pub conflicts: u64,
+}
+
+/// Packets that hold no TCP segment that can be followed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SkippedPackets {
+    /// Why they were skipped.
+    pub reason: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// Follows the connections of a capture.
+#[derive(Debug)]
+pub struct Inspector {
+    limits: InspectLimits,
+    connections: HashMap<Key, Tracked>,
+    fragments: Fragments,
+    summary: CaptureSummary,
+    skipped: HashMap<Skipped, u64>,
+    servers: Servers,
+    finished: Vec<ConnectionReport>,
+    now: u64,
+    next_sweep: u64,
+    since_sweep: u64,
+    weight: usize,
+}
+
+/// The two ends of a connection, the lesser first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Key {
+    low: SocketAddr,
+    high: SocketAddr,
+    vlan: u32,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    id: u64,
+    client: SocketAddr,
+    server: SocketAddr,
+    layers: Layers,
+    start: Moment,
+    last: Moment,
+    packets: u64,
+    tcp: TcpConnection,
+    /// Made with the first octet.
+    conversation: Option<Box<Conversation>>,
+    /// The report was written. What follows are stray segments.
+    is_reported: bool,
+    weight: usize,
+}
+
+/// Seconds in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
+impl Inspector {
+    /// Returns an inspector without packets.
+    pub fn new(limits: InspectLimits) -> Self {
+        Self {
+            limits,
+            connections: HashMap::new(),
+            fragments: Fragments::default(),
+            summary: CaptureSummary::default(),
+            skipped: HashMap::new(),
+            servers: Servers::default(),
+            finished: Vec::new(),
+            now: 0,
+            next_sweep: 0,
+            since_sweep: 0,
+            weight: 0,
+        }
+    }
+
+    /// Adds the next packet.
+    pub fn packet(&mut self, packet: &CapturedPacket<'_>) {
+        self.summary.packets += 1;
+        self.summary.octets += packet.data.len() as u64;
+        // Merged captures are not always in order.
+        self.now = self.now.max(packet.time);
+        let moment = Moment { packet: self.summary.packets, time: packet.time };
+        match peel(packet.link, packet.data) {
+            Peeled::Segment(segment) => self.segment(&segment, moment),
+            Peeled::Fragment(fragment) => {
+                if let Some(whole) = self.fragments.push(&fragment, packet.time) {
+                    match peel_datagram(whole.addresses, whole.protocol, &whole.data, whole.layers) {
+                        Peeled::Segment(segment) => self.segment(&segment, moment),
+                        Peeled::Fragment(_) => self.skip(Skipped::TooManyLayers),
+                        Peeled::Skipped(skipped) => self.skip(skipped),
+                    }
+                }
+            }
+            Peeled::Skipped(skipped) => self.skip(skipped),
+        }
+        self.sweep();
+    }
+
+    /// Returns the reports of the connections that have ended since the last call.
+    pub fn take_finished(&mut self) -> Vec<ConnectionReport> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Ends all connections that are open, at the end of the capture.
+    pub fn finish(&mut self) {
+        let mut keys: Vec<(u64, Key)> = self.connections.iter().map(|(key, it)| (it.id, *key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys {
+            self.end(&key, ConversationEnd::Open);
+        }
+        self.connections.clear();
+        self.weight = 0;
+    }
+
+    /// Returns the totals.
+    pub fn summary(&self) -> CaptureSummary {
+        let mut summary = self.summary.clone();
+        let skipped = |reason: String, packets: u64| SkippedPackets { reason, packets };
+        summary.skipped =
+            self.skipped.iter().map(|(reason, count)| skipped(reason.reason(), *count)).collect();
+        if self.fragments.dropped > 0 {
+            summary.skipped.push(skipped(String::from("incomplete fragments"), self.fragments.dropped));
+        }
+        summary.skipped.sort();
+        summary.conflicts += self.fragments.conflicts;
+        summary
+    }
+
+    /// Returns what all connections show together.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    fn skip(&mut self, skipped: Skipped) {
+        // The link type comes from the file, so their number needs a bound.
+        if self.skipped.len() < 64 || self.skipped.contains_key(&skipped) {
+            *self.skipped.entry(skipped).or_default() += 1;
+        }
+    }
+
+    fn segment(&mut self, segment: &Segment<'_>, moment: Moment) {
+        let key = Key::of(segment, self.limits.by_vlan);
+        if let Some(tracked) = self.connections.get_mut(&key) {
+            let from = tracked.side(segment.from);
+            if !tracked.tcp.is_other(from, segment) {
+                return self.add(&key, segment, moment);
+            }
+            self.end(&key, ConversationEnd::Closed);
+            if let Some(old) = self.connections.remove(&key) {
+                self.weight -= old.weight;
+            }
+        }
+        if self.connections.len() >= self.limits.connections {
+            self.evict();
+        }
+        self.summary.connections += 1;
+        let (client, server) = roles(segment);
+        let tracked = Tracked {
+            id: self.summary.connections,
+            client,
+            server,
+            layers: segment.layers,
+            start: moment,
+            last: moment,
+            packets: 0,
+            tcp: TcpConnection::new(),
+            conversation: None,
+            is_reported: false,
+            weight: size_of::<Tracked>() + size_of::<Key>(),
+        };
+        self.weight += tracked.weight;
+        self.connections.insert(key, tracked);
+        self.add(&key, segment, moment);
+    }
+
+    fn add(&mut self, key: &Key, segment: &Segment<'_>, moment: Moment) {
+        let Some(tracked) = self.connections.get_mut(key) else { return };
+        tracked.packets += 1;
+        tracked.last = tracked.last.max(moment);
+        if tracked.is_reported {
+            return;
+        }
+        let from = tracked.side(segment.from);
+        let conflicts = tracked.receive(|tcp, emit| tcp.segment(from, segment, moment, emit));
+        self.summary.conflicts += conflicts;
+        let before = tracked.weight;
+        tracked.weight = tracked.current_weight();
+        let is_closed = tracked.tcp.ending() == Ending::Closed;
+        self.weight = self.weight + tracked.weight - before;
+        if is_closed {
+            self.end(key, ConversationEnd::Closed);
+        }
+        if self.weight > self.limits.memory {
+            self.evict();
+        }
+    }
+
+    /// Ends a connection and writes its report. Its addresses stay known, for stray segments.
+    fn end(&mut self, key: &Key, end: ConversationEnd) {
+        let Some(tracked) = self.connections.get_mut(key) else { return };
+        if tracked.is_reported {
+            return;
+        }
+        self.summary.conflicts += tracked.receive(|tcp, emit| tcp.finish(emit));
+        tracked.is_reported = true;
+        let is_ended = tracked.tcp.ending() != Ending::Open;
+        let end = match end {
+            // A new connection with the same addresses does not prove how the old one ended.
+            ConversationEnd::Closed | ConversationEnd::Open if is_ended => ConversationEnd::Closed,
+            ConversationEnd::Closed => ConversationEnd::Open,
+            end => end,
+        };
+        tracked.tcp = TcpConnection::new();
+        let (before, conversation) = (tracked.weight, tracked.conversation.take());
+        tracked.weight = tracked.current_weight();
+        self.weight = self.weight + tracked.weight - before;
+        // A connection without an octet shows nothing.
+        let Some(conversation) = conversation else { return };
+        let facts = conversation.finish(end);
+        self.summary.gaps += u64::from(facts.gaps);
+        self.summary.evicted += u64::from(end == ConversationEnd::Evicted);
+        self.summary.recognized += u64::from(facts.protocol.is_some() || facts.handshake.is_some());
+        self.servers.add(tracked.client.ip(), tracked.server, tracked.start.time, &facts);
+        self.finished.push(ConnectionReport {
+            id: tracked.id,
+            community_id: community_id(tracked.client, tracked.server),
+            start: tracked.start.rfc3339(),
+            end: tracked.last.rfc3339(),
+            client: tracked.client.to_string(),
+            server: tracked.server.to_string(),
+            tunnel: tracked.layers.names(),
+            packets: tracked.packets,
+            findings: judge(&facts),
+            facts,
+        });
+    }
+
+    /// Ends connections that were idle for too long.
+    fn sweep(&mut self) {
+        self.since_sweep += 1;
+        // Time stamps are input: they must not cause a sweep for each packet.
+        let is_due = self.now >= self.next_sweep && self.since_sweep > self.connections.len() as u64 / 4;
+        if !is_due {
+            return;
+        }
+        (self.next_sweep, self.since_sweep) = (self.now + 10 * SECOND, 0);
+        let now = self.now;
+        let mut old: Vec<(u64, Key)> = self
+            .connections
+            .iter()
+            .filter(|(_, it)| now.saturating_sub(it.last.time) > it.timeout())
+            .map(|(key, it)| (it.id, *key))
+            .collect();
+        old.sort_unstable();
+        for (_, key) in old {
+            self.end(&key, ConversationEnd::Open);
+            if let Some(tracked) = self.connections.remove(&key) {
+                self.weight -= tracked.weight;
+            }
+        }
+    }
+
+    /// Gives up a tenth of the connections: those in TLS first, then those that were idle for longest.
+    fn evict(&mut self) {
+        let mut order: Vec<(bool, Moment, Key)> = self
+            .connections
+            .iter()
+            .map(|(key, it)| {
+                let is_open = !it.is_reported && it.conversation.as_ref().is_some_and(|it| it.is_open());
+                (is_open, it.last, *key)
+            })
+            .collect();
+        order.sort_unstable();
+        let least = (order.len() / 10).max(1);
+        let target = self.limits.memory / 10 * 9;
+        for (count, (.., key)) in order.into_iter().enumerate() {
+            if count >= least && self.weight <= target {
+                return;
+            }
+            self.end(&key, ConversationEnd::Evicted);
+            if let Some(tracked) = self.connections.remove(&key) {
+                self.weight -= tracked.weight;
+            }
+        }
+    }
+}
+
+impl Key {
+    fn of(segment: &Segment<'_>, by_vlan: bool) -> Self {
+        let (low, high) = (segment.from.min(segment.to), segment.from.max(segment.to));
+        Self { low, high, vlan: if by_vlan { segment.layers.vlan } else { 0 } }
+    }
+}
+
+/// Returns the client and the server. A connection that was joined late has the server at the port that is known, or at
+/// the lower one.
+fn roles(segment: &Segment<'_>) -> (SocketAddr, SocketAddr) {
+    let (from, to) = (segment.from, segment.to);
+    let is_from_server = match (segment.is_syn(), segment.has_ack()) {
+        (true, ack) => ack,
+        (false, _) => {
+            let known = |port| by_port(port).is_some();
+            match (known(from.port()), known(to.port())) {
+                (true, false) => true,
+                (false, true) => false,
+                _ => from.port() < to.port(),
+            }
+        }
+    };
+    if is_from_server { (to, from) } else { (from, to) }
+}
+
+impl Tracked {
+    fn side(&self, from: SocketAddr) -> Side {
+        if from == self.client { Side::Client } else { Side::Server }
+    }
+
+    fn current_weight(&self) -> usize {
+        let conversation = self.conversation.as_ref().map_or(0, |it| it.weight());
+        size_of::<Self>() + size_of::<Key>() + self.tcp.weight() + conversation
+    }
+
+    /// How long the connection may be idle, in nanoseconds of capture time.
+    fn timeout(&self) -> u64 {
+        match &self.conversation {
+            _ if self.is_reported || self.tcp.ending() != Ending::Open => 2 * SECOND,
+            None => 30 * SECOND,
+            Some(conversation) if conversation.is_open() => 300 * SECOND,
+            Some(_) => 3600 * SECOND,
+        }
+    }
+
+    /// Runs a step of the connection and gives its streams to the conversation. Returns the number of conflicts.
+    fn receive(&mut self, step: impl FnOnce(&mut TcpConnection, &mut dyn FnMut(StreamEvent<'_>))) -> u64 {
+        let Self { tcp, conversation, server, .. } = self;
+        let port = server.port();
+        let mut conflicts = 0;
+        let mut events = |event: StreamEvent<'_>| {
+            let conversation = conversation.get_or_insert_with(|| Box::new(Conversation::new(port)));
+            match event {
+                StreamEvent::Data { side, moment, bytes } => conversation.receive(side, bytes, moment),
+                StreamEvent::Gap { side, octets } => conversation.gap(side, octets),
+                StreamEvent::Conflict { side, moment, offset, first, other } => {
+                    if conversation.is_open() {
+                        conflicts += 1;
+                        note_conflict(conversation, side, moment, offset, first, other);
+                    }
+                }
+            }
+        };
+        step(tcp, &mut events);
+        tcp.compares = conversation.as_ref().is_none_or(|it| it.is_open());
+        conflicts
+    }
+}
+
+/// Notes two copies of the same octets. Their text stays out: it could be a login.
+fn note_conflict(
+    conversation: &mut Conversation,
+    side: Side,
+    moment: Moment,
+    offset: u64,
+    first: &[u8],
+    other: &[u8],
+) {
+    let offers = |bytes: &[u8]| {
+        let upper = bytes.to_ascii_uppercase();
+        [&b"STARTTLS"[..], b"STLS", b"AUTH TLS"]
+            .iter()
+            .any(|word| upper.windows(word.len()).any(|it| it == *word))
+    };
+    let range = offset..offset + first.len() as u64;
+    conversation.note(Clue::new(ClueKind::Conflict, side, range.clone(), moment));
+    if side == Side::Server && offers(first) != offers(other) {
+        conversation.note(Clue::new(ClueKind::ForgedOffer, side, range, moment));
+    }
+}
+
+/// Returns the Community ID of a TCP connection, version 1 with seed 0.
+fn community_id(one: SocketAddr, other: SocketAddr) -> String {
+    let octets = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let ends = [one, other].map(|end| (octets(end), end.port()));
+    let (low, high) = if ends[0] <= ends[1] { (&ends[0], &ends[1]) } else { (&ends[1], &ends[0]) };
+    let mut hash = Sha1::new();
+    hash.update([0, 0]);
+    hash.update(&low.0);
+    hash.update(&high.0);
+    hash.update([6, 0]);
+    hash.update(low.1.to_be_bytes());
+    hash.update(high.1.to_be_bytes());
+    format!("1:{}", base64::encode(&hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn community_ids_are_those_of_other_tools() {
+        // From the specification's reference implementation.
+        let [one, other] = ["128.232.110.120:34855", "66.35.250.204:80"].map(|it| it.parse().unwrap());
+        assert_eq!(community_id(one, other), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        assert_eq!(community_id(other, one), community_id(one, other));
+    }
+}

@@ -1,0 +1,77 @@
+//! The JSON lines of a report.
+
+use serde::Serialize;
+
+use crate::inspector::{CaptureSummary, ConnectionReport};
+use crate::verdict::{ClientSummary, ServerSummary};
+
+/// The version of the JSON format. It changes if a field is removed or gets another meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One line of the report: a connection when it ends, then each server, each client and the capture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ReportLine<'a> {
+    /// A connection.
+    Connection {
+        /// The version of the format.
+        schema_version: u32,
+        /// The connection.
+        #[serde(flatten)]
+        connection: &'a ConnectionReport,
+    },
+    /// A server.
+    Server {
+        /// The version of the format.
+        schema_version: u32,
+        /// The server.
+        #[serde(flatten)]
+        summary: &'a ServerSummary,
+    },
+    /// A client.
+    Client {
+        /// The version of the format.
+        schema_version: u32,
+        /// The client.
+        #[serde(flatten)]
+        summary: &'a ClientSummary,
+    },
+    /// The capture. It is the last line.
+    Capture {
+        /// The version of the format.
+        schema_version: u32,
+        /// The totals.
+        #[serde(flatten)]
+        summary: &'a CaptureSummary,
+    },
+}
+
+impl ReportLine<'_> {
+    /// Returns the line as JSON without terminal control characters.
+    ///
+    /// # Errors
+    /// An error of the JSON library, which these types do not cause.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self).map(|json| starttls_report::json(&json))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_up_to_date() {
+        let path = format!("{}/../../docs/schema/inspect.json", env!("CARGO_MANIFEST_DIR"));
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(ReportLine<'_>)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(&path, &schema).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == schema,
+            "docs/schema/inspect.json is out of date: run this test with UPDATE_SCHEMA=1"
+        );
+    }
+}

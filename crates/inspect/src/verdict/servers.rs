@@ -1,0 +1,175 @@
+//! What many connections show together: servers that offer to some clients only, and clients that never encrypt.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+use starttls_proto::ProtocolFamily;
+
+use super::{Confidence, Observation, Weight};
+use crate::facts::{ClueKind, Facts, Offered, Readable, Requested, TlsUse};
+
+/// The most servers and clients that are remembered.
+const MAX_KNOWN: usize = 65_536;
+/// The most clients without an offer that are remembered of one server.
+const MAX_WITHOUT: usize = 256;
+
+/// What is known of each server and client.
+#[derive(Debug, Default)]
+pub struct Servers {
+    servers: BTreeMap<SocketAddr, ServerState>,
+    clients: BTreeMap<IpAddr, ClientSummary>,
+    /// Servers and clients that were not remembered, for lack of room.
+    pub forgotten: u64,
+}
+
+#[derive(Debug, Default)]
+struct ServerState {
+    summary: ServerSummary,
+    /// The first and the last time that the server offered the upgrade to a client.
+    offers: Vec<(IpAddr, u64, u64)>,
+    /// Connections to which it did not offer the upgrade.
+    without: Vec<Without>,
+}
+
+#[derive(Debug)]
+struct Without {
+    client: IpAddr,
+    time: u64,
+    clue: Option<crate::facts::Clue>,
+}
+
+/// What a capture shows of one server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ServerSummary {
+    /// Address and port.
+    pub server: String,
+    /// The protocol.
+    pub protocol: Option<String>,
+    /// Its connections.
+    pub connections: u64,
+    /// Connections in which the server offered the upgrade.
+    pub offered: u64,
+    /// Connections in which it provably did not.
+    pub not_offered: u64,
+    /// Connections that used TLS.
+    pub encrypted: u64,
+    /// Connections that carried content or a login in cleartext.
+    pub readable: u64,
+    /// Findings that only several connections together show.
+    pub findings: Vec<Observation>,
+}
+
+/// What a capture shows of one client.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ClientSummary {
+    /// The address.
+    pub client: String,
+    /// Its connections with a known protocol.
+    pub connections: u64,
+    /// Connections that used TLS.
+    pub encrypted: u64,
+    /// Connections that carried content or a login in cleartext.
+    pub readable: u64,
+}
+
+impl Servers {
+    /// Adds a connection that started at this time.
+    pub fn add(&mut self, client: IpAddr, server: SocketAddr, time: u64, facts: &Facts) {
+        let Some(protocol) = facts.protocol else { return };
+        // The upgrade of HTTP is rare: a server or client that does not use it shows nothing.
+        if protocol.family == ProtocolFamily::Http && facts.requested != Requested::Yes {
+            return;
+        }
+        let encrypted = u64::from(matches!(facts.tls, TlsUse::Upgrade | TlsUse::FirstOctet));
+        let readable = u64::from(facts.readable >= Readable::Content);
+        let known = (self.servers.len() < MAX_KNOWN || self.servers.contains_key(&server))
+            && (self.clients.len() < MAX_KNOWN || self.clients.contains_key(&client));
+        if !known {
+            self.forgotten += 1;
+            return;
+        }
+        let it = self.clients.entry(client).or_default();
+        it.connections += 1;
+        it.encrypted += encrypted;
+        it.readable += readable;
+        let state = self.servers.entry(server).or_default();
+        let it = &mut state.summary;
+        it.protocol = Some(protocol.name.to_owned());
+        it.connections += 1;
+        it.encrypted += encrypted;
+        it.readable += readable;
+        it.offered += u64::from(facts.offered == Offered::Yes);
+        it.not_offered += u64::from(facts.offered == Offered::No);
+        match facts.offered {
+            Offered::Yes => {
+                let known = state.offers.iter().position(|(known, ..)| *known == client);
+                if let Some((_, first, last)) = known.and_then(|at| state.offers.get_mut(at)) {
+                    (*first, *last) = ((*first).min(time), (*last).max(time));
+                } else if state.offers.len() < MAX_WITHOUT {
+                    state.offers.push((client, time, time));
+                }
+            }
+            // A client that got TLS lost nothing.
+            Offered::No if facts.requested != Requested::Yes && state.without.len() < MAX_WITHOUT => {
+                let clue = facts.clue(ClueKind::NoOffer).cloned();
+                state.without.push(Without { client, time, clue });
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the summaries of all servers, with findings across connections.
+    pub fn servers(&self) -> Vec<ServerSummary> {
+        let summary = |(address, state): (&SocketAddr, &ServerState)| ServerSummary {
+            server: address.to_string(),
+            findings: state.stripped(),
+            ..state.summary.clone()
+        };
+        self.servers.iter().map(summary).collect()
+    }
+
+    /// Returns the summaries of all clients.
+    pub fn clients(&self) -> Vec<ClientSummary> {
+        let summary = |(address, it): (&IpAddr, &ClientSummary)| ClientSummary {
+            client: address.to_string(),
+            ..it.clone()
+        };
+        self.clients.iter().map(summary).collect()
+    }
+}
+
+impl ServerState {
+    /// Returns a finding for each client that got no offer, if the server offered the upgrade to other clients before
+    /// and after. Offered earlier and to no client later is a changed configuration.
+    fn stripped(&self) -> Vec<Observation> {
+        let mut clients: Vec<IpAddr> = self.without.iter().map(|it| it.client).collect();
+        clients.sort_unstable();
+        clients.dedup();
+        let others = |client: IpAddr| self.offers.iter().filter(move |(other, ..)| *other != client);
+        let finding = |client: IpAddr| {
+            let mine = || self.without.iter().filter(move |it| it.client == client);
+            let never = !self.offers.iter().any(|(other, ..)| *other == client);
+            let between = mine().any(|it| {
+                others(client).any(|(_, first, _)| *first < it.time)
+                    && others(client).any(|(.., last)| *last > it.time)
+            });
+            let count = others(client).count();
+            (never && between).then(|| Observation {
+                id: "obs-stripped",
+                severity: Weight::High,
+                certainty: Confidence::Likely,
+                summary: format!(
+                    "{client} was not offered the upgrade in {} connections; the server offered it to {count} other \
+                     clients before and after. Innocent causes: offers that depend on the client's network, or \
+                     several hosts behind one address",
+                    mine().count()
+                ),
+                evidence: mine().filter_map(|it| it.clue.clone()).take(2).collect(),
+            })
+        };
+        clients.into_iter().filter_map(finding).collect()
+    }
+}

@@ -1,0 +1,91 @@
+//! Every vector is a capture.
+
+use starttls_inspect::{ConnectionReport, RequestAnswer, Requested, TlsUse};
+use starttls_proto::Side;
+
+use crate::packets::{connection, frames, handshake, inspect_one, pcap};
+use crate::vector::Vector;
+
+/// Returns the turns of a vector, with a TLS handshake where both sides agreed.
+pub(crate) fn turns(vector: &Vector) -> Vec<(Side, Vec<u8>)> {
+    let mut turns = vector.turns.clone();
+    if vector.result() == "upgrade" && vector.is_for_observers() {
+        // Where no answer exists, a vector may contain the start of a ClientHello.
+        if let Some((Side::Client, last)) = turns.last_mut() {
+            let hello =
+                last.iter().position(|octet| *octet == 0x16).filter(|at| last.ends_with(&last[*at..]));
+            if let Some(at) = hello.filter(|at| last[*at..].starts_with(&[0x16, 3])) {
+                last.truncate(at);
+            }
+        }
+        turns.extend(handshake());
+    }
+    turns
+}
+
+pub(crate) fn report(vector: &Vector, segment: usize) -> ConnectionReport {
+    let segments = connection(&turns(vector), [1000, 2000], segment);
+    inspect_one(&pcap(1, &frames(&segments, vector.protocol.port)))
+}
+
+/// Returns whether a report contains a finding.
+pub(crate) fn has(report: &ConnectionReport, id: &str) -> bool {
+    report.findings.iter().any(|finding| finding.id == id)
+}
+
+#[test]
+fn every_vector_yields_its_facts() {
+    let mut count = 0;
+    for vector in Vector::all() {
+        let Some(_) = vector.turns.first() else { continue };
+        count += 1;
+        let path = vector.path.display();
+        let report = report(&vector, 1448);
+        let facts = &report.facts;
+        let agreed = matches!(facts.answer, RequestAnswer::Accepted | RequestAnswer::Implied);
+        let is_named = facts.protocol == Some(vector.protocol);
+        match (vector.result(), vector.is_for_observers()) {
+            ("upgrade", true) => {
+                assert!(is_named && agreed, "{path}: {facts:#?}");
+                assert_eq!((facts.requested, facts.tls), (Requested::Yes, TlsUse::Upgrade), "{path}");
+                for wrong in ["obs-injected", "obs-broken", "obs-stripped", "obs-tls-failed", "obs-refused"] {
+                    assert!(!has(&report, wrong), "{path}: {wrong}");
+                }
+                let handshake = facts.handshake.as_ref().unwrap();
+                assert_eq!(handshake.established, Some(true), "{path}");
+                assert_eq!(handshake.version.as_deref(), Some("TLS 1.3"), "{path}");
+            }
+            // White space before TLS carries nothing, and clients are known to send it.
+            ("beyond-boundary", true) if vector.header("result") == Some("upgrade") => {
+                assert!(is_named && agreed && !has(&report, "obs-injected"), "{path}: {report:#?}");
+            }
+            ("beyond-boundary", true) => {
+                assert!(is_named && agreed && has(&report, "obs-injected"), "{path}: {report:#?}");
+                assert_ne!(facts.tls, TlsUse::Upgrade, "{path}");
+            }
+            ("declined-temporary", true) => {
+                assert!(is_named && has(&report, "obs-refused"), "{path}: {report:#?}");
+                assert_eq!(facts.answer, RequestAnswer::RefusedTemporary, "{path}");
+            }
+            ("declined-permanent", true) => {
+                assert!(is_named && has(&report, "obs-refused"), "{path}: {report:#?}");
+                assert_eq!(facts.answer, RequestAnswer::RefusedPermanent, "{path}");
+            }
+            // What one role finds here is not always visible to an observer.
+            ("upgrade" | "beyond-boundary" | "declined-temporary" | "declined-permanent", false) => {
+                assert_ne!(facts.tls, TlsUse::Upgrade, "{path}");
+            }
+            (
+                "declined-bye" | "not-offered" | "early-answer" | "pre-authenticated" | "malformed"
+                | "too-long" | "tls-not-cleartext" | "other-protocol" | "closed" | "quit" | "tls-required"
+                | "open",
+                _,
+            ) => {
+                assert!(!agreed && facts.tls != TlsUse::Upgrade, "{path}: {facts:#?}");
+                assert!(!has(&report, "obs-injected") && !has(&report, "obs-broken"), "{path}");
+            }
+            (other, _) => panic!("{path}: no expectation for {other}"),
+        }
+    }
+    assert!(count > 400, "{count}");
+}
