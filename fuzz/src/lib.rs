@@ -7,6 +7,7 @@ mod hello;
 mod login;
 mod machines;
 mod relay;
+mod x509;
 
 pub use dialects::dialects;
 pub use front::front;
@@ -14,6 +15,7 @@ pub use hello::hello;
 pub use login::login;
 pub use machines::{client, server};
 pub use relay::relay;
+pub use x509::x509;
 
 use starttls_proto::{DialectContext, Identity, PROTOCOLS, Protocol};
 

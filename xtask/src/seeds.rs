@@ -5,19 +5,23 @@ use std::path::{Path, PathBuf};
 
 use starttls_proto::{PROTOCOLS, Side};
 
-/// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`, and for `hello` from `crates/hello/vectors`.
+/// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`, and for `hello` and `x509` from the vectors of these crates.
 ///
 /// A seed starts with the number of its protocol. For `client`, `login`, `server` and `dialects` the octets of the
 /// sides follow. For `relay` and `front` their pieces follow, each after an octet with the side in the top bit and the length
 /// in the others.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
     let corpus = root.join("fuzz/corpus");
-    for target in ["dialects", "client", "server", "relay", "front", "login", "hello"] {
+    for target in ["dialects", "client", "server", "relay", "front", "login", "hello", "x509"] {
         for folder in [corpus.join(target), root.join("fuzz/artifacts").join(target)] {
             fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
     }
     hellos(root, &corpus.join("hello"))?;
+    for path in list(&root.join("crates/x509/vectors"))? {
+        let file = corpus.join("x509").join(path.file_name().unwrap_or_default());
+        fs::copy(&path, &file).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
     for path in vectors(root)? {
         let at = |problem: String| format!("{}: {problem}", path.display());
         let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();

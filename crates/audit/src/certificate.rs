@@ -3,9 +3,9 @@
 use starttls::proto::Escaped;
 use starttls_x509::{hex, sha256, validity};
 
-use crate::report::Certificate;
+use crate::report::CertificateReport;
 
-impl Certificate {
+impl CertificateReport {
     /// Reads DER, and counts the remaining days from the current time. The content is trustworthy only if the chain was
     /// verified.
     pub fn read(der: &[u8]) -> Self {
@@ -67,7 +67,7 @@ fn safe(text: &str) -> String {
 mod tests {
     use starttls_x509::Bundle;
 
-    use super::Certificate;
+    use super::CertificateReport;
 
     #[test]
     fn days_are_counted_from_the_given_time() {
@@ -75,11 +75,11 @@ mod tests {
         let issued = issued.issue(&starttls_lab::ca::Leaf::named("localhost")).unwrap();
         let issued = Bundle::read("issued", issued.cert_pem.as_bytes()).unwrap().certificates().unwrap();
         let der = &issued[0].der;
-        let own = Certificate::read_at(der, 0);
+        let own = CertificateReport::read_at(der, 0);
         let end = own.not_after_unix;
         assert_eq!(own.not_after, starttls_x509::validity::rfc3339(end));
         for (now, days) in [(end - 86_400, 1), (end - 86_399, 0), (end + 1, -1), (end + 3 * 86_400, -3)] {
-            assert_eq!(Certificate::read_at(der, now).days_left, days);
+            assert_eq!(CertificateReport::read_at(der, now).days_left, days);
         }
         let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
         assert!(is_hex(&own.sha256) && is_hex(&own.spki_sha256) && own.sha256 != own.spki_sha256, "{own:?}");

@@ -3,7 +3,7 @@
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::{CertificateFailure, CertificateVerdict, TlsFacts};
 
-use crate::report::{Certificate, Expiry, Presented};
+use crate::report::{CertificateReport, Expiry, Presented};
 
 impl Presented {
     /// Returns the certificates of a handshake that succeeded.
@@ -23,7 +23,7 @@ impl Presented {
         presented: &[CertificateDer<'_>],
         verifies: &[CertificateDer<'_>],
     ) -> Self {
-        let chain: Vec<_> = presented.iter().map(|der| Certificate::read(der)).collect();
+        let chain: Vec<_> = presented.iter().map(|der| CertificateReport::read(der)).collect();
         let position = |der: &CertificateDer<'_>| presented.iter().position(|it| it == der);
         let path = match verifies {
             [] => linked(&chain),
@@ -34,25 +34,26 @@ impl Presented {
     }
 
     /// Returns the certificates of the path.
-    pub(crate) fn on_path(&self) -> impl Iterator<Item = &Certificate> {
+    pub(crate) fn on_path(&self) -> impl Iterator<Item = &CertificateReport> {
         self.path.iter().filter_map(|index| self.chain.get(*index))
     }
 
     /// Returns the certificates that clients do not need: those that are neither on the path nor its root.
-    pub(crate) fn superfluous(&self) -> impl Iterator<Item = &Certificate> {
-        let needed = |it: &Certificate| self.on_path().any(|link| link.sha256 == it.sha256);
+    pub(crate) fn superfluous(&self) -> impl Iterator<Item = &CertificateReport> {
+        let needed = |it: &CertificateReport| self.on_path().any(|link| link.sha256 == it.sha256);
         let root = self.on_path().last().map(|top| top.issuer.as_str());
-        let is_root = move |it: &Certificate| it.subject == it.issuer && Some(it.subject.as_str()) == root;
+        let is_root =
+            move |it: &CertificateReport| it.subject == it.issuer && Some(it.subject.as_str()) == root;
         self.chain.iter().filter(move |it| !needed(it) && !is_root(it))
     }
 }
 
 /// Returns the indices of the certificates that are linked by the names of their issuers. If several certificates have the
 /// name of an issuer, one that is valid now is preferred.
-fn linked(chain: &[Certificate]) -> Vec<usize> {
+fn linked(chain: &[CertificateReport]) -> Vec<usize> {
     let mut path = Vec::from_iter((!chain.is_empty()).then_some(0));
     while let Some(last) = path.last().and_then(|index| chain.get(*index)) {
-        let is_next = |(index, it): &(usize, &Certificate)| {
+        let is_next = |(index, it): &(usize, &CertificateReport)| {
             !path.contains(index) && it.subject == last.issuer && it.unreadable.is_none()
         };
         let mut next: Vec<_> = chain.iter().enumerate().filter(is_next).collect();
@@ -66,7 +67,7 @@ fn linked(chain: &[Certificate]) -> Vec<usize> {
     path
 }
 
-fn expiry(chain: &[Certificate], path: &[usize]) -> Option<Expiry> {
+fn expiry(chain: &[CertificateReport], path: &[usize]) -> Option<Expiry> {
     let links = path.iter().filter_map(|index| chain.get(*index));
     let first = links.filter(|it| it.unreadable.is_none()).min_by_key(|it| it.not_after_unix)?;
     Some(Expiry {
@@ -81,16 +82,16 @@ fn expiry(chain: &[Certificate], path: &[usize]) -> Option<Expiry> {
 mod tests {
     use super::*;
 
-    fn certificate(subject: &str, issuer: &str, days_left: i64) -> Certificate {
+    fn certificate(subject: &str, issuer: &str, days_left: i64) -> CertificateReport {
         let [subject, issuer] = [subject, issuer].map(str::to_owned);
         let sha256 = format!("{subject} {days_left}");
-        Certificate {
+        CertificateReport {
             subject,
             issuer,
             not_after_unix: days_left,
             days_left,
             sha256,
-            ..Certificate::default()
+            ..CertificateReport::default()
         }
     }
 

@@ -325,7 +325,7 @@ pub struct TlsSurvey {
     /// The finite-field Diffie-Hellman exchanges.
     pub dh: Vec<SurveyedDh>,
     /// The server's own certificates up to TLS 1.2, each once.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateReport>,
     /// Properties up to TLS 1.2.
     pub properties: SurveyedProperties,
     /// The versions, and the classes of offered versions, that are not known.
@@ -431,7 +431,7 @@ pub struct Presented {
     /// The result of the verification in words.
     pub verdict: String,
     /// The certificates, the server's own first.
-    pub chain: Vec<Certificate>,
+    pub chain: Vec<CertificateReport>,
     /// The certificates of `chain` that lead to a trusted root, by index, the server's own first. If no path is verified:
     /// the certificates that are linked by the names of their issuers.
     #[serde(default)]
@@ -457,8 +457,8 @@ pub struct Expiry {
 
 /// A certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Certificate {
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema), schemars(rename = "Certificate"))]
+pub struct CertificateReport {
     /// The distinguished name of the subject.
     pub subject: String,
     /// The distinguished name of the issuer.

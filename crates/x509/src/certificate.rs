@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
 use crate::der::{MalformedDer, Oid, Reader, tag};
-use crate::extension::{self, ExtendedKeyUsage, Extension, oids};
+use crate::extension::{self, CertificateExtension, ExtendedKeyUsage, oids};
 use crate::key::PublicKey;
 use crate::name::{DistinguishedName, GeneralName, matches_host};
 use crate::signature::{SignatureAlgorithm, SignatureError};
@@ -27,7 +27,7 @@ pub struct Certificate<'a> {
     not_after: i64,
     subject: DistinguishedName<'a>,
     key: PublicKey<'a>,
-    extensions: Vec<Extension<'a>>,
+    extensions: Vec<CertificateExtension<'a>>,
     /// The content of the AlgorithmIdentifier of the signature.
     signature_id: &'a [u8],
     signature: &'a [u8],
@@ -67,7 +67,9 @@ impl<'a> Certificate<'a> {
         fields.optional(tag::primitive(1), "unique identifier of the issuer")?;
         fields.optional(tag::primitive(2), "unique identifier of the subject")?;
         let extensions = match fields.optional(tag::constructed(3), "extensions")? {
-            Some(list) => Extension::read_all(&list.reader().expect(tag::SEQUENCE, "extensions")?)?,
+            Some(list) => {
+                CertificateExtension::read_all(&list.reader().expect(tag::SEQUENCE, "extensions")?)?
+            }
             None => Vec::new(),
         };
         fields.end("content of the certificate")?;
@@ -180,13 +182,13 @@ impl<'a> Certificate<'a> {
     }
 
     /// Returns the extensions in their order.
-    pub fn extensions(&self) -> &[Extension<'a>] {
+    pub fn extensions(&self) -> &[CertificateExtension<'a>] {
         &self.extensions
     }
 
     /// Returns the critical extensions that this crate does not know. A verifier that does not know them either must reject
     /// the certificate (RFC 5280 section 4.2).
-    pub fn unknown_critical_extensions(&self) -> impl Iterator<Item = &Extension<'a>> {
+    pub fn unknown_critical_extensions(&self) -> impl Iterator<Item = &CertificateExtension<'a>> {
         self.extensions.iter().filter(|it| it.critical && it.name().is_none())
     }
 

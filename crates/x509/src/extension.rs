@@ -4,7 +4,7 @@ use crate::der::{Element, MalformedDer, Oid, Reader, tag};
 
 /// An extension of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extension<'a> {
+pub struct CertificateExtension<'a> {
     /// The type.
     pub oid: Oid<'a>,
     /// Whether a verifier that does not know the type must reject the certificate.
@@ -52,7 +52,7 @@ const NAMES: &[(Oid<'static>, &str)] = &[
     (Oid::from_content(&[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 3]), "precertificatePoison"),
 ];
 
-impl<'a> Extension<'a> {
+impl<'a> CertificateExtension<'a> {
     /// Reads the content of an `Extensions` element.
     pub(crate) fn read_all(list: &Element<'a>) -> Result<Vec<Self>, MalformedDer> {
         let mut extensions = list.reader();

@@ -36,7 +36,7 @@ pub enum KeyAlgorithm {
         bits: usize,
     },
     /// A point on an elliptic curve.
-    Ec(Curve),
+    Ec(EllipticCurve),
     /// Ed25519 (RFC 8410).
     Ed25519,
     /// Ed448 (RFC 8410).
@@ -52,7 +52,7 @@ pub enum KeyAlgorithm {
 /// An elliptic curve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Curve {
+pub enum EllipticCurve {
     /// A curve of NIST over a prime field with this many bits.
     P(usize),
     /// A Brainpool curve with this many bits (RFC 5639).
@@ -101,8 +101,8 @@ impl<'a> PublicKey<'a> {
                 KeyAlgorithm::RsaPss { bits: self.modulus_bits() }
             }
             [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] => KeyAlgorithm::Ec(match parts.any("curve") {
-                Ok(curve) if curve.tag == tag::OID => Curve::of(Oid::from_content(curve.content)),
-                _ => Curve::Explicit,
+                Ok(curve) if curve.tag == tag::OID => EllipticCurve::of(Oid::from_content(curve.content)),
+                _ => EllipticCurve::Explicit,
             }),
             [0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1] => KeyAlgorithm::Dsa,
             [0x2b, 0x65, 0x70] => KeyAlgorithm::Ed25519,
@@ -189,7 +189,7 @@ impl KeyAlgorithm {
     pub fn is_weak(&self) -> bool {
         match self {
             Self::Rsa { bits } | Self::RsaPss { bits } => *bits < MIN_RSA_BITS,
-            Self::Ec(Curve::P(bits) | Curve::Brainpool(bits)) => *bits < MIN_CURVE_BITS,
+            Self::Ec(EllipticCurve::P(bits) | EllipticCurve::Brainpool(bits)) => *bits < MIN_CURVE_BITS,
             _ => false,
         }
     }
@@ -211,7 +211,7 @@ impl KeyAlgorithm {
     }
 }
 
-impl Curve {
+impl EllipticCurve {
     fn of(oid: Oid<'_>) -> Self {
         match oid.content() {
             [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1] => Self::P(192),
@@ -244,7 +244,7 @@ impl fmt::Display for KeyAlgorithm {
     }
 }
 
-impl fmt::Display for Curve {
+impl fmt::Display for EllipticCurve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::P(bits) => write!(f, "P-{bits}"),

@@ -7,7 +7,7 @@ use starttls_x509::{HashAlgorithm, KeyAlgorithm, SignatureAlgorithm, validity};
 
 use crate::check::id;
 use crate::finding::FindingBuilder;
-use crate::report::{Certificate, CheckOutcome, Presented, Severity, TlsSummary};
+use crate::report::{CertificateReport, CheckOutcome, Presented, Severity, TlsSummary};
 use crate::tls_version::tls_version;
 
 /// Judges the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
@@ -93,7 +93,7 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
     FindingBuilder::fail(id::CERT_CHAIN, format!("the chain ends at a root that is not trusted: {top}"))
 }
 
-fn self_signed(own: &Certificate) -> Option<FindingBuilder> {
+fn self_signed(own: &CertificateReport) -> Option<FindingBuilder> {
     let why = "the certificate is signed by its own key, so no authority confirms its name";
     (own.issuer == own.subject).then(|| FindingBuilder::fail(id::CERT_SELF_SIGNED, why))
 }
@@ -302,7 +302,7 @@ mod tests {
             ("CN=Example Intermediate 2", false, id::CERT_INCOMPLETE),
         ] {
             let (issuer, subject) = (issuer.to_owned(), String::from("CN=localhost"));
-            let own = crate::report::Certificate { issuer, subject, ..Default::default() };
+            let own = crate::report::CertificateReport { issuer, subject, ..Default::default() };
             let presented = Presented { chain: vec![own], ..Presented::default() };
             let verdict = CertificateVerdict::Failed(CertificateFailure::new(
                 CertificateFault::UntrustedRoot,

@@ -13,7 +13,7 @@ use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Log;
-use crate::report::{Certificate, CheckOutcome, Presented};
+use crate::report::{CertificateReport, CheckOutcome, Presented};
 use crate::selection::Selection;
 
 const CHECK: &Check = id::SRV_XPROTO;
@@ -89,7 +89,7 @@ async fn join(
         Err(error) => return Ok(no_handshake(port, &error)),
     };
     let facts = inside.session().facts().clone();
-    let own = facts.chain.first().map(|der| Certificate::read(der));
+    let own = facts.chain.first().map(|der| CertificateReport::read(der));
     let verified = facts.verdict == starttls::CertificateVerdict::Verified;
     let greeting = match unasked {
         Unasked::Answer => None,
@@ -140,7 +140,7 @@ fn no_handshake(port: u16, error: &Error) -> FindingBuilder {
 
 /// Returns whether a client cannot distinguish the ports by their certificates: both are valid for the name, or would be
 /// with a trusted CA.
-fn alike(upgraded: &Presented, own: Option<&Certificate>, verified: bool) -> bool {
+fn alike(upgraded: &Presented, own: Option<&CertificateReport>, verified: bool) -> bool {
     let (Some(first), Some(own)) = (upgraded.chain.first(), own) else { return false };
     let shared = first.names.iter().any(|name| own.names.iter().any(|it| it.eq_ignore_ascii_case(name)));
     (upgraded.verified && verified) || first.sha256 == own.sha256 || shared

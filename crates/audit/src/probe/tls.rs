@@ -9,12 +9,12 @@ use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Log;
-use crate::report::{Certificate, CheckOutcome, Severity};
+use crate::report::{CertificateReport, CheckOutcome, Severity};
 use crate::selection::Selection;
 
 /// A completed handshake.
 struct Handshake {
-    own: Option<Certificate>,
+    own: Option<CertificateReport>,
     alpn: Option<Vec<u8>>,
 }
 
@@ -29,7 +29,7 @@ async fn handshake(
     let _place = plan.place().await;
     let mut inside = plan.upgrade_with(connector, name, purpose, log).await?;
     let facts = inside.session().facts();
-    let own = facts.chain.first().map(|der| Certificate::read(der));
+    let own = facts.chain.first().map(|der| CertificateReport::read(der));
     let handshake = Handshake { own, alpn: facts.alpn.clone() };
     inside.quit().await;
     Ok(handshake)

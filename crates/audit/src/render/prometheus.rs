@@ -7,7 +7,7 @@ use starttls_x509::validity;
 
 use super::common;
 use crate::filter::severity_word;
-use crate::report::{AuditReport, Certificate, EndpointReport, EndpointVerdict, Unaudited};
+use crate::report::{AuditReport, CertificateReport, EndpointReport, EndpointVerdict, Unaudited};
 
 /// Renders the report as metrics.
 pub fn render(report: &AuditReport) -> String {
@@ -179,12 +179,12 @@ fn earliest(endpoint: &EndpointReport, verified_only: bool) -> Vec<Sample> {
     expires.map(|expires| one(seconds(expires.not_after_unix))).unwrap_or_default()
 }
 
-fn readable(endpoint: &EndpointReport) -> impl Iterator<Item = (usize, &Certificate)> {
+fn readable(endpoint: &EndpointReport) -> impl Iterator<Item = (usize, &CertificateReport)> {
     let chain = endpoint.certificate.as_ref().map(|presented| presented.chain.as_slice()).unwrap_or_default();
     chain.iter().enumerate().filter(|(_, certificate)| certificate.unreadable.is_none())
 }
 
-fn expires((position, certificate): (usize, &Certificate)) -> Sample {
+fn expires((position, certificate): (usize, &CertificateReport)) -> Sample {
     Sample {
         labels: vec![("position", position.to_string()), ("subject", certificate.subject.clone())],
         value: seconds(certificate.not_after_unix),

@@ -9,7 +9,7 @@ use starttls_report::Plain;
 use super::common;
 use crate::filter::{plural, severity_word};
 use crate::report::{
-    AuditReport, Certificate, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind, Finding,
+    AuditReport, CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind, Finding,
     Severity,
 };
 
@@ -227,7 +227,7 @@ impl Page {
         if let Some(presented) = &endpoint.certificate {
             self.line(2, "", format_args!("certificate: {}", Plain(&common::certificate(presented))));
             if self.style.verbose {
-                for line in presented.chain.iter().flat_map(Certificate::identification) {
+                for line in presented.chain.iter().flat_map(CertificateReport::identification) {
                     self.line(6, "", Plain(&line));
                 }
             }

@@ -5,22 +5,22 @@ use starttls_hello::{Authentication, Known, Support};
 use super::judge::Judge;
 use crate::check::id;
 use crate::finding::FindingBuilder;
-use crate::report::{Certificate, CheckOutcome};
+use crate::report::{CertificateReport, CheckOutcome};
 
 /// Compares the certificates for the different types of keys.
 pub(super) fn types(judge: &Judge<'_>) -> FindingBuilder {
     let check = id::CERT_TYPES;
     let chains = judge.facts.chains();
     let own: Vec<_> =
-        chains.iter().filter_map(|chain| chain.first()).map(|der| Certificate::read(der)).collect();
+        chains.iter().filter_map(|chain| chain.first()).map(|der| CertificateReport::read(der)).collect();
     let keys: Vec<_> = own.iter().map(|it| it.key.as_str()).collect();
     if let [first, second, ..] = own.as_slice() {
-        let same = |one: &Certificate, other: &Certificate| {
+        let same = |one: &CertificateReport, other: &CertificateReport| {
             one.names.iter().all(|name| other.names.contains(name)) && one.names.len() == other.names.len()
         };
         let hellos: Vec<_> =
             judge.flights().filter(|(_, it)| !it.certificates.is_empty()).map(|(hello, _)| hello).collect();
-        let details = own.iter().flat_map(Certificate::identification).collect();
+        let details = own.iter().flat_map(CertificateReport::identification).collect();
         return match same(first, second) && first.not_after == second.not_after {
             true => FindingBuilder::pass(
                 check,

@@ -11,7 +11,8 @@ use super::versions::{names, note};
 use crate::check::id;
 use crate::finding::FindingBuilder;
 use crate::report::{
-    Certificate, SurveyedClass, SurveyedDh, SurveyedProperties, SurveyedSuite, SurveyedVersion, TlsSurvey,
+    CertificateReport, SurveyedClass, SurveyedDh, SurveyedProperties, SurveyedSuite, SurveyedVersion,
+    TlsSurvey,
 };
 
 /// Reports everything that was seen, in one line.
@@ -96,7 +97,7 @@ pub(crate) fn summary(survey: &Survey) -> TlsSurvey {
             .chains()
             .iter()
             .filter_map(|chain| chain.first())
-            .map(|der| Certificate::read(der))
+            .map(|der| CertificateReport::read(der))
             .collect(),
         properties: properties(&facts),
         unasked: unasked.collect(),

@@ -1,13 +1,15 @@
 //! The names by which profiles rate the keys and signatures of certificates. They leave out what profiles rate elsewhere or
 //! not at all: the size of an RSA key, and the hash of RSA-PSS.
 
-use starttls_x509::{Curve, HashAlgorithm, KeyAlgorithm, SignatureAlgorithm};
+use starttls_x509::{EllipticCurve, HashAlgorithm, KeyAlgorithm, SignatureAlgorithm};
 
 /// Returns the name of a kind of key; `None` if profiles cannot name it.
 pub(super) fn key(key: &KeyAlgorithm) -> Option<String> {
     match key {
         KeyAlgorithm::Rsa { .. } | KeyAlgorithm::RsaPss { .. } => Some(String::from("RSA")),
-        KeyAlgorithm::Unknown(_) | KeyAlgorithm::Ec(Curve::Named(_) | Curve::Explicit) => None,
+        KeyAlgorithm::Unknown(_) | KeyAlgorithm::Ec(EllipticCurve::Named(_) | EllipticCurve::Explicit) => {
+            None
+        }
         other => Some(other.to_string()),
     }
 }
@@ -22,9 +24,9 @@ pub(super) fn signature(signature: &SignatureAlgorithm) -> Option<String> {
 
 /// Returns the names of the kinds of keys.
 pub(super) fn keys() -> Vec<String> {
-    let curves = [192, 224, 256, 384, 521].map(Curve::P).into_iter();
-    let brainpool = [160, 192, 224, 256, 320, 384, 512].map(Curve::Brainpool);
-    let curves = curves.chain(brainpool).chain([Curve::Secp256k1]).map(KeyAlgorithm::Ec);
+    let curves = [192, 224, 256, 384, 521].map(EllipticCurve::P).into_iter();
+    let brainpool = [160, 192, 224, 256, 320, 384, 512].map(EllipticCurve::Brainpool);
+    let curves = curves.chain(brainpool).chain([EllipticCurve::Secp256k1]).map(KeyAlgorithm::Ec);
     let others = [KeyAlgorithm::Ed25519, KeyAlgorithm::Ed448, KeyAlgorithm::Dsa];
     let lattices = [44, 65, 87].map(KeyAlgorithm::MlDsa);
     let all = [KeyAlgorithm::Rsa { bits: 0 }].into_iter().chain(curves).chain(others).chain(lattices);

@@ -2,8 +2,8 @@
 
 use starttls_audit::check::check;
 use starttls_audit::report::{
-    AuditReport, Capabilities, Certificate, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind,
-    Evidence, Expiry, Finding, Presented, Severity, StepTime, TlsSummary, Transcript, Unaudited,
+    AuditReport, Capabilities, CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Entry,
+    EntryKind, Evidence, Expiry, Finding, Presented, Severity, StepTime, TlsSummary, Transcript, Unaudited,
 };
 use starttls_x509::validity;
 
@@ -293,9 +293,9 @@ fn tls() -> TlsSummary {
     }
 }
 
-fn certificate(subject: &str, days_left: i64) -> Certificate {
+fn certificate(subject: &str, days_left: i64) -> CertificateReport {
     let name = subject.trim_start_matches("CN=");
-    Certificate {
+    CertificateReport {
         subject: subject.to_owned(),
         issuer: "CN=Example CA".to_owned(),
         names: words(&[name]),
@@ -313,7 +313,7 @@ fn certificate(subject: &str, days_left: i64) -> Certificate {
 }
 
 fn ends(subject: &str, days_left: i64) -> Expiry {
-    let Certificate { subject, not_after, not_after_unix, .. } = certificate(subject, days_left);
+    let CertificateReport { subject, not_after, not_after_unix, .. } = certificate(subject, days_left);
     Expiry { subject, not_after, not_after_unix, days_left }
 }
 

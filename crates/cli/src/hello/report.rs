@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use starttls::proto::Escaped;
-use starttls_audit::report::Certificate;
+use starttls_audit::report::CertificateReport;
 use starttls_hello::{
     Alert, Answer, CipherSuite, Curve, DowngradeMark, FlightEnd, Question, ServerFlight, ServerKeyExchange,
     Ssl2Kind, Ssl2ServerHello, SuiteInfo, Version, extension_name,
@@ -124,7 +124,7 @@ pub(crate) struct Server {
     /// The parameters of an ephemeral key exchange. TLS 1.3 encrypts what follows the ServerHello.
     pub(crate) key_exchange: Option<KeyExchange>,
     /// The certificates, the server's own first. They were not verified.
-    pub(crate) certificates: Vec<Certificate>,
+    pub(crate) certificates: Vec<CertificateReport>,
     /// Whether an OCSP response was stapled.
     pub(crate) ocsp_stapled: bool,
     /// Whether a client certificate was asked for.
@@ -180,7 +180,7 @@ pub(crate) struct Ssl2 {
     /// Every kind that the server has.
     pub(crate) kinds: Vec<Suite>,
     /// The certificate. It was not verified.
-    pub(crate) certificate: Option<Certificate>,
+    pub(crate) certificate: Option<CertificateReport>,
 }
 
 impl Report {
@@ -357,7 +357,8 @@ impl From<Alert> for ReceivedAlert {
 
 impl From<&Ssl2ServerHello> for Ssl2 {
     fn from(hello: &Ssl2ServerHello) -> Self {
-        let certificate = (!hello.certificate.is_empty()).then(|| Certificate::read(&hello.certificate));
+        let certificate =
+            (!hello.certificate.is_empty()).then(|| CertificateReport::read(&hello.certificate));
         Self { kinds: hello.kinds.iter().map(|kind| (*kind).into()).collect(), certificate }
     }
 }
@@ -386,7 +387,7 @@ impl Server {
                 DowngradeMark::Tls11 => Version::Tls11.name(),
             }),
             key_exchange: flight.key_exchange.as_ref().map(KeyExchange::from),
-            certificates: flight.certificates.iter().map(|der| Certificate::read(der)).collect(),
+            certificates: flight.certificates.iter().map(|der| CertificateReport::read(der)).collect(),
             ocsp_stapled: flight.ocsp_response.is_some(),
             client_certificate_requested: flight.certificate_request.is_some(),
             warnings: flight.warnings.iter().map(|alert| (*alert).into()).collect(),

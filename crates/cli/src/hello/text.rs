@@ -1,6 +1,6 @@
 //! The text output of `hello`: one line per fact.
 
-use starttls_audit::report::Certificate;
+use starttls_audit::report::CertificateReport;
 use starttls_report::Plain;
 
 use super::report::{KeyExchange, ReceivedAlert, Report, Server, Ssl2, Suite};
@@ -103,7 +103,7 @@ fn key_exchange(exchange: &KeyExchange) -> String {
     text
 }
 
-fn certificate(certificate: &Certificate) -> String {
+fn certificate(certificate: &CertificateReport) -> String {
     match &certificate.unreadable {
         Some(error) => format!("unreadable: {error}"),
         None => format!("{} (issuer {})", certificate.subject, certificate.issuer),

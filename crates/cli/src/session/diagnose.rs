@@ -10,7 +10,7 @@ use crate::args::Peer;
 use crate::peer::Dial;
 use crate::target::{Mode, Target};
 use crate::{exit, hint};
-use starttls_audit::report::Certificate;
+use starttls_audit::report::CertificateReport;
 
 /// The time that the second connection may take.
 const PROBE: Duration = Duration::from_secs(3);
@@ -206,7 +206,7 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
 
 fn certificate(error: &Error, fault: &CertificateFault, leaf: Option<&CertificateDer<'_>>) -> String {
     let other = matches!(fault, CertificateFault::WrongName { .. });
-    let names = leaf.map(|der| Certificate::read(der).names).unwrap_or_default();
+    let names = leaf.map(|der| CertificateReport::read(der).names).unwrap_or_default();
     let name = names.iter().find(|name| !name.contains(['*', ':'])).filter(|_| other);
     let fix = match (name, error.hint()) {
         (Some(name), _) => format!("if this is the right server, use --server-name {name}; "),

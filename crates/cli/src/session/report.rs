@@ -12,7 +12,7 @@ use super::diagnose::{self, Unopened};
 use crate::error::{Failed, with_causes};
 use crate::exit;
 use crate::target::{Mode, Target};
-use starttls_audit::report::Certificate;
+use starttls_audit::report::CertificateReport;
 use starttls_x509::certificate_to_pem;
 
 /// Everything that was observed on one connection.
@@ -101,7 +101,7 @@ pub(crate) struct Presented {
     /// The verdict in words.
     pub(crate) verdict: String,
     /// Its own certificate first.
-    pub(crate) chain: Vec<Certificate>,
+    pub(crate) chain: Vec<CertificateReport>,
     /// The same certificates in PEM.
     pub(crate) pem: Vec<String>,
     /// The pins of their public keys, in Base64 (RFC 7469 section 2.4).
@@ -222,7 +222,7 @@ impl Report {
 
 impl Presented {
     pub(crate) fn new(verified: bool, verdict: String, ders: &[CertificateDer<'_>]) -> Self {
-        let chain: Vec<Certificate> = ders.iter().map(|der| Certificate::read(der)).collect();
+        let chain: Vec<CertificateReport> = ders.iter().map(|der| CertificateReport::read(der)).collect();
         let pem = ders.iter().map(|der| certificate_to_pem(der)).collect();
         // The pins and the chain have the same indices, also if a certificate cannot be read.
         let pin =

@@ -3,7 +3,7 @@
 use super::report::{Presented, Report, Tls};
 use crate::console::{Console, Tone};
 use crate::target::{Mode, Target};
-use starttls_audit::report::Certificate;
+use starttls_audit::report::CertificateReport;
 use starttls_x509::validity;
 
 /// A certificate with fewer days left is shown in red.
@@ -74,7 +74,7 @@ fn certificate(console: &Console, presented: &Presented) {
     }
 }
 
-fn details(console: &Console, certificate: &Certificate, own: bool) {
+fn details(console: &Console, certificate: &CertificateReport, own: bool) {
     let detail = |key: &str, value: String| console.line(Tone::Plain, format_args!("      {key:<7} {value}"));
     if own || console.verbose {
         detail("names", or_none(&certificate.names.join(", ")).to_owned());

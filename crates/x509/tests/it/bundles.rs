@@ -86,7 +86,10 @@ fn damage_is_reported_with_its_line() {
         (pem.replace("END CERTIFICATE", "END KEY"), "ca.pem:1: expected \"-----END CERTIFICATE-----\" after"),
         (without(3), "ca.pem:1: the block CERTIFICATE does not contain one whole item"),
         (format!("\n{}", edited("*")), "ca.pem:3: invalid Base64: unexpected character \"*\""),
-        (edited(""), "invalid Base64: characters are missing or superfluous"),
+        (
+            String::from("-----BEGIN CERTIFICATE-----\nMIIBA\n-----END CERTIFICATE-----\n"),
+            "invalid Base64: characters are missing or superfluous",
+        ),
         (pem.replacen("CERTIFICATE-----", "CERTIFICATE----", 1), "ca.pem:1: "),
         (
             pem.replace("CERTIFICATE", "WHATEVER").replace("MII", "AAA"),

@@ -6,3 +6,4 @@ mod certificates;
 mod names;
 mod ocsp;
 mod samples;
+mod vectors;

@@ -16,7 +16,8 @@ const ALGORITHM: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
 const BEFORE: &str = "20300101000000Z";
 const AFTER: &str = "20310101000000Z";
 
-fn algorithms() -> &'static [&'static dyn starttls_x509::pki_types::SignatureVerificationAlgorithm] {
+pub(crate) fn algorithms() -> &'static [&'static dyn starttls_x509::pki_types::SignatureVerificationAlgorithm]
+{
     rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.all
 }
 

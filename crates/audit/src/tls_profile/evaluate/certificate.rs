@@ -1,6 +1,6 @@
 //! The server's certificates: keys, signatures and validity.
 
-use starttls_x509::{Certificate, Curve, KeyAlgorithm, SignatureAlgorithm};
+use starttls_x509::{Certificate, EllipticCurve, KeyAlgorithm, SignatureAlgorithm};
 
 use super::facts::Asked;
 use super::{Offers, Row, Verdict, rated};
@@ -70,8 +70,10 @@ fn rsa_bits(key: &KeyAlgorithm) -> Option<u32> {
 
 fn ec_bits(key: &KeyAlgorithm) -> Option<u32> {
     match key {
-        KeyAlgorithm::Ec(Curve::P(bits) | Curve::Brainpool(bits)) => u32::try_from(*bits).ok(),
-        KeyAlgorithm::Ec(Curve::Secp256k1) | KeyAlgorithm::Ed25519 => Some(256),
+        KeyAlgorithm::Ec(EllipticCurve::P(bits) | EllipticCurve::Brainpool(bits)) => {
+            u32::try_from(*bits).ok()
+        }
+        KeyAlgorithm::Ec(EllipticCurve::Secp256k1) | KeyAlgorithm::Ed25519 => Some(256),
         KeyAlgorithm::Ed448 => Some(448),
         _ => None,
     }
