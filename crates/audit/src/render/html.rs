@@ -9,11 +9,11 @@ use std::fmt::{Arguments, Write};
 
 use starttls_report::Markup;
 
-use super::common;
+use super::{common, survey};
 use crate::check::check;
 use crate::filter::{is_wrong, severity_word};
 use crate::report::{
-    AuditReport, Capabilities, CheckOutcome, EndpointReport, EndpointVerdict, Finding, StepTime,
+    AuditReport, Capabilities, CheckOutcome, EndpointReport, EndpointVerdict, Finding, StepTime, TlsSurvey,
 };
 
 /// Renders the report as an HTML page.
@@ -104,6 +104,9 @@ impl Page {
             ("Not run", false, CheckOutcome::NotRun),
         ] {
             self.list(title, open, number, endpoint, &common::with(endpoint, outcome));
+        }
+        if let Some(survey) = endpoint.tls.as_ref().and_then(|tls| tls.survey.as_ref()) {
+            self.survey(survey);
         }
         if let Some(capabilities) = &endpoint.capabilities {
             self.capabilities(capabilities);
@@ -245,6 +248,28 @@ impl Page {
             self.add(format_args!("</li>\n"));
         }
         self.add(format_args!("</ul>\n</details>\n"));
+    }
+
+    fn survey(&mut self, survey: &TlsSurvey) {
+        self.add(format_args!(
+            "<details class=\"fold\"><summary>TLS survey: {}</summary>\n",
+            Markup(&survey::title(survey))
+        ));
+        for version in &survey.versions {
+            self.add(format_args!("<h4>{}</h4>\n", Markup(&survey::version(version))));
+            if !version.suites.is_empty() {
+                self.add(format_args!("<ul>\n"));
+                for suite in &version.suites {
+                    self.add(format_args!("<li><code>{}</code></li>\n", Markup(&survey::suite(suite))));
+                }
+                self.add(format_args!("</ul>\n"));
+            }
+        }
+        self.add(format_args!("<dl class=\"facts\">\n"));
+        for (name, text) in survey::facts(survey) {
+            self.fact(name, &text);
+        }
+        self.add(format_args!("</dl>\n</details>\n"));
     }
 
     fn capabilities(&mut self, Capabilities { before, inside }: &Capabilities) {

@@ -11,4 +11,5 @@ pub mod junit;
 pub mod nagios;
 pub mod prometheus;
 pub mod sarif;
+mod survey;
 pub mod text;

@@ -6,11 +6,11 @@ use std::fmt::{self, Display, Write};
 
 use starttls_report::Plain;
 
-use super::common;
+use super::{common, survey};
 use crate::filter::{plural, severity_word};
 use crate::report::{
     AuditReport, CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind, Finding,
-    Severity,
+    Severity, TlsSurvey,
 };
 
 /// The most lines of evidence that are shown in full.
@@ -223,6 +223,10 @@ impl Page {
     fn facts(&mut self, endpoint: &EndpointReport) {
         if let Some(tls) = &endpoint.tls {
             self.line(2, "", format_args!("TLS: {}", Plain(&common::session(tls))));
+            // A brief survey is in the note about the inventory.
+            if let Some(survey) = tls.survey.as_ref().filter(|it| self.style.verbose || it.size != "brief") {
+                self.survey(survey);
+            }
         }
         if let Some(presented) = &endpoint.certificate {
             self.line(2, "", format_args!("certificate: {}", Plain(&common::certificate(presented))));
@@ -238,6 +242,19 @@ impl Page {
             self.line(2, "", format_args!("steps: {}", Plain(&steps.join(", "))));
         }
         self.line(2, "", format_args!("audit: {}", Plain(&common::effort(endpoint))));
+    }
+
+    fn survey(&mut self, survey: &TlsSurvey) {
+        self.line(2, "", format_args!("TLS survey: {}", Plain(&survey::title(survey))));
+        for version in &survey.versions {
+            self.line(6, "", Plain(&survey::version(version)));
+            for suite in &version.suites {
+                self.line(10, "", Plain(&survey::suite(suite)));
+            }
+        }
+        for (name, text) in survey::facts(survey) {
+            self.line(6, "", format_args!("{name}: {}", Plain(&text)));
+        }
     }
 
     /// Writes one line for each reason why checks were not run.

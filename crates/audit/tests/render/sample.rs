@@ -3,7 +3,8 @@
 use starttls_audit::check::check;
 use starttls_audit::report::{
     AuditReport, Capabilities, CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Entry,
-    EntryKind, Evidence, Expiry, Finding, Presented, Severity, StepTime, TlsSummary, Transcript, Unaudited,
+    EntryKind, Evidence, Expiry, Finding, Presented, Severity, StepTime, SurveyedClass, SurveyedDh,
+    SurveyedProperties, SurveyedSuite, SurveyedVersion, TlsSummary, TlsSurvey, Transcript, Unaudited,
 };
 use starttls_x509::validity;
 
@@ -35,7 +36,7 @@ pub(crate) fn sound() -> EndpointReport {
         source: Some("192.0.2.200".to_owned()),
         outcome: EndpointVerdict::Sound,
         summary: "5 checks passed, no problems found".to_owned(),
-        tls: Some(tls()),
+        tls: Some(TlsSummary { survey: Some(survey()), ..tls() }),
         certificate: Some(Presented {
             verified: true,
             verdict: "verified".to_owned(),
@@ -290,6 +291,51 @@ fn tls() -> TlsSummary {
         resumption: true,
         ocsp_stapled: false,
         survey: None,
+    }
+}
+
+fn survey() -> TlsSurvey {
+    let class = |(name, offered): (&str, _)| SurveyedClass { name: name.to_owned(), offered };
+    let version = |name: &str, offered| SurveyedVersion {
+        name: name.to_owned(),
+        offered,
+        ..SurveyedVersion::default()
+    };
+    let suite = SurveyedSuite {
+        code: "0xc013".to_owned(),
+        name: "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA".to_owned(),
+        openssl_name: Some("ECDHE-RSA-AES128-SHA".to_owned()),
+        class: "cbc".to_owned(),
+    };
+    let tls12 = SurveyedVersion {
+        suites: vec![suite],
+        classes: [("anon", Some(false)), ("cbc", Some(true)), ("aead", None)].map(class).to_vec(),
+        ..version("TLS 1.2", Some(true))
+    };
+    let dh = SurveyedDh {
+        version: "TLS 1.2".to_owned(),
+        suite: "TLS_DHE_RSA_WITH_AES_128_CBC_SHA".to_owned(),
+        bits: 2048,
+        prime_sha256: "ef".repeat(32),
+    };
+    TlsSurvey {
+        size: "survey".to_owned(),
+        hellos: 12,
+        end: "budget".to_owned(),
+        complete: false,
+        versions: vec![version("TLS 1.3", Some(true)), tls12, version("SSL 2.0", None)],
+        preference: Some("server".to_owned()),
+        groups: words(&["x25519"]),
+        post_quantum: Some(false),
+        signature_schemes: words(&["rsa_pss_rsae_sha256"]),
+        dh: vec![dh],
+        certificates: vec![certificate("CN=mail.example.com", 62)],
+        properties: SurveyedProperties {
+            compression: Some(false),
+            extended_master_secret: Some(true),
+            ..SurveyedProperties::default()
+        },
+        unasked: words(&["TLS 1.2: aead", "SSL 2.0"]),
     }
 }
 
