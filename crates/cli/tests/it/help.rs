@@ -3,7 +3,7 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "attack",
     "check",
     "connect",
