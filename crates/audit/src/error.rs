@@ -10,6 +10,8 @@ pub(crate) const GO_AHEAD: &str = "the answer to the upgrade request";
 pub(crate) enum ProbeError {
     /// The connection could not be established.
     Unreachable(String),
+    /// The proxy on the way to the server failed.
+    Proxy(String),
     /// The server sent nothing in time; what was expected.
     Silent(&'static str),
     /// Only a part of a message arrived in time: what was expected, and the part.
@@ -83,6 +85,14 @@ impl ProbeError {
         }
     }
 
+    /// Returns why there is no connection.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Unreachable(why) => why.clone(),
+            error => error.to_string(),
+        }
+    }
+
     /// Returns the error of a session inside TLS that should have answered.
     pub(crate) fn unserved(self) -> Self {
         match self {
@@ -106,6 +116,7 @@ impl std::fmt::Display for ProbeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
+            Self::Proxy(why) => f.write_str(why),
             Self::Silent(what) => write!(f, "the server sent nothing where {what} was expected"),
             Self::Unfinished(what, part) => {
                 write!(f, "the server sent only a part of {what}: \"{part}\"")

@@ -5,6 +5,7 @@
 //! - [`report`] is the result as data, [`filter`] compares it with a baseline and a threshold, and [`render`] writes it.
 #![forbid(unsafe_code)]
 
+mod address;
 mod certificate;
 mod channel;
 pub mod check;
@@ -25,12 +26,12 @@ mod survey;
 pub mod tls_profile;
 mod tls_version;
 
-use std::net::SocketAddr;
-
 use starttls::ConnectorBuilder;
+use starttls::dialer::TcpRoute;
 use starttls::proto::{ClientName, Identity, Protocol, UrlAuthority};
 use starttls_x509::validity;
 
+pub use address::EndpointAddress;
 pub use plan::Limits;
 use plan::Plan;
 pub use probe::{Cost, cost};
@@ -43,6 +44,7 @@ pub struct Audit {
     client_name: ClientName,
     authority: Option<UrlAuthority>,
     implicit: bool,
+    route: TcpRoute,
     selection: Selection,
     limits: Limits,
 }
@@ -57,7 +59,15 @@ impl Audit {
         let connectors = plan::Connectors::new(&builder, limits.reply_timeout)?;
         let client_name = ClientName::default();
         let selection = Selection::default();
-        Ok(Self { connectors, client_name, authority: None, implicit: false, selection, limits })
+        Ok(Self {
+            connectors,
+            client_name,
+            authority: None,
+            implicit: false,
+            route: TcpRoute::direct(),
+            selection,
+            limits,
+        })
     }
 
     /// Returns the same audit with other limits. The time for a handshake stays the same.
@@ -79,6 +89,13 @@ impl Audit {
     #[must_use]
     pub fn with_implicit_tls(&self, implicit: bool) -> Self {
         Self { implicit, ..self.clone() }
+    }
+
+    /// Returns the same audit with another way to the endpoints, for example through a proxy. If the proxy fails, the audit is
+    /// inconclusive.
+    #[must_use]
+    pub fn with_route(&self, route: TcpRoute) -> Self {
+        Self { route, ..self.clone() }
     }
 
     /// Returns the same audit of these checks only. It opens the connections that they need.
@@ -104,7 +121,7 @@ impl Audit {
         protocol: &'static Protocol,
         target: &str,
         server_name: &str,
-        address: SocketAddr,
+        address: impl Into<EndpointAddress>,
     ) -> report::EndpointReport {
         let identity = Identity {
             client_name: self.client_name.clone(),
@@ -112,8 +129,10 @@ impl Audit {
             ..Identity::new(server_name)
         };
         let (server_name, connectors) = (server_name.to_owned(), self.connectors.clone());
-        let mut plan = Plan::new(protocol, target, address, server_name, identity, connectors, self.limits);
+        let mut plan =
+            Plan::new(protocol, target, address.into(), server_name, identity, connectors, self.limits);
         plan.implicit = self.implicit;
+        plan.route = self.route.clone();
         plan.selection = self.selection.clone();
         probe::run(plan).await
     }

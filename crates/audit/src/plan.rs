@@ -1,14 +1,16 @@
 //! State shared by all probes of one endpoint: address, TLS configuration, selected checks, limits.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use starttls::Connector;
+use starttls::dialer::TcpRoute;
 use starttls::proto::{AfterUpgrade, ClientMessage, Identity, ImplicitTls, Protocol};
 use tokio::sync::Semaphore;
 
+use crate::address::EndpointAddress;
 use crate::error::{HandshakeFault, ProbeError};
 use crate::profile::ProtocolProfile;
 use crate::record::Log;
@@ -107,7 +109,9 @@ pub(crate) struct Plan {
     pub(crate) implicit: bool,
     pub(crate) protocol: &'static Protocol,
     pub(crate) profile: &'static ProtocolProfile,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: EndpointAddress,
+    /// The way to the address.
+    pub(crate) route: TcpRoute,
     pub(crate) server_name: String,
     /// The names of client and server, as each probe sends them.
     identity: Identity,
@@ -131,7 +135,7 @@ impl Plan {
     pub(crate) fn new(
         protocol: &'static Protocol,
         target: &str,
-        address: SocketAddr,
+        address: EndpointAddress,
         server_name: String,
         identity: Identity,
         connectors: Connectors,
@@ -143,6 +147,7 @@ impl Plan {
             protocol,
             profile: ProtocolProfile::of(protocol),
             address,
+            route: TcpRoute::direct(),
             server_name,
             identity,
             connectors,
@@ -184,11 +189,12 @@ impl Plan {
             return Err(ProbeError::Budget);
         }
         self.pause(self.limits.pace).await;
-        let address = SocketAddr::new(self.address.ip(), port);
+        let way = (&self.route, &self.address.endpoint(port));
         let limits = (self.reply_timeout(), self.deadline);
         let session =
-            CleartextSession::open(self.protocol, self.identity(), address, limits, (purpose, log)).await?;
-        if let Some(source) = session.source() {
+            CleartextSession::open(self.protocol, self.identity(), way, limits, (purpose, log)).await?;
+        // The address toward a proxy says nothing about the way to the server.
+        if let Some(source) = session.source().filter(|_| !self.route.has_proxy()) {
             self.source.get_or_init(|| source);
         }
         Ok(session)

@@ -74,7 +74,7 @@ impl AuditReport {
 pub struct EndpointReport {
     /// The target in its canonical form: `smtp://mail.example.com`.
     pub target: String,
-    /// The address and port of the connections.
+    /// The address and port of the connections; a host name if a proxy looked it up.
     pub address: Option<String>,
     /// The scheme of the protocol.
     pub protocol: String,

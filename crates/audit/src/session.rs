@@ -1,13 +1,14 @@
 //! One connection of a probe, in cleartext and then inside TLS. Unlike the client of the engine it continues after the
 //! server breaks a rule, because that is what a probe looks for.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use starttls::dialer::TcpRoute;
 use starttls::proto::{
     ClientMessage, Flow, HelloRefusal, Identity, OfferPlace, Protocol, Refusal, ReplyTo, ServerMessage,
 };
-use starttls::{Connector, Encrypted};
+use starttls::{Connector, Deadline, Dialer, Encrypted, Endpoint, Error, Step};
 use tokio::net::TcpStream;
 
 use crate::channel::Channel;
@@ -54,26 +55,23 @@ impl CleartextSession {
     pub(crate) async fn open(
         protocol: &'static Protocol,
         identity: Identity,
-        address: SocketAddr,
+        (route, to): (&TcpRoute, &Endpoint),
         (reply_timeout, deadline): (Duration, Instant),
         (purpose, log): (&str, &Log),
     ) -> Result<Self, ProbeError> {
         let record = log.start(protocol, purpose);
-        let until = (Instant::now() + reply_timeout).min(deadline);
-        let io = match tokio::time::timeout_at(until.into(), TcpStream::connect(address)).await {
-            Ok(Ok(io)) => io,
-            Ok(Err(error)) => {
-                record.text(EntryKind::Event, format!("no connection to {address}: {error}"));
-                return Err(ProbeError::Unreachable(error.to_string()));
-            }
+        let address = to.dialed_address();
+        let limit = reply_timeout.min(deadline.saturating_duration_since(Instant::now()));
+        let io = match route.dial(to, Deadline::starting_now(limit)).await {
+            // The dialer turns off Nagle's algorithm: several probes rely on each write being one segment.
+            Ok(dialed) => dialed.stream,
             Err(_) if Instant::now() >= deadline => return Err(ProbeError::Deadline),
-            Err(_) => {
-                record.text(EntryKind::Event, format!("no connection to {address} in time"));
-                return Err(ProbeError::Unreachable(String::from("timed out")));
+            Err(error) => {
+                let error = undialed(error);
+                record.text(EntryKind::Event, format!("no connection to {address}: {}", error.cause()));
+                return Err(error);
             }
         };
-        // Several probes rely on each write being one segment.
-        let _ = io.set_nodelay(true);
         record.text(EntryKind::Event, format!("connected to {address}"));
         let dialect = protocol.new_dialect(identity);
         let kinds = [EntryKind::Client, EntryKind::Server];
@@ -179,6 +177,19 @@ impl CleartextSession {
                 Err(error)
             }
         }
+    }
+}
+
+/// Returns the error of a probe that has no connection. What a proxy did is not the server's fault.
+fn undialed(error: Error) -> ProbeError {
+    match error {
+        Error::Proxy(_) => ProbeError::Proxy(format!("{error:?}")),
+        Error::Timeout { step: Step::ProxyMethod | Step::ProxyLogin | Step::ProxyConnect, .. } => {
+            ProbeError::Proxy(error.to_string())
+        }
+        Error::Timeout { .. } => ProbeError::Unreachable(String::from("timed out")),
+        Error::Connect { source, .. } => ProbeError::Unreachable(source.to_string()),
+        error => ProbeError::Unreachable(format!("{error:?}")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use starttls::dialer::TcpRoute;
 use starttls::proto::ClientName;
 use starttls::{AddressFamily, Connector, ConnectorBuilder, Endpoint, Error, Step};
 use starttls_x509::{Bundle, BundleError};
@@ -26,7 +27,7 @@ pub(crate) enum Dial {
 
 impl Peer {
     /// Returns a connector for a session that the user watches.
-    pub(crate) fn connector(&self, trace: &Trace, retries: u32) -> Result<Connector, Failed> {
+    pub(crate) fn connector(&self, trace: &Trace, retries: u32) -> Result<Connector<TcpRoute>, Failed> {
         self.connector_as(self.client_name(), trace, retries)
     }
 
@@ -36,7 +37,7 @@ impl Peer {
         client_name: ClientName,
         trace: &Trace,
         retries: u32,
-    ) -> Result<Connector, Failed> {
+    ) -> Result<Connector<TcpRoute>, Failed> {
         let builder = self.builder(trace.insecure)?.client_name(client_name);
         let mut builder = builder.retries(retries, Duration::from_secs(1));
         if trace.insecure {
@@ -45,7 +46,7 @@ impl Peer {
         if let Some(path) = &trace.keylog {
             builder = builder.key_log_file(path);
         }
-        Ok(builder.build()?)
+        Ok(builder.build()?.with_dialer(self.route()?))
     }
 
     /// Returns the builder for every connector of a command. With `insecure`, root certificates may be missing.
@@ -65,6 +66,11 @@ impl Peer {
             builder = builder.client_certificate_pem(chain, read(key, Bundle::private_key)?);
         }
         Ok(builder)
+    }
+
+    /// Returns the way to the server.
+    pub(crate) fn route(&self) -> Result<TcpRoute, Failed> {
+        self.way.route().map_err(|invalid| Failed::usage(format!("invalid --proxy: {invalid}")))
     }
 
     /// Returns the client's own name. The default reveals nothing about this host.
@@ -91,6 +97,11 @@ impl Peer {
         let endpoint = self.endpoint(host, port);
         let Some(other) = &self.connect else { return Ok(Dial::Tcp(endpoint)) };
         if let Some(path) = other.strip_prefix("unix:") {
+            if self.way.proxy.is_some() || self.way.source.is_some() || self.way.send_proxy_header.is_some() {
+                return Err(Failed::usage(
+                    "--connect unix:/PATH cannot be combined with --proxy, --source or --send-proxy-header",
+                ));
+            }
             return Ok(Dial::Unix(path.into()));
         }
         let (host, other_port) = crate::target::split_port(other)?;
@@ -109,7 +120,7 @@ impl Peer {
 
 impl Dial {
     /// Opens the connection and sends nothing.
-    pub(crate) async fn open(&self, connector: &Connector) -> Result<Box<dyn Io>, Error> {
+    pub(crate) async fn open(&self, connector: &Connector<TcpRoute>) -> Result<Box<dyn Io>, Error> {
         match self {
             Self::Tcp(endpoint) => Ok(Box::new(connector.dial(endpoint.clone()).await?.stream)),
             Self::Unix(path) => Ok(Box::new(unix(path).await?)),

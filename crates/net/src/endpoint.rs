@@ -74,6 +74,12 @@ impl Endpoint {
         UrlAuthority::new(host, *port, protocol.port).ok()
     }
 
+    /// Returns the host and the port to connect to, as `host:port`.
+    pub fn dialed_address(&self) -> String {
+        let (host, port) = self.dialled();
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
     /// Returns the host to resolve, without the brackets of an IPv6 address, and the port.
     pub(crate) fn dialled(&self) -> (&str, u16) {
         let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

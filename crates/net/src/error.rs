@@ -9,8 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, Speaker};
 
-use crate::dialer::{ProxyError, ProxyFault};
-use crate::{CertificateFailure, CertificateFault, Endpoint, Step};
+use crate::proxy_error::ProxyError;
+use crate::{CertificateFailure, CertificateFault, Step};
 
 /// Why there is no encrypted stream. The connection is closed in every case.
 ///
@@ -125,14 +125,6 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Config { what: what.into(), source: Some(source.into()) }
-    }
-
-    /// Returns the error for a proxy that cannot be reached. A step that took too long stays what it is.
-    pub(crate) fn proxy_unreachable(proxy: &Endpoint, error: Self) -> Self {
-        match error {
-            Self::Config { .. } => error,
-            error => ProxyError::new(proxy, Step::Connect, ProxyFault::Unreachable(Box::new(error))).into(),
-        }
     }
 
     /// Returns the TLS error that ended a session, if reading or writing failed because of TLS and not because the

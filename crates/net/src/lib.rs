@@ -103,6 +103,7 @@ mod host_name;
 pub mod login;
 mod machine;
 mod observe;
+mod proxy_error;
 pub mod proxy_header;
 #[cfg(feature = "raw-tls")]
 mod raw;

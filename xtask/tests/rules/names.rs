@@ -11,6 +11,7 @@ use crate::support::{complain, sources};
 const SHARED: &[(&str, &str)] = &[
     ("Error", "each library has one, as is usual in Rust"),
     ("Connector", "the blocking driver mirrors the asynchronous one, in a module of its own"),
+    ("Dialer", "the blocking driver mirrors the asynchronous one, in a module of its own"),
     ("Acceptor", "the blocking driver mirrors the asynchronous one, in a module of its own"),
 ];
 

@@ -47,7 +47,7 @@ impl Middle {
         }
         let connector = &self.upstream.connector;
         // Both handshakes run at once: the upstream server may have a shorter timeout than the client.
-        let upgrading = connector.handshake(self.protocol, &self.upstream.server_name, server);
+        let upgrading = connector.handshake(self.protocol, self.upstream.endpoint.server_name(), server);
         match tokio::join!(handshake, timeout(DIAL, upgrading)) {
             (Err(error), _) => self.note(number, &format!("the handshake failed: {error}")),
             (Ok(client), Ok(Ok(server))) => self.pass_inside(number, client, server).await,

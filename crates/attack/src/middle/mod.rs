@@ -11,9 +11,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use starttls::dialer::TcpRoute;
 use starttls::proto::{EventKind, Outgoing, Protocol, Relay, RelayRule, Side};
 use starttls::rustls::sign::CertifiedKey;
-use starttls::{Acceptor, Connector};
+use starttls::{Acceptor, Connector, Endpoint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -27,12 +28,10 @@ use recorder::Recorder;
 /// The upstream server, to which the man in the middle relays.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// The address of the server.
-    pub address: SocketAddr,
-    /// The name in its certificate.
-    pub server_name: String,
-    /// The TLS configuration toward the server.
-    pub connector: Connector,
+    /// The server, and the name in its certificate.
+    pub endpoint: Endpoint,
+    /// The TLS configuration toward the server, and the way to it.
+    pub connector: Connector<TcpRoute>,
 }
 
 /// The configuration for all connections of a run.
@@ -125,9 +124,10 @@ impl Middle {
             let text = format!("{what}: {error}");
             self.records.with(number, |record| record.trouble = Some(text));
         };
-        let server = match timeout(DIAL, TcpStream::connect(self.upstream.address)).await {
-            Ok(Ok(server)) => server,
-            Ok(Err(error)) => return trouble("cannot reach the upstream server", &error),
+        let Upstream { endpoint, connector } = &self.upstream;
+        let server = match timeout(DIAL, connector.dial(endpoint.clone())).await {
+            Ok(Ok(dialed)) => dialed.stream,
+            Ok(Err(error)) => return trouble("cannot reach the upstream server", &format!("{error:?}")),
             Err(_) => return trouble("cannot reach the upstream server", &"no answer in time"),
         };
         for tcp in [&client, &server] {

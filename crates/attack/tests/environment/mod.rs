@@ -4,9 +4,10 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use starttls::Connector;
+use starttls::dialer::TcpRoute;
 use starttls::proto::Protocol;
 use starttls::rustls::sign::CertifiedKey;
+use starttls::{Connector, Endpoint};
 use starttls_attack::{Environment, Upstream, UpstreamLease};
 use starttls_lab::Fixtures;
 
@@ -27,8 +28,9 @@ impl Lab {
 impl Environment for Lab {
     fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, Box<dyn Error + Send + Sync>> {
         let server = self.fixtures.server(protocol)?;
-        let (address, server_name) = (server.address(), server.server_name().to_owned());
-        let upstream = Upstream { address, server_name, connector: self.connector.clone() };
+        let (ip, port) = (server.address().ip().to_string(), server.address().port());
+        let endpoint = Endpoint::new(server.server_name(), port).at(ip, port);
+        let upstream = Upstream { endpoint, connector: self.connector.with_dialer(TcpRoute::direct()) };
         let (user, password) = (server.user().to_owned(), server.password().to_owned());
         Ok(UpstreamLease { upstream, user, password, keep: Box::new(server) })
     }

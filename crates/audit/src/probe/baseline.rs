@@ -44,7 +44,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         Ok(session) => session,
         Err(error) => {
             return match error {
-                ProbeError::Deadline => base.end(
+                ProbeError::Deadline | ProbeError::Proxy(_) => base.end(
                     EndpointVerdict::Inconclusive,
                     FindingBuilder::inconclusive(id::SRV_REACHABLE, &error),
                 ),
@@ -245,7 +245,7 @@ impl Baseline {
                 let why = format!("the server does not serve {}: \"{text}\"", plan.server_name);
                 (EndpointVerdict::Declined, FindingBuilder::fail(id::SRV_REACHABLE, why))
             }
-            ProbeError::Deadline => {
+            ProbeError::Deadline | ProbeError::Proxy(_) => {
                 (EndpointVerdict::Inconclusive, FindingBuilder::inconclusive(id::SRV_REACHABLE, error))
             }
             ProbeError::Bye(_) => (

@@ -3,6 +3,7 @@
 use super::baseline::Baseline;
 use super::port::{self, Diagnosis};
 use crate::check::{CHECKS, Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::report::{CheckOutcome, EndpointVerdict};
@@ -13,6 +14,10 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
     let mut base = Baseline::default();
     let session = match plan.open("TLS from the first byte", &base.result.log).await {
         Ok(session) => session,
+        Err(error @ ProbeError::Proxy(_)) => {
+            return base
+                .end(EndpointVerdict::Inconclusive, FindingBuilder::inconclusive(id::SRV_REACHABLE, &error));
+        }
         Err(error) => {
             return base.end(
                 EndpointVerdict::Unreachable,

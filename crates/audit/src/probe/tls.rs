@@ -1,5 +1,7 @@
 //! More handshakes: the ALPN id of another protocol, other server names.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use starttls::Connector;
 use starttls::proto::{Escaped, Protocol};
 
@@ -103,9 +105,10 @@ impl Probe for OtherNames {
 async fn other_names(context: &Context<'_>) -> ProbeResult {
     let plan = context.plan;
     let mut result = ProbeResult::default();
-    // RFC 6066 section 3: an address is not sent in SNI.
+    // RFC 6066 section 3: an address is not sent in SNI. Any address will do, because no name is verified here.
+    let address = plan.address.ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let cases = [
-        (id::CERT_NO_SNI, "without a name in SNI", plan.address.ip().to_string()),
+        (id::CERT_NO_SNI, "without a name in SNI", address.to_string()),
         (id::CERT_UNKNOWN_SNI, "with an unknown name in SNI", String::from("unknown.starttls-probe.invalid")),
     ];
     for (check, purpose, name) in cases.into_iter().filter(|case| plan.selection.wants(case.0)) {

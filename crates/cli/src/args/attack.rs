@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use starttls_attack::report::ScenarioOutcome;
 
-use super::common::{Output, duration};
+use super::common::{Output, ProxyUrl, duration};
 
 /// Test a client: run it once per attack against a man in the middle, and report which attacks succeed
 ///
@@ -89,6 +89,10 @@ pub(crate) struct Attack {
     /// With --upstream: also trust these root certificates for the server
     #[arg(long, value_name = "PEM")]
     pub(crate) ca_file: Option<PathBuf>,
+
+    /// With --upstream: connect to the server through this proxy, as in connect --proxy
+    #[arg(long, value_name = "URL", requires = "upstream")]
+    pub(crate) proxy: Option<ProxyUrl>,
 
     /// For --format sarif: the file that the results refer to, relative to the repository
     /// [default: the first file of the working directory in --run, or the first word of the command]

@@ -1,11 +1,15 @@
 //! Options that several commands share, and the parsers of their values.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use starttls::dialer::{InvalidProxy, Proxy, TcpRoute};
 use starttls::proto::{ClientName, InvalidValue};
+use starttls::proxy_header::ProxyHeaderVersion;
 use starttls_gateway::values::{self, InvalidDuration};
 
 use crate::target::Host;
@@ -55,6 +59,70 @@ pub(crate) struct Peer {
     /// Use IPv6 only
     #[arg(short = '6')]
     pub(crate) ipv6: bool,
+
+    #[command(flatten)]
+    pub(crate) way: Way,
+}
+
+/// The way to the server.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Way {
+    /// Connect through this proxy, which looks up HOST: socks5://[USER:PASSWORD@]HOST[:PORT] or
+    /// http://[USER:PASSWORD@]HOST:PORT. A password is better in the environment variable than in the
+    /// command line, which other users can see
+    #[arg(long, value_name = "URL", env = "STARTTLS_PROXY", hide_env_values = true,
+        conflicts_with_all = ["ipv4", "ipv6"])]
+    pub(crate) proxy: Option<ProxyUrl>,
+
+    /// Connect from this local address
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) source: Option<IpAddr>,
+
+    /// Send a PROXY header first, for a server that requires one, with the addresses of the connection
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) send_proxy_header: Option<HeaderVersion>,
+}
+
+impl Way {
+    /// Returns the dialer.
+    ///
+    /// # Errors
+    /// If the URL of the proxy is invalid.
+    pub(crate) fn route(&self) -> Result<TcpRoute, InvalidProxy> {
+        let mut route = TcpRoute::direct();
+        if let Some(ProxyUrl(proxy)) = &self.proxy {
+            route = route.through(proxy.clone()?);
+        }
+        if let Some(address) = self.source {
+            route = route.source(address);
+        }
+        Ok(match self.send_proxy_header {
+            Some(HeaderVersion::V1) => route.with_proxy_header(ProxyHeaderVersion::V1),
+            Some(HeaderVersion::V2) => route.with_proxy_header(ProxyHeaderVersion::V2),
+            None => route,
+        })
+    }
+}
+
+/// The URL of a proxy, or why it is invalid. The error is reported later, because clap's errors repeat the value, which may
+/// contain a password.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyUrl(Result<Proxy, InvalidProxy>);
+
+impl FromStr for ProxyUrl {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
+}
+
+/// The version of a PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeaderVersion {
+    V1,
+    V2,
 }
 
 /// Options for diagnosis: what a connection records, and whether an invalid certificate ends it.

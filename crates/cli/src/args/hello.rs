@@ -6,7 +6,7 @@ use clap::Args;
 use starttls::proto::ClientName;
 use starttls_hello::Version;
 
-use super::common::{Format, Output, Peer, client_name, duration};
+use super::common::{Format, Output, Peer, Way, client_name, duration};
 
 /// Send one ClientHello after the upgrade and show what the server answers
 ///
@@ -89,6 +89,9 @@ pub(crate) struct Dialing {
     /// IPv6 only
     #[arg(short = '6')]
     pub(crate) ipv6: bool,
+
+    #[command(flatten)]
+    pub(crate) way: Way,
 }
 
 impl Dialing {
@@ -105,6 +108,7 @@ impl Dialing {
             timeout: self.timeout,
             ipv4: self.ipv4,
             ipv6: self.ipv6,
+            way: self.way.clone(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::exit;
 
 pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
-pub(crate) use common::{Format, Output, Peer, Progress, Trace, When};
+pub(crate) use common::{Format, Output, Peer, Progress, Trace, Way, When};
 pub(crate) use connect::Connect;
 pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use hello::Hello;

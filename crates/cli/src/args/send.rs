@@ -32,7 +32,7 @@ pub(crate) struct Send {
     pub(crate) target: Option<String>,
 
     /// Deliver directly to the mail exchangers of the recipients' domain, in order of preference
-    #[arg(long)]
+    #[arg(long, conflicts_with = "proxy")]
     pub(crate) mx: bool,
 
     /// The sender, in the envelope and in a message that is built; empty for the null sender

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use starttls::Connector;
+use starttls::dialer::TcpRoute;
 use starttls::proto::Protocol;
 use starttls::rustls::sign::CertifiedKey;
+use starttls::{Connector, Endpoint};
 use starttls_attack::{Environment, Upstream, UpstreamLease};
 use starttls_lab::Fixtures;
 
@@ -30,11 +31,11 @@ impl LabStage {
 impl Environment for LabStage {
     fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, Box<dyn Error + Send + Sync>> {
         let server = self.fixtures.server(protocol)?;
+        let (ip, port) = (server.address().ip().to_string(), server.address().port());
         Ok(UpstreamLease {
             upstream: Upstream {
-                address: server.address(),
-                server_name: server.server_name().to_owned(),
-                connector: self.connector.clone(),
+                endpoint: Endpoint::new(server.server_name(), port).at(ip, port),
+                connector: self.connector.with_dialer(TcpRoute::direct()),
             },
             user: server.user().to_owned(),
             password: server.password().to_owned(),

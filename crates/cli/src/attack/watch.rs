@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use starttls::Connector;
 use starttls::proto::Protocol;
+use starttls::{Connector, Endpoint};
 use starttls_attack::{AttackServer, Canary, Environment, Scenario, Upstream, UpstreamLease, render};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::present::{banner, code, style};
 use super::stage::LabStage;
-use crate::args::{Attack, AttackFormat};
+use crate::args::{Attack, AttackFormat, Way};
 use crate::console::{Console, Tone};
 use crate::error::Failed;
 use crate::exit;
@@ -100,11 +100,17 @@ async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Resul
     if let Some(path) = &args.ca_file {
         builder = builder.roots_pem(crate::peer::roots(path)?);
     }
-    let name = target.host.ascii.clone();
-    let unreachable = |error: std::io::Error| Failed::new(exit::UNREACHABLE, format!("{name}: {error}"));
-    let mut found = tokio::net::lookup_host((name.as_str(), target.port)).await.map_err(unreachable)?;
-    let address =
-        found.next().ok_or_else(|| Failed::new(exit::UNREACHABLE, format!("{name} has no address")))?;
-    let upstream = Upstream { address, server_name: name.clone(), connector: builder.build()? };
+    let way = Way { proxy: args.proxy.clone(), ..Way::default() };
+    let route = way.route().map_err(|invalid| Failed::usage(format!("invalid --proxy: {invalid}")))?;
+    let (name, port) = (target.host.ascii.as_str(), target.port);
+    let mut endpoint = Endpoint::new(name, port);
+    if !route.has_proxy() {
+        let unreachable = |error: std::io::Error| Failed::new(exit::UNREACHABLE, format!("{name}: {error}"));
+        let mut found = tokio::net::lookup_host((name, port)).await.map_err(unreachable)?;
+        let address =
+            found.next().ok_or_else(|| Failed::new(exit::UNREACHABLE, format!("{name} has no address")))?;
+        endpoint = endpoint.at(address.ip().to_string(), port);
+    }
+    let upstream = Upstream { endpoint, connector: builder.build()?.with_dialer(route) };
     Ok(UpstreamLease { upstream, user: String::new(), password: String::new(), keep: Box::new(()) })
 }

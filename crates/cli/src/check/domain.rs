@@ -328,7 +328,7 @@ impl Found {
             Ok(addresses) => {
                 let told = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let told = format!("addresses of {name}: {told}");
-                addresses.into_iter().for_each(|address| endpoint(Ok(SocketAddr::new(address, port))));
+                addresses.into_iter().for_each(|address| endpoint(Ok(SocketAddr::new(address, port).into())));
                 if !self.lookups.contains(&told) {
                     self.lookups.push(told);
                 }
@@ -396,7 +396,7 @@ impl Found {
             );
         }
         self.endpoints.extend(found.into_iter().map(|(service, address)| {
-            Resolved::new(service, domain, address.port(), server_name.unwrap_or(domain), Ok(address))
+            Resolved::new(service, domain, address.port(), server_name.unwrap_or(domain), Ok(address.into()))
         }));
     }
 }
@@ -478,7 +478,7 @@ mod tests {
                 "example.test",
                 port,
                 "example.test",
-                Ok(address),
+                Ok(address.into()),
             )
         };
         let found =

@@ -29,10 +29,27 @@ fn without_targets(
     for argument in written {
         let is_value = options.last().is_some_and(|before| with_value.contains(before));
         if is_value || (!targets.contains(argument.as_str()) && argument != "--") {
-            options.push(argument);
+            let is_proxy = is_value && options.last().is_some_and(|before| before == "--proxy");
+            // The URL of a proxy may contain a password, and reports are passed on.
+            options.push(match argument.strip_prefix("--proxy=") {
+                Some(url) => format!("--proxy={}", without_login(url)),
+                None if is_proxy => without_login(&argument),
+                None => argument,
+            });
         }
     }
     options
+}
+
+/// Returns a URL without its user name and password.
+fn without_login(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, place)) => {
+            let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+            format!("{scheme}…@{place}")
+        }
+        None => url.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -49,5 +66,15 @@ mod tests {
             &words("--server-name").into_iter().collect(),
         );
         assert_eq!(options, words("-4 --server-name example.com --slow"));
+    }
+
+    #[test]
+    fn the_login_of_a_proxy_is_hidden() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let written =
+            "--proxy socks5://user:se@cret@host:1 --proxy=http://user:secret@host:2 --proxy http://host:3";
+        let options =
+            without_targets(words(written).into_iter(), &[], &words("--proxy").into_iter().collect());
+        assert_eq!(options, words("--proxy socks5://…@host:1 --proxy=http://…@host:2 --proxy http://host:3"));
     }
 }

@@ -1,8 +1,7 @@
 //! A target that is resolved to one address.
 
-use std::net::SocketAddr;
-
 use starttls::proto::{Protocol, UrlAuthority};
+use starttls_audit::EndpointAddress;
 
 use crate::target::{Host, Mode, Target};
 
@@ -17,7 +16,7 @@ pub(crate) struct Resolved {
     pub(crate) server_name: String,
     pub(crate) authority: Option<UrlAuthority>,
     pub(crate) port: u16,
-    pub(crate) address: Result<SocketAddr, String>,
+    pub(crate) address: Result<EndpointAddress, String>,
     /// A problem of the MX record that contains the name.
     pub(crate) remark: Option<String>,
 }
@@ -28,7 +27,7 @@ impl Resolved {
         host: &str,
         port: u16,
         server_name: &str,
-        address: Result<SocketAddr, String>,
+        address: Result<EndpointAddress, String>,
     ) -> Self {
         let host = Host { ascii: host.to_owned(), unicode: None };
         let target = Target { protocol, mode, host, port };

@@ -1,12 +1,12 @@
 //! Resolves and audits the targets in parallel, and returns the results in the order of the targets.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls_audit::check::id;
 use starttls_audit::report::EndpointReport;
-use starttls_audit::{Audit, Selection, unreachable};
+use starttls_audit::{Audit, EndpointAddress, Selection, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
@@ -37,11 +37,13 @@ struct Shared {
     dns: Arc<Dns>,
     connect: Option<(String, Option<u16>)>,
     server_name: Option<String>,
+    /// Whether a proxy looks up the names.
+    has_proxy: bool,
     earlier: Arc<EarlierRun>,
     /// Limits the number of parallel audits.
     places: Semaphore,
     /// Serializes the audits of one address, which may have several names.
-    turns: Mutex<HashMap<SocketAddr, Arc<Turn<()>>>>,
+    turns: Mutex<HashMap<EndpointAddress, Arc<Turn<()>>>>,
 }
 
 /// The targets that are waiting, and those in progress.
@@ -66,7 +68,7 @@ impl Queue {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
         let audit = Audit::new(|| builder.clone(), super::limits::of(args))?;
-        let audit = audit.with_selection(selection).client_name(peer.client_name());
+        let audit = audit.with_selection(selection).client_name(peer.client_name()).with_route(peer.route()?);
         let connect = peer.connect.as_deref().map(|other| {
             let (host, port) = split_port(other)?;
             let host: Host = host.parse()?;
@@ -83,6 +85,7 @@ impl Queue {
             dns: Arc::new(Dns::new(args.resolver, family, peer.timeout)),
             connect: connect.transpose()?,
             server_name: peer.server_name.clone(),
+            has_proxy: peer.way.proxy.is_some(),
             earlier,
             places: Semaphore::new(parallel),
             turns: Mutex::default(),
@@ -131,6 +134,13 @@ impl Shared {
     ) -> Result<Vec<Resolved>, Failed> {
         let domain = match meaning? {
             Meaning::Service(target) => return Ok(self.service(&target).await),
+            Meaning::Domain(domain) if self.has_proxy => {
+                let hint = format!("specify the server to audit, for example smtp://{}", domain.ascii);
+                let why = format!(
+                    "{domain} is a domain, whose records cannot be looked up through a proxy: expected PROTO://HOST"
+                );
+                return Err(Failed::usage(why).hint(Some(hint)));
+            }
             Meaning::Domain(domain) => domain,
         };
         let found = domain::find(&self.dns, &domain, self.server_name.as_deref()).await;
@@ -157,6 +167,14 @@ impl Shared {
             Some((other, port)) => (other.as_str(), port.unwrap_or(target.port)),
             None => (host, target.port),
         };
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let place = |address| Resolved::new((target.protocol, target.mode), host, target.port, name, address);
+        if self.has_proxy {
+            return vec![place(Ok(match dialled.parse::<IpAddr>() {
+                Ok(ip) => SocketAddr::new(ip, port).into(),
+                Err(_) => EndpointAddress::Named(dialled.to_owned(), port),
+            }))];
+        }
         let addresses = match self.dns.addresses(dialled).await {
             Ok(addresses) if addresses.is_empty() => {
                 Err(format!("\"{dialled}\" has no address of the requested family"))
@@ -164,10 +182,8 @@ impl Shared {
             Ok(addresses) => Ok(addresses),
             Err(why) => Err(format!("cannot resolve \"{dialled}\": {why}")),
         };
-        let name = self.server_name.as_deref().unwrap_or(host);
-        let place = |address| Resolved::new((target.protocol, target.mode), host, target.port, name, address);
         match addresses {
-            Ok(found) => found.into_iter().map(|ip| place(Ok(SocketAddr::new(ip, port)))).collect(),
+            Ok(found) => found.into_iter().map(|ip| place(Ok(SocketAddr::new(ip, port).into()))).collect(),
             Err(why) => vec![place(Err(why))],
         }
     }
@@ -195,12 +211,12 @@ impl Shared {
     async fn audit(&self, place: &Resolved) -> EndpointReport {
         let Resolved { protocol, mode, target, server_name, authority, port, address, remark } = place;
         let address = match address {
-            Ok(address) => *address,
+            Ok(address) => address.clone(),
             Err(why) => return unreachable(protocol, target, server_name, *port, why),
         };
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(turns.entry(address).or_default())
+            Arc::clone(turns.entry(address.clone()).or_default())
         };
         let _turn = turn.lock().await;
         // The semaphore is never closed.

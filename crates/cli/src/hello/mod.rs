@@ -7,6 +7,7 @@ mod text;
 use std::sync::Arc;
 use std::time::Instant;
 
+use starttls::dialer::TcpRoute;
 use starttls::rustls::crypto::aws_lc_rs::default_provider;
 use starttls::{Connector, ConnectorBuilder, Endpoint, Error};
 use starttls_hello::{Answer, Flight, FlightProgress, GOODBYE, HelloContext, StreamEnd};
@@ -42,7 +43,8 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
     let conversation = Arc::new(Conversation::new(target.protocol, console));
     let dial = peer.dial_target(&target)?;
     let builder = peer.builder(true)?.insecure();
-    let way = Way { target: &target, dial: &dial, server: peer.endpoint_of(&target), builder, deadline };
+    let (server, route) = (peer.endpoint_of(&target), peer.route()?);
+    let way = Way { target: &target, dial: &dial, server, builder, route, deadline };
     let opening = way.open(conversation.clone());
     let opened = diagnose::negotiation(&target, &dial, &peer, || conversation.is_silent(), opening).await;
     let report = match opened {
@@ -88,6 +90,7 @@ struct Way<'a> {
     dial: &'a Dial,
     server: Endpoint,
     builder: ConnectorBuilder,
+    route: TcpRoute,
     deadline: Instant,
 }
 
@@ -112,9 +115,9 @@ impl Way<'_> {
     }
 
     /// Returns a connector whose timeout is the remaining time.
-    fn connector(&self) -> Result<Connector, Error> {
+    fn connector(&self) -> Result<Connector<TcpRoute>, Error> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        self.builder.clone().timeout(left).build()
+        Ok(self.builder.clone().timeout(left).build()?.with_dialer(self.route.clone()))
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod report;
 mod route;
 
 use starttls::Connector;
+use starttls::dialer;
 use starttls::login::{Account, LoggedIn};
 use starttls::proto::ClientName;
 use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError};
@@ -83,7 +84,7 @@ impl Send {
         self.peer.client_name.clone().or_else(own).unwrap_or_default()
     }
 
-    fn connector(&self) -> Result<Connector, Failed> {
+    fn connector(&self) -> Result<Connector<dialer::TcpRoute>, Failed> {
         self.peer.connector_as(self.client_name(), &self.trace, 0)
     }
 }
@@ -103,7 +104,7 @@ fn in_words(told: &RecipientResult, outcome: Outcome) -> String {
 struct Sender<'a> {
     args: &'a Send,
     console: Console,
-    connector: Connector,
+    connector: Connector<dialer::TcpRoute>,
     account: Option<Account>,
     delivery: Delivery,
     octets: Option<usize>,

@@ -79,7 +79,7 @@ async fn diagnosed<T>(
         Err(_) => {
             let second = async {
                 if server_is_silent() {
-                    Second { instead: ask(target, dial, left()).await, cause: None }
+                    Second { instead: ask(target, dial, peer, left()).await, cause: None }
                 } else if has_handshake {
                     Second { instead: None, cause: with_small_hello(target, dial, peer, left()).await }
                 } else {
@@ -108,7 +108,7 @@ async fn diagnosed<T>(
     if server_is_silent() && is_silence(&unopened.error) {
         unopened.instead = match found {
             Some(answer) => answer.instead,
-            None => ask(target, dial, left()).await,
+            None => ask(target, dial, peer, left()).await,
         };
     } else if has_handshake && unopened.error.may_be_large_hello() {
         unopened.cause = match found {
@@ -138,7 +138,15 @@ fn is_silence(error: &Error) -> bool {
 /// Tries once with a ClientHello that fits into one segment. Returns the cause if that succeeds.
 async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
-    let connector = peer.builder(true).ok()?.insecure().small_hello().timeout(limit).build().ok()?;
+    let connector = peer
+        .builder(true)
+        .ok()?
+        .insecure()
+        .small_hello()
+        .timeout(limit)
+        .build()
+        .ok()?
+        .with_dialer(peer.route().ok()?);
     let tried = match target.mode {
         Mode::Upgrade => connector.connect(target.protocol, endpoint.clone()).await,
         Mode::ImplicitTls => connector.connect_implicit(target.protocol, endpoint.clone()).await,
@@ -152,9 +160,9 @@ async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer, limit: Dura
 }
 
 /// Sends a ClientHello to find out what the port serves. Returns the hint with the URL to use.
-async fn ask(target: &Target, dial: &Dial, limit: Duration) -> Option<String> {
+async fn ask(target: &Target, dial: &Dial, peer: &Peer, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
-    let prober = Connector::builder().insecure().timeout(limit).build().ok()?;
+    let prober = Connector::builder().insecure().timeout(limit).build().ok()?.with_dialer(peer.route().ok()?);
     match prober.connect_implicit(target.protocol, endpoint.clone()).await {
         Err(error) if error.may_be_cleartext_port() => None,
         Ok(_)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use starttls::dialer::TcpRoute;
 use starttls::login::{self, Account, LoggedIn};
 use starttls::proto::Protocol;
 use starttls::submission::{self, Delivered, Delivery};
@@ -44,7 +45,7 @@ pub(crate) struct Opened {
 
 impl Opening<'_> {
     /// Opens the session. If that fails, returns the report of the failed connection.
-    pub(crate) async fn open(self, connector: &Connector) -> Result<Opened, Box<Report>> {
+    pub(crate) async fn open(self, connector: &Connector<TcpRoute>) -> Result<Opened, Box<Report>> {
         let Self { peer, target, dial, watch } = self;
         let connector = connector.observed_by(Arc::new(watch.clone()));
         let server = peer.endpoint_of(target);
@@ -60,7 +61,7 @@ impl Opening<'_> {
 }
 
 async fn dial_and_upgrade(
-    connector: &Connector,
+    connector: &Connector<TcpRoute>,
     target: &Target,
     dial: &Dial,
     server: &Endpoint,

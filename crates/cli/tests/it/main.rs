@@ -36,6 +36,7 @@ mod output;
 mod policy;
 mod policy_check;
 mod policy_serve;
+mod proxy;
 mod refusals;
 mod report;
 mod schema;

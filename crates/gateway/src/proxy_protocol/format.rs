@@ -5,22 +5,6 @@ use std::net::SocketAddr;
 
 use starttls::proto::Escaped;
 
-/// The start of a header of version 2 (section 2.2).
-pub(super) const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-
-/// Version and command (section 2.2).
-pub(super) mod command {
-    pub(in crate::proxy_protocol) const LOCAL: u8 = 0x20;
-    pub(in crate::proxy_protocol) const PROXY: u8 = 0x21;
-}
-
-/// Address family and transport (section 2.2).
-pub(super) mod family {
-    pub(in crate::proxy_protocol) const UNSPECIFIED: u8 = 0x00;
-    pub(in crate::proxy_protocol) const TCP4: u8 = 0x11;
-    pub(in crate::proxy_protocol) const TCP6: u8 = 0x21;
-}
-
 /// The content of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {

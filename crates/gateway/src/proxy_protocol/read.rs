@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::format::{Header, HeaderError, SIGNATURE, command, family};
+use starttls::proxy_header::{LOCAL, PROXY, SIGNATURE, TCP4, TCP6};
+
+use super::format::{Header, HeaderError};
 
 /// The maximum length of a line of version 1, CRLF included (section 2.1).
 const LONGEST_LINE: usize = 107;
@@ -78,13 +80,13 @@ async fn binary(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, HeaderError
     io.read_exact(&mut body).await?;
     match version_and_command {
         // The addresses are ignored (section 2.2).
-        command::LOCAL => return Ok(Header::Local),
-        command::PROXY => {}
+        LOCAL => return Ok(Header::Local),
+        PROXY => {}
         _ => return Err(HeaderError::Malformed("unknown version or command")),
     }
     match family {
-        family::TCP4 => split(&body, |ip: [u8; 4]| IpAddr::from(ip)),
-        family::TCP6 => split(&body, |ip: [u8; 16]| IpAddr::from(ip)),
+        TCP4 => split(&body, |ip: [u8; 4]| IpAddr::from(ip)),
+        TCP6 => split(&body, |ip: [u8; 16]| IpAddr::from(ip)),
         // Other families contain no IP address (section 2.2).
         _ => Some(Header::Local),
     }

@@ -1,13 +1,11 @@
 //! Writes a header. In version 2 every value is preceded by its length, so a value cannot imitate another.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use starttls::TlsFacts;
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::rustls::{HandshakeKind, ProtocolVersion};
+use starttls::{TlsFacts, proxy_header};
 use starttls_x509::Certificate;
-
-use super::format::{SIGNATURE, command, family};
 
 /// Types of values (section 2.2).
 mod kind {
@@ -57,49 +55,23 @@ impl ProxiedClient<'_> {
 
 /// Writes a line of version 1 (section 2.1), which contains addresses only.
 pub fn v1(identity: &ProxiedClient<'_>) -> Vec<u8> {
-    let line = match same_family(identity.addresses) {
-        Some((client, destination)) => {
-            let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
-            let (from, to) = (client.ip(), destination.ip());
-            format!("PROXY {family} {from} {to} {} {}\r\n", client.port(), destination.port())
-        }
-        None => String::from("PROXY UNKNOWN\r\n"),
-    };
-    line.into_bytes()
+    proxy_header::v1(identity.addresses)
 }
 
 /// Writes a header of version 2 (section 2.2), with the facts of the client's TLS session.
 pub fn v2(identity: &ProxiedClient<'_>) -> Vec<u8> {
-    let mut body = Vec::new();
-    let family = match same_family(identity.addresses) {
-        Some((client, destination)) => {
-            for address in [client, destination] {
-                match address.ip() {
-                    IpAddr::V4(ip) => body.extend(ip.octets()),
-                    IpAddr::V6(ip) => body.extend(ip.octets()),
-                }
-            }
-            body.extend(client.port().to_be_bytes());
-            body.extend(destination.port().to_be_bytes());
-            if client.is_ipv4() { family::TCP4 } else { family::TCP6 }
-        }
-        None => family::UNSPECIFIED,
-    };
+    let mut values = Vec::new();
     if let Some(tls) = identity.tls {
         if let Some(alpn) = &tls.alpn {
-            put(&mut body, kind::ALPN, alpn);
+            put(&mut values, kind::ALPN, alpn);
         }
         if let Some(name) = &tls.server_name {
-            put(&mut body, kind::AUTHORITY, name.as_bytes());
+            put(&mut values, kind::AUTHORITY, name.as_bytes());
         }
-        put(&mut body, kind::SSL, &ssl(identity, tls));
+        put(&mut values, kind::SSL, &ssl(identity, tls));
     }
-    let mut header = SIGNATURE.to_vec();
-    header.extend([command::PROXY, family]);
-    // Five values of at most `LONGEST` bytes fit into 16 bits.
-    header.extend(u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes());
-    header.append(&mut body);
-    header
+    // Five values of at most `LONGEST` octets fit into the header.
+    proxy_header::v2(identity.addresses, &values)
 }
 
 /// Writes the TLS value (section 2.2.6): the client field, the result of the verification (0 is valid), and more values.
@@ -132,18 +104,6 @@ fn put(to: &mut Vec<u8>, kind: u8, value: &[u8]) {
         to.extend(length.to_be_bytes());
         to.extend(value);
     }
-}
-
-/// Returns both addresses in one family: IPv4 if both are IPv4 or IPv4-mapped, otherwise IPv6.
-fn same_family(addresses: Option<(SocketAddr, SocketAddr)>) -> Option<(SocketAddr, SocketAddr)> {
-    let (client, destination) = addresses?;
-    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let wide = |address: SocketAddr| match plain(address).ip() {
-        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
-        IpAddr::V6(_) => plain(address),
-    };
-    let both_v4 = plain(client).is_ipv4() && plain(destination).is_ipv4();
-    Some(if both_v4 { (plain(client), plain(destination)) } else { (wide(client), wide(destination)) })
 }
 
 #[cfg(test)]

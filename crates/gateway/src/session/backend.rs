@@ -3,12 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use starttls::Encrypted;
+use starttls::dialer::Fixed;
 use starttls::proto::{
     ClientName, Greeting, GreetingStep, Identity, Protocol, ReceivedGreeting, ServiceName, Side,
 };
+use starttls::{Deadline, Dialer, Encrypted, Endpoint, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::mysql::pending::PendingUpgrade;
@@ -126,28 +127,21 @@ fn for_one_session(tls: &BackendTls, protocol: &Protocol) -> BackendTls {
     }
 }
 
-/// Tries the addresses of the backend one after another. Each gets a share of the time that is left, so that an address
-/// that does not answer leaves time for the others.
+/// Connects to the backend. Its addresses race each other, so that one that does not answer leaves time for the others.
 async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
     let (host, port) = match &backend.place {
         BackendAddress::Tcp(host, port) => (host, *port),
         BackendAddress::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
     };
     let addresses = backend.lookup.addresses(host, port).await?;
-    let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for (at, address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-        let share = until.saturating_duration_since(Instant::now()) / left;
-        let connecting = tokio::time::timeout(share, TcpStream::connect(address)).await;
-        match connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(tcp) => {
-                tcp.set_nodelay(true)?;
-                return Ok(Socket::Tcp(tcp));
-            }
-            Err(error) => last = error,
-        }
+    let deadline = Deadline::starting_now(until.saturating_duration_since(Instant::now()));
+    let to = Endpoint::new(host.as_str(), port);
+    match Fixed::new(addresses).dial(&to, deadline).await {
+        Ok(dialed) => Ok(Socket::Tcp(dialed.stream)),
+        Err(Error::Connect { source, .. }) => Err(source),
+        Err(Error::Timeout { .. }) => Err(io::ErrorKind::TimedOut.into()),
+        Err(error) => Err(io::Error::other(error)),
     }
-    Err(last)
 }
 
 /// Returns the reader of the greeting, if the protocol has a greeting.

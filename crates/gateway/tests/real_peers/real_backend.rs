@@ -110,7 +110,7 @@ impl Backend {
             let connector = || Connector::builder().no_system_roots().roots_pem(root.clone());
             let audit = Audit::new(connector, Limits::default()).unwrap();
             let protocol = starttls::proto::protocol(endpoint.protocol).unwrap();
-            let address = ([127, 0, 0, 1], visit.port).into();
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], visit.port));
             let audit = audit.endpoint(protocol, "the front", &endpoint.server_name, address);
             let audit = async { tokio::time::timeout(2 * DEADLINE, audit).await.unwrap() };
             let report = runtime.block_on(audit);

@@ -10,8 +10,8 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 
 use crate::dialer::{
-    ATTEMPT_DELAY, Dialed, Fixed, HttpConnect, Proxy, ProxyError, ProxyFault, ProxyHandshake, Route, Socks5,
-    Tcp,
+    ATTEMPT_DELAY, Dialed, Fixed, HttpConnect, Proxy, ProxyError, ProxyFault, ProxyHandshake, Socks5, Tcp,
+    TcpRoute, unreachable,
 };
 use crate::{Deadline, Endpoint, Error, Step};
 
@@ -95,7 +95,7 @@ impl<D: Dialer> Dialer for HttpConnect<D> {
     }
 }
 
-impl Dialer for Route {
+impl Dialer for TcpRoute {
     type Stream = TcpStream;
 
     async fn dial(&self, to: &Endpoint, deadline: Deadline) -> Result<Dialed<TcpStream>, Error> {
@@ -183,7 +183,7 @@ async fn through<D: Dialer>(
     deadline: Deadline,
 ) -> Result<Dialed<D::Stream>, Error> {
     let reached = via.dial(proxy, deadline).await;
-    let mut stream = reached.map_err(|error| Error::proxy_unreachable(proxy, error))?.stream;
+    let mut stream = reached.map_err(|error| unreachable(proxy, error))?.stream;
     let talking = async {
         let (mut input, mut out) = (Vec::new(), Vec::new());
         while let Some(wanted) = handshake.receive(&input, &mut out)? {
@@ -198,7 +198,7 @@ async fn through<D: Dialer>(
     let outcome: Option<Result<(), ProxyFault>> = deadline.within(talking).await;
     match outcome {
         Some(Ok(())) => Ok(Dialed::new(stream)),
-        Some(Err(fault)) => Err(ProxyError::new(proxy, handshake.step(), fault).into()),
+        Some(Err(fault)) => Err(ProxyError::new(proxy.dialed_address(), handshake.step(), fault).into()),
         None => Err(deadline.error(handshake.step())),
     }
 }

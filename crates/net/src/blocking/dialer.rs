@@ -10,8 +10,8 @@ use socket2::{Domain, Socket, Type};
 
 use super::Stream;
 use crate::dialer::{
-    ATTEMPT_DELAY, Dialed, Fixed, HttpConnect, Proxy, ProxyError, ProxyFault, ProxyHandshake, Route, Socks5,
-    Tcp,
+    ATTEMPT_DELAY, Dialed, Fixed, HttpConnect, Proxy, ProxyError, ProxyFault, ProxyHandshake, Socks5, Tcp,
+    TcpRoute, unreachable,
 };
 use crate::{Deadline, Endpoint, Error, Step};
 
@@ -91,7 +91,7 @@ impl<D: Dialer> Dialer for HttpConnect<D> {
     }
 }
 
-impl Dialer for Route {
+impl Dialer for TcpRoute {
     type Stream = TcpStream;
 
     fn dial(&self, to: &Endpoint, deadline: Deadline) -> Result<Dialed<TcpStream>, Error> {
@@ -191,13 +191,13 @@ fn through<D: Dialer>(
     deadline: Deadline,
 ) -> Result<Dialed<D::Stream>, Error> {
     let reached = via.dial(proxy, deadline);
-    let mut stream = reached.map_err(|error| Error::proxy_unreachable(proxy, error))?.stream;
+    let mut stream = reached.map_err(|error| unreachable(proxy, error))?.stream;
     match talk(&mut handshake, Timed { stream: &mut stream, deadline }) {
         Ok(()) => Ok(Dialed::new(stream)),
         Err(ProxyFault::Io(cause)) if cause.kind() == ErrorKind::TimedOut && deadline.is_over() => {
             Err(deadline.error(handshake.step()))
         }
-        Err(fault) => Err(ProxyError::new(proxy, handshake.step(), fault).into()),
+        Err(fault) => Err(ProxyError::new(proxy.dialed_address(), handshake.step(), fault).into()),
     }
 }
 

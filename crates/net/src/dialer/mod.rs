@@ -9,7 +9,7 @@
 //! | [`Fixed`] | to addresses that the program has looked up itself |
 //! | [`Unix`] | to a socket in the file system |
 //! | [`Socks5`], [`HttpConnect`] | through a proxy, which looks up the host |
-//! | [`Route`] | directly or through a proxy, as a user chose at run time |
+//! | [`TcpRoute`] | directly or through a proxy, as a user chose at run time |
 //!
 //! A program that has another way, such as an SSH channel, implements the trait `Dialer` for it. Each driver has a trait of
 //! its own, with the same dialers: `starttls::Dialer` for tokio, and [`blocking::Dialer`](crate::blocking::Dialer).
@@ -26,10 +26,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::proxy_error::{ProxyError, ProxyFault};
+use crate::{Endpoint, Error, Step};
 pub(crate) use eyeballs::{ATTEMPT_DELAY, interleaved};
 pub(crate) use proxy::ProxyHandshake;
-pub use proxy::{HttpConnect, ProxyError, ProxyFault, Socks5};
-pub use route::{InvalidProxy, Proxy, Route};
+pub use proxy::{HttpConnect, Socks5};
+pub use route::{InvalidProxy, Proxy, TcpRoute};
+
+/// Returns the error for a proxy that cannot be reached.
+pub(crate) fn unreachable(proxy: &Endpoint, error: Error) -> Error {
+    match error {
+        Error::Config { .. } => error,
+        error => {
+            let fault = ProxyFault::Unreachable(Box::new(error));
+            ProxyError::new(proxy.dialed_address(), Step::Connect, fault).into()
+        }
+    }
+}
 
 /// A connection that a dialer opened, on which nothing was sent or received for the protocol.
 #[derive(Debug)]

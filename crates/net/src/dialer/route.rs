@@ -10,13 +10,13 @@ use crate::proxy_header::ProxyHeaderVersion;
 
 /// The way to servers that a user chose: directly or through a proxy, from a source address, with a PROXY header.
 #[derive(Clone, Debug, Default)]
-pub struct Route {
+pub struct TcpRoute {
     pub(crate) tcp: Tcp,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) header: Option<ProxyHeaderVersion>,
 }
 
-impl Route {
+impl TcpRoute {
     /// Returns the direct way.
     pub fn direct() -> Self {
         Self::default()
@@ -79,16 +79,11 @@ impl Proxy {
 
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, port) = self.endpoint().dialled();
         let scheme = match self {
             Self::Socks5(_) => "socks5",
             Self::HttpConnect(_) => "http",
         };
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")
-        } else {
-            write!(f, "{scheme}://{host}:{port}")
-        }
+        write!(f, "{scheme}://{}", self.endpoint().dialed_address())
     }
 }
 

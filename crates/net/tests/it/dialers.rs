@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use starttls::dialer::{Dialed, Fixed, HttpConnect, Proxy, ProxyFault, Route, Socks5, Tcp};
+use starttls::dialer::{Dialed, Fixed, HttpConnect, Proxy, ProxyFault, Socks5, Tcp, TcpRoute};
 use starttls::proto::smtp::SMTP;
 use starttls::proxy_header::ProxyHeaderVersion;
 use starttls::{AddressFamily, Connector, Deadline, Dialer, Endpoint, Error, Step};
@@ -56,7 +56,7 @@ fn fails(kind: impl Fn(SocketAddr) -> Proxy, script: Script, limit: Duration) ->
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut errors = [0, 1].map(|driver| {
         let (address, _running) = proxy(script.clone());
-        let connector = plain(limit).with_dialer(Route::direct().through(kind(address)));
+        let connector = plain(limit).with_dialer(TcpRoute::direct().through(kind(address)));
         let began = Instant::now();
         let error = match driver {
             0 => runtime.block_on(connector.dial(target())).unwrap_err(),
@@ -240,7 +240,7 @@ fn an_http_proxy_that_refuses_or_is_none_is_named() {
 #[test]
 fn a_proxy_that_is_not_there_is_not_the_server() {
     let closed = closed();
-    let connector = plain(LONG).with_dialer(Route::direct().through(socks(closed)));
+    let connector = plain(LONG).with_dialer(TcpRoute::direct().through(socks(closed)));
     let error = connector.blocking().dial(target()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot reach the proxy {closed}"));
     assert!(format!("{error:?}").contains(&format!("cannot connect to {closed}")), "{error:?}");
@@ -325,7 +325,7 @@ async fn a_proxy_header_comes_first() {
     let address = listener.local_addr().unwrap();
     let connector = plain(LONG);
     for version in [ProxyHeaderVersion::V1, ProxyHeaderVersion::V2] {
-        let connector = connector.with_dialer(Route::direct().with_proxy_header(version));
+        let connector = connector.with_dialer(TcpRoute::direct().with_proxy_header(version));
         let dialed = connector.dial(at(address)).await.unwrap();
         let own = dialed.stream.local_addr().unwrap();
         let expected = version.header(Some((own, address)));
