@@ -1,11 +1,13 @@
 //! The selection of checks that an audit runs.
 
 use std::fmt;
+use std::sync::Arc;
 
 use starttls_hello::WalkSize;
 
 use crate::check::{self, CHECKS, Check, id};
 use crate::report::{AuditReport, CheckOutcome, EndpointVerdict, Finding};
+use crate::tls_profile::TlsProfile;
 
 /// The most connections that an audit with [`Selection::light`] may open.
 pub const LIGHT_CONNECTIONS: u32 = 2;
@@ -64,6 +66,7 @@ pub struct Selection {
     /// In the order of the table.
     checks: Vec<&'static Check>,
     survey: SurveyExtent,
+    profile: Option<Arc<TlsProfile>>,
 }
 
 /// An invalid selection.
@@ -125,13 +128,25 @@ impl Selection {
     }
 
     const fn of_all(checks: Vec<&'static Check>) -> Self {
-        Self { checks, survey: SurveyExtent::new(WalkSize::Brief) }
+        Self { checks, survey: SurveyExtent::new(WalkSize::Brief), profile: None }
     }
 
     /// Returns the selection with another extent of the TLS survey. It runs if a check is selected that needs it.
     #[must_use]
     pub fn with_survey(self, survey: SurveyExtent) -> Self {
         Self { survey, ..self }
+    }
+
+    /// Returns the selection with a profile, which `tls-profile` compares the TLS survey with. Without one, that check has
+    /// no result.
+    #[must_use]
+    pub fn with_profile(self, profile: TlsProfile) -> Self {
+        Self { profile: Some(Arc::new(profile)), ..self }
+    }
+
+    /// Returns the profile that the TLS survey is compared with.
+    pub fn profile(&self) -> Option<&TlsProfile> {
+        self.profile.as_deref()
     }
 
     /// Returns the selection without the checks that need the TLS survey.

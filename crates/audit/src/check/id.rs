@@ -121,6 +121,8 @@ pub const TLS_ALPN: &Check = row("tls-alpn");
 pub const TLS_RENEGOTIATION: &Check = row("tls-renegotiation");
 /// `tls-inventory`
 pub const TLS_INVENTORY: &Check = row("tls-inventory");
+/// `tls-profile`
+pub const TLS_PROFILE: &Check = row("tls-profile");
 /// `tls-ssl`
 pub const TLS_SSL: &Check = row("tls-ssl");
 /// `tls-deprecated`

@@ -15,6 +15,17 @@ pub(super) const CHECKS: &[Check] = &[
         spec: "RFC 8446 section 4.1; RFC 9325 section 3 and 4",
     },
     Check {
+        id: "tls-profile",
+        severity: Error,
+        title: "the server does not meet the chosen TLS profile",
+        why: "A profile contains the requirements of a guideline, such as RFC 9325, or of your own file. \
+            --profile compares the server with it and reports one row for each requirement. A requirement \
+            that the survey did not ask for is inconclusive, never met.",
+        fix: "Change the server's configuration for each row that failed, or choose the profile that fits \
+            the clients of the server.",
+        spec: "starttls explain profile NAME shows the requirements and their source",
+    },
+    Check {
         id: "tls-ssl",
         severity: Critical,
         title: "the server offers SSL 2.0 or SSL 3.0",

@@ -24,6 +24,8 @@ pub(crate) struct Baseline {
     /// The version of that session.
     pub(crate) version: Option<Version>,
     pub(crate) certificate: Option<Presented>,
+    /// The server's own certificate in DER.
+    pub(crate) own_certificate: Option<Vec<u8>>,
     pub(crate) capabilities: Option<Capabilities>,
     /// Milliseconds that the server took, without a silence at the end.
     pub(crate) took_ms: f64,

@@ -95,6 +95,7 @@ impl Baseline {
             survey: None,
         });
         self.certificate = Some(Presented::of(&facts));
+        self.own_certificate = facts.chain.first().map(|own| own.to_vec());
         inside.quit().await;
         let at = inside.record.all();
         let done = match plan.implicit {

@@ -40,6 +40,7 @@ use crate::record::Log;
 use crate::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity, TlsSurvey};
 use crate::selection::{Selection, SurveyExtent};
 use crate::session::{CleartextSession, Opening};
+use crate::survey::Handshake;
 use baseline::Baseline;
 
 /// Every probe, in the order of the transcripts in a report.
@@ -140,8 +141,8 @@ struct Context<'a> {
     plan: &'a Plan,
     /// What the server presented on the first connection.
     presented: Option<&'a Presented>,
-    /// The TLS version of the first connection.
-    version: Option<Version>,
+    /// What the TLS survey needs to know about the first connection.
+    handshake: Handshake<'a>,
     /// The signature of the server's answer to a harmless command in cleartext.
     harmless_reply: OnceLock<String>,
     /// Whether the server serves only clients that request TLS.
@@ -264,7 +265,11 @@ async fn after_upgrade(plan: &Plan, base: &mut Baseline, result: &mut ProbeResul
     let context = Context {
         plan,
         presented: base.certificate.as_ref(),
-        version: base.version,
+        handshake: Handshake {
+            version: base.version,
+            certificate: base.own_certificate.as_deref(),
+            ocsp_stapled: base.tls.as_ref().map(|tls| tls.ocsp_stapled),
+        },
         harmless_reply: OnceLock::new(),
         is_enforced: OnceLock::new(),
         versions: OnceLock::new(),

@@ -36,7 +36,7 @@ async fn survey(context: &Context<'_>) -> ProbeResult {
     let survey = Survey::run(plan, plan.selection.survey(), &result.log).await;
     let is_enforced = plan.implicit || context.is_enforced.get() == Some(&true);
     let role = Role::of(plan.protocol, is_enforced);
-    for finding in findings(&survey, role, context.version) {
+    for finding in findings(&survey, role, context.handshake, plan.selection.profile()) {
         result.push(finding);
     }
     let facts = survey.facts();

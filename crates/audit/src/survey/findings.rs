@@ -1,13 +1,12 @@
 //! The findings of a survey.
 
-use starttls_hello::Version;
-
-use super::judge::Judge;
+use super::judge::{Handshake, Judge};
 use super::role::Role;
 use super::run::Survey;
-use super::{certificates, faults, key_exchange, properties, suites, summary, versions};
+use super::{certificates, faults, key_exchange, profile, properties, suites, summary, versions};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
+use crate::tls_profile::TlsProfile;
 
 /// Turns facts into the finding of one check.
 type Judgment = fn(&Judge<'_>) -> FindingBuilder;
@@ -45,7 +44,7 @@ const ROWS: &[(&Check, Judgment)] = &[
 
 /// The checks that the survey decides.
 pub(crate) const CHECKS: &[&Check] = &{
-    let mut checks = [ROWS[0].0; ROWS.len()];
+    let mut checks = [id::TLS_PROFILE; ROWS.len() + 1];
     let mut index = 0;
     while index < ROWS.len() {
         checks[index] = ROWS[index].0;
@@ -54,10 +53,16 @@ pub(crate) const CHECKS: &[&Check] = &{
     checks
 };
 
-/// Returns the findings on a server. `session` is the version of the first connection.
-pub(crate) fn findings(survey: &Survey, role: Role, session: Option<Version>) -> Vec<FindingBuilder> {
-    let judge = Judge { survey, facts: survey.facts(), role, session };
-    ROWS.iter().map(|(_, row)| row(&judge)).collect()
+/// Returns the findings on a server, and the comparison with a profile if there is one.
+pub(crate) fn findings(
+    survey: &Survey,
+    role: Role,
+    handshake: Handshake<'_>,
+    profile: Option<&TlsProfile>,
+) -> Vec<FindingBuilder> {
+    let judge = Judge { survey, facts: survey.facts(), role, handshake };
+    let compared = profile.map(|profile| profile::compare(&judge, profile));
+    ROWS.iter().map(|(_, row)| row(&judge)).chain(compared).collect()
 }
 
 #[cfg(test)]
@@ -69,7 +74,7 @@ mod tests {
     fn every_check_that_needs_the_survey_has_a_judgment() {
         let needed = crate::check::CHECKS.iter().filter(|row| needs_survey(row));
         let needed: Vec<_> = needed.map(|row| row.id).collect();
-        assert!(ROWS.iter().all(|(check, _)| needed.contains(&check.id)), "{needed:?}");
-        assert_eq!(ROWS.len(), needed.len(), "{needed:?}");
+        assert!(CHECKS.iter().all(|check| needed.contains(&check.id)), "{needed:?}");
+        assert_eq!(CHECKS.len(), needed.len(), "{needed:?}");
     }
 }

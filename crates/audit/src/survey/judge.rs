@@ -19,7 +19,16 @@ pub(super) struct Judge<'a> {
     pub(super) survey: &'a Survey,
     pub(super) facts: ServerFacts<'a>,
     pub(super) role: Role,
-    pub(super) session: Option<Version>,
+    pub(super) handshake: Handshake<'a>,
+}
+
+/// What a survey needs to know about the first connection.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Handshake<'a> {
+    pub(crate) version: Option<Version>,
+    /// The server's own certificate in DER.
+    pub(crate) certificate: Option<&'a [u8]>,
+    pub(crate) ocsp_stapled: Option<bool>,
 }
 
 impl Judge<'_> {

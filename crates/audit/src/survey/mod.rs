@@ -13,6 +13,7 @@ mod faults;
 mod findings;
 mod judge;
 mod key_exchange;
+mod profile;
 mod properties;
 mod role;
 mod run;
@@ -21,6 +22,7 @@ mod summary;
 mod versions;
 
 pub(crate) use findings::{CHECKS, findings};
+pub(crate) use judge::Handshake;
 pub(crate) use role::Role;
 pub(crate) use run::Survey;
 pub(crate) use summary::summary;

@@ -43,7 +43,7 @@ pub(super) fn cbc(judge: &Judge<'_>) -> FindingBuilder {
     if !finding.is_wrong() {
         return finding;
     }
-    let modern = judge.session == Some(Version::Tls13)
+    let modern = judge.handshake.version == Some(Version::Tls13)
         || judge.facts.version(Version::Tls13).value() == Some(Support::Offered);
     let aead = judge.facts.class(Version::Tls12, SuiteClass::Aead);
     let etm = match judge.facts.extension(extension_kind::ENCRYPT_THEN_MAC).value() {

@@ -22,7 +22,7 @@ pub(super) fn inventory(judge: &Judge<'_>) -> FindingBuilder {
         Version::ALL.iter().rev().copied().filter(|version| wanted(&facts.version(*version))).collect()
     };
     let mut offered = with(|known| known.value() == Some(Support::Offered));
-    if let Some(session) = judge.session.filter(|session| !offered.contains(session)) {
+    if let Some(session) = judge.handshake.version.filter(|session| !offered.contains(session)) {
         offered.push(session);
         offered.sort_by(|one, other| other.cmp(one));
     }

@@ -42,7 +42,7 @@ fn unwanted(judge: &Judge<'_>, check: &'static Check, versions: &[Version]) -> F
 /// Whether TLS 1.2 or 1.3 is offered.
 pub(super) fn none(judge: &Judge<'_>) -> FindingBuilder {
     let check = id::TLS_NONE;
-    if let Some(session) = judge.session.filter(|session| *session >= Version::Tls12) {
+    if let Some(session) = judge.handshake.version.filter(|session| *session >= Version::Tls12) {
         return FindingBuilder::pass(check, format!("a handshake succeeds with {session}"));
     }
     let old = offered(judge, &[Version::Tls11, Version::Tls10, Version::Ssl3, Version::Ssl2]);
@@ -63,7 +63,7 @@ pub(super) fn none(judge: &Judge<'_>) -> FindingBuilder {
 pub(super) fn old(judge: &Judge<'_>) -> FindingBuilder {
     let check = id::TLS_OLD;
     match judge.facts.version(Version::Tls13) {
-        _ if judge.session == Some(Version::Tls13) => {
+        _ if judge.handshake.version == Some(Version::Tls13) => {
             FindingBuilder::pass(check, "a handshake succeeds with TLS 1.3")
         }
         Known::Is(Support::Offered, witness) => judge.absent(check, "TLS 1.3 is offered", witness),

@@ -42,7 +42,7 @@ pub struct SessionFacts<'a> {
     pub certificates: &'a [&'a [u8]],
     /// Whether a session had a stapled OCSP response.
     pub ocsp_stapled: Option<bool>,
-    /// Whether a ticket allowed 0-RTT data.
+    /// Whether a ticket allowed 0-RTT data; `None` if tickets were not read.
     pub early_data: Option<bool>,
 }
 
@@ -100,6 +100,7 @@ fn expected<T: Copy>(
                 State::No(detail) => (if wanted { otherwise } else { Verdict::Pass }, detail),
                 State::NotApplicable(detail) => (Verdict::Pass, detail),
                 State::Unknown(why) => (Verdict::Inconclusive, why),
+                State::Untested(why) => (Verdict::NotTested, why),
             };
             rows.push(Row { requirement: format!("{} {word}", name(item)), verdict, detail });
         }

@@ -31,6 +31,7 @@ use super::common::{Output, Peer, dns_server, duration};
   starttls check smtp://mx1.example.com imap://mail.example.com --format html --output report.html
   starttls check imaps://mail.example.com               TLS from the first byte
   starttls check smtp://mx1.example.com --tls survey    all classes of suites, groups and properties of TLS
+  starttls check imap://mail.example.com --profile rfc9325
   starttls check --file targets.txt --format json --resume report.jsonl
   starttls check imap://mail.example.com --format nagios --expiry-warning 21
   starttls check example.com --format text,html,sarif --output-dir reports
@@ -109,8 +110,14 @@ pub(crate) struct Check {
 
     /// The extent of the TLS survey, which finds versions and suites that no secure client offers. Each of its
     /// ClientHellos takes a connection: none, brief (at most 8), survey (at most 30) or full (at most 60)
-    #[arg(long, value_enum, value_name = "SIZE", default_value_t = TlsSize::Brief, conflicts_with = "light")]
-    pub(crate) tls: TlsSize,
+    /// [default: brief, or survey with --profile]
+    #[arg(long, value_enum, value_name = "SIZE", conflicts_with = "light")]
+    pub(crate) tls: Option<TlsSize>,
+
+    /// Compare the TLS survey with a profile: rfc9325, mozilla-modern, mozilla-intermediate, mozilla-old, ncsc-nl, bsi,
+    /// nist, or a file in the same format
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "light", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) profile: Option<String>,
 
     /// The most ClientHellos of the TLS survey [default: 8, 30 or 60, depending on --tls]
     #[arg(long, value_name = "N", conflicts_with = "light", value_parser = clap::value_parser!(u16).range(1..=250))]
@@ -159,12 +166,16 @@ pub(crate) struct Check {
     pub(crate) output: Output,
 }
 
-/// Explain a check, an attack or a finding: what it does, why it matters, and the fix
+/// Explain a check, an attack, a finding or a TLS profile: what it does, why it matters, and the fix
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// The id of a check, an attack or a finding of inspect, as shown in reports and by `check --list` and
-    /// `attack --list`
+    /// `attack --list`, or the word "profile"
     pub(crate) id: String,
+
+    /// With "profile": the name of the profile, or its file [default: list the built-in profiles]
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) profile: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -191,7 +202,8 @@ pub(crate) enum TlsSize {
 impl Check {
     /// Returns the extent of the TLS survey; `None` if it is not run.
     pub(crate) fn survey(&self) -> Option<SurveyExtent> {
-        let size = match self.tls {
+        let usual = if self.profile.is_some() { TlsSize::Survey } else { TlsSize::Brief };
+        let size = match self.tls.unwrap_or(usual) {
             TlsSize::None => return None,
             TlsSize::Brief => WalkSize::Brief,
             TlsSize::Survey => WalkSize::Survey,

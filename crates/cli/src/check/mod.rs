@@ -7,6 +7,7 @@ mod limits;
 mod list;
 mod options;
 mod partial;
+mod profile;
 mod progress;
 mod report;
 mod resolved;
@@ -18,7 +19,7 @@ mod targets;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use starttls_audit::check::{CHECKS, check};
+use starttls_audit::check::{CHECKS, check, id};
 use starttls_audit::{InvalidSelection, Selection};
 use starttls_gateway::values::nearest;
 
@@ -66,7 +67,7 @@ fn selection(args: &Check) -> Result<Selection, Failed> {
         Some(survey) => Ok(selection.with_survey(survey)),
         None => selection.without_survey(),
     });
-    selection.map_err(|error| {
+    let selection = selection.map_err(|error| {
         let hint = match &error {
             InvalidSelection::Unknown(name) => {
                 let names = CHECKS.iter().flat_map(|row| [row.family(), row.id]);
@@ -82,7 +83,22 @@ fn selection(args: &Check) -> Result<Selection, Failed> {
             InvalidSelection::Empty => String::from("remove from --skip what --only selects"),
         };
         Failed::usage(error.to_string()).hint(Some(hint))
-    })
+    })?;
+    let Some(name) = &args.profile else {
+        let hint = String::from("starttls explain profile lists the built-in profiles");
+        return match args.only.iter().any(|only| only == id::TLS_PROFILE.id) {
+            true => Err(Failed::usage("the check tls-profile needs --profile").hint(Some(hint))),
+            false => Ok(selection),
+        };
+    };
+    let selection = selection.with_profile(profile::load(name)?);
+    match selection.wants(id::TLS_PROFILE) {
+        true => Ok(selection),
+        false => {
+            Err(Failed::usage("--profile needs the check tls-profile, which the other options leave out")
+                .hint(Some(String::from("remove --tls none, or select tls-profile too"))))
+        }
+    }
 }
 
 async fn audit(args: &Check, selection: Selection, interruption: &mut Interruption) -> Result<u8, Failed> {
@@ -150,6 +166,15 @@ async fn audit(args: &Check, selection: Selection, interruption: &mut Interrupti
 /// `starttls explain ID`.
 pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
     use std::io::Write;
+    if args.id == "profile" {
+        profile::explain(args.profile.as_deref())?;
+        return Ok(exit::DONE);
+    }
+    if let Some(name) = &args.profile {
+        let what = format!("unexpected argument \"{}\"", name.escape_debug());
+        let hint = String::from("only `starttls explain profile NAME` has a second argument");
+        return Err(Failed::usage(what).hint(Some(hint)));
+    }
     if let Some(scenario) = crate::attack::explain(&args.id)? {
         write!(std::io::stdout().lock(), "{scenario}")?;
         return Ok(exit::DONE);

@@ -11,6 +11,7 @@ mod check_domain;
 mod check_endless;
 mod check_formats;
 mod check_output;
+mod check_profile;
 mod check_resume;
 mod client_certificate;
 mod client_name;

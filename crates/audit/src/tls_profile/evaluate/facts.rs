@@ -16,6 +16,8 @@ pub(super) enum State {
     /// Something else that the server offers makes it irrelevant.
     NotApplicable(String),
     Unknown(String),
+    /// The audit does not look for it.
+    Untested(String),
 }
 
 /// The facts about one server.
@@ -122,6 +124,9 @@ impl Asked<'_> {
             Feature::OcspStapling => State::of_flag(self.session.ocsp_stapled),
             Feature::EarlyData => match self.version(Version::Tls13) {
                 State::No(_) => State::NotApplicable(String::from("TLS 1.3 is not offered")),
+                _ if self.session.early_data.is_none() => {
+                    State::Untested(String::from("the audit does not read the limit in tickets"))
+                }
                 _ => State::of_flag(self.session.early_data),
             },
             Feature::FallbackScsv => self.fallback(),
