@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde_json::json;
 use starttls::proto::{PROTOCOLS, Protocol, UrlAuthority};
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
-use starttls_audit::{Audit, Limits};
+use starttls_audit::{Audit, Limits, Selection, SurveyExtent};
+use starttls_hello::WalkSize;
 use starttls_lab::ca::Authority;
-use starttls_lab::rogue::{Rogue, Weakness};
+use starttls_lab::rogue::{Rogue, TlsWeakness, Weakness};
 use tokio::sync::Semaphore;
 
 use crate::args::{Check, ReportFormat};
@@ -23,9 +24,35 @@ struct Row {
     server: String,
     protocol: &'static str,
     /// The weakness to find; `None` for a sound server.
-    expected: Option<Weakness>,
+    expected: Option<Expected>,
     endpoint: EndpointReport,
 }
+
+/// The weakness of a rogue server.
+#[derive(Clone, Copy)]
+enum Expected {
+    Upgrade(Weakness),
+    Tls(TlsWeakness),
+}
+
+impl Expected {
+    fn id(self) -> &'static str {
+        match self {
+            Self::Upgrade(weakness) => weakness.id(),
+            Self::Tls(weakness) => weakness.id(),
+        }
+    }
+
+    fn is_shown_by(self, id: &str) -> bool {
+        match self {
+            Self::Upgrade(weakness) => weakness.is_shown_by(id),
+            Self::Tls(weakness) => weakness.id() == id,
+        }
+    }
+}
+
+/// The most connections of the audit of a rogue with a weakness of TLS: a larger survey than the default, and the upgrade.
+const SURVEY_CONNECTIONS: u32 = 60;
 
 /// Runs the self test. Returns 0 if every verdict is the expected one.
 pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
@@ -104,10 +131,34 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab, console: &Console) -> Resul
             let audit = audit.with_authority(authority_of(protocol, rogue.server_name(), port));
             let audited = audit.endpoint(protocol, &target, rogue.server_name(), rogue.address()).await;
             let (server, protocol) = (format!("{weakness:?}"), protocol.name);
-            Ok(Row { server, protocol, expected: Some(weakness), endpoint: audited })
+            Ok(Row { server, protocol, expected: Some(Expected::Upgrade(weakness)), endpoint: audited })
         }));
     }
-    let width = Weakness::ALL.iter().map(|it| format!("{it:?}").len()).max().unwrap_or_default();
+    let extent = SurveyExtent::new(WalkSize::Survey);
+    let selection = Selection::new(&[String::from("tls")], &[]).map_err(Failed::bug)?.with_survey(extent);
+    let limits = Limits { connections: SURVEY_CONNECTIONS, ..super::limits::of(args) };
+    let survey = audit.with_limits(limits).with_selection(selection);
+    for (turn, weakness) in TlsWeakness::ALL.iter().copied().enumerate() {
+        let protocols = PROTOCOLS.iter().copied().cycle().skip(turn).take(PROTOCOLS.len());
+        let Some(protocol) = protocols.into_iter().find(|it| weakness.applies_to(it)) else { continue };
+        let rogue = Rogue::start_with_tls(protocol, weakness.model(), &authority);
+        let rogue = rogue.map_err(|error| {
+            Failed::new(exit::UNREACHABLE, format!("cannot start a rogue server: {error}"))
+        })?;
+        let (survey, slots) = (survey.clone(), slots.clone());
+        tasks.push(tokio::spawn(async move {
+            let _slot = slots.acquire().await;
+            let port = rogue.address().port();
+            let target = format!("{}://{}:{port}", protocol.name, rogue.server_name());
+            let survey = survey.with_authority(authority_of(protocol, rogue.server_name(), port));
+            let audited = survey.endpoint(protocol, &target, rogue.server_name(), rogue.address()).await;
+            let (server, protocol) = (format!("{weakness:?}"), protocol.name);
+            Ok(Row { server, protocol, expected: Some(Expected::Tls(weakness)), endpoint: audited })
+        }));
+    }
+    let names = Weakness::ALL.iter().map(|it| format!("{it:?}"));
+    let names = names.chain(TlsWeakness::ALL.iter().map(|it| format!("{it:?}")));
+    let width = names.map(|name| name.len()).max().unwrap_or_default();
     let mut rows = Vec::new();
     for task in tasks {
         let row: Result<Row, Failed> = task.await.map_err(Failed::bug)?;
@@ -135,10 +186,10 @@ impl Row {
         let shows = |it: &Finding| self.expected.is_some_and(|weakness| weakness.is_shown_by(&it.id));
         let bad = self.endpoint.findings.iter().filter(|it| match it.outcome {
             CheckOutcome::Fail | CheckOutcome::Warning => it.severity >= Severity::Warning || shows(it),
-            CheckOutcome::Inconclusive => shows(it),
-            CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable | CheckOutcome::NotRun => {
-                false
-            }
+            CheckOutcome::Inconclusive => shows(it) && matches!(self.expected, Some(Expected::Upgrade(_))),
+            // Some properties of TLS are remarks, such as suites in CBC mode.
+            CheckOutcome::Info => shows(it) && matches!(self.expected, Some(Expected::Tls(_))),
+            CheckOutcome::Pass | CheckOutcome::NotApplicable | CheckOutcome::NotRun => false,
         });
         bad.map(|it| it.id.as_str()).collect()
     }
@@ -176,7 +227,7 @@ impl Row {
     fn as_json(&self) -> serde_json::Value {
         json!({
             "server": self.server, "protocol": self.protocol,
-            "expected": self.expected.map(Weakness::id), "found": self.found(),
+            "expected": self.expected.map(Expected::id), "found": self.found(),
             "right": self.is_right(), "connections": self.endpoint.connections,
             "elapsed_ms": self.endpoint.elapsed_ms,
         })

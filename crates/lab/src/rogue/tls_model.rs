@@ -1,5 +1,6 @@
 //! What a simulated TLS server offers, as data.
 
+use starttls::proto::Protocol;
 use starttls_hello::{CipherSuite, NamedGroup, Ssl2Kind, SuiteClass, SuiteFamily, Version};
 
 /// A description of a TLS server: what it offers, and how it departs from the specifications.
@@ -257,6 +258,38 @@ impl TlsWeakness {
         Self::ClientCertificate,
         Self::BrokenClass,
     ];
+
+    /// Returns the check that must report the weakness.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Ssl2 | Self::Ssl3 => "tls-ssl",
+            Self::DeprecatedTls => "tls-deprecated",
+            Self::NullSuite => "tls-null",
+            Self::AnonymousSuite => "tls-anon",
+            Self::ExportSuite => "tls-export",
+            Self::Rc4Suite => "tls-weak",
+            Self::TripleDesSuite => "tls-block",
+            Self::StaticRsaSuite => "tls-static",
+            Self::FiniteField => "tls-dhe",
+            Self::Prime512 | Self::Prime1024 => "tls-dh-size",
+            Self::ReusedValue => "tls-dh-reuse",
+            Self::CbcSuite => "tls-cbc",
+            Self::WeakCurve | Self::ExplicitCurve => "tls-curve",
+            Self::Sha1Signature => "tls-hash",
+            Self::Compression => "tls-compression",
+            Self::NoExtendedMasterSecret => "tls-master",
+            Self::NoFallbackScsv | Self::NoDowngradeMark => "tls-fallback",
+            Self::Heartbeat => "tls-heartbeat",
+            Self::ClientCertificate => "tls-client-auth",
+            Self::BrokenClass => "tls-broken",
+        }
+    }
+
+    /// Returns whether a server of this protocol can have the weakness. Before TLS, the octets of an SSL 2.0 hello look like
+    /// cleartext unless the client waits for the answer to its request.
+    pub fn applies_to(self, protocol: &Protocol) -> bool {
+        self != Self::Ssl2 || protocol.flow.request_is_answered
+    }
 
     /// Returns the description of a server with this weakness and no other, as far as it can exist alone.
     pub const fn model(self) -> TlsModel {
