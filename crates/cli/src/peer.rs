@@ -38,7 +38,19 @@ impl Peer {
         trace: &Trace,
         retries: u32,
     ) -> Result<Connector<TcpRoute>, Failed> {
-        let builder = self.builder(trace.insecure)?.client_name(client_name);
+        let builder = self.session_builder(client_name, trace, retries, trace.insecure)?;
+        Ok(builder.build()?.with_dialer(self.route()?))
+    }
+
+    /// Returns the builder for a session that the user watches. If `without_roots`, root certificates may be missing.
+    pub(crate) fn session_builder(
+        &self,
+        client_name: ClientName,
+        trace: &Trace,
+        retries: u32,
+        without_roots: bool,
+    ) -> Result<ConnectorBuilder, Failed> {
+        let builder = self.builder(without_roots)?.client_name(client_name);
         let mut builder = builder.retries(retries, Duration::from_secs(1));
         if trace.insecure {
             builder = builder.insecure();
@@ -46,7 +58,7 @@ impl Peer {
         if let Some(path) = &trace.keylog {
             builder = builder.key_log_file(path);
         }
-        Ok(builder.build()?.with_dialer(self.route()?))
+        Ok(builder)
     }
 
     /// Returns the builder for every connector of a command. With `insecure`, root certificates may be missing.

@@ -1,8 +1,10 @@
 //! The arguments of `connect`.
 
 use clap::Args;
+use starttls_dns::TlsaData;
 
 use super::common::{Format, Output, Peer, Trace};
+use super::policy::Resolver;
 use crate::error::Failed;
 use crate::target::Target;
 
@@ -19,6 +21,7 @@ use crate::target::Target;
   starttls connect imaps://mail.example.com            TLS from the first byte
   starttls connect ldap://ldap.example.com --ca-file ca.pem </dev/null
   starttls connect smtp://192.0.2.1 --server-name mail.example.com --format json
+  starttls connect smtp://mx.example.com --dane
   starttls connect host.example.com:4000 --upgrade-on STARTTLS")]
 pub(crate) struct Connect {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port [default: a lab on this machine]
@@ -37,6 +40,16 @@ pub(crate) struct Connect {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry: u32,
 
+    /// Authenticate the server by this TLSA record instead of trusted roots: "USAGE SELECTOR MATCHING DATA"; repeat it
+    /// for each
+    #[arg(long, value_name = "RECORD", value_parser = starttls_policy::tlsa::parse,
+          conflicts_with_all = ["cleartext", "upgrade_on", "insecure"], requires = "target")]
+    pub(crate) tlsa: Vec<TlsaData>,
+
+    /// Authenticate the server by its TLSA records in DNS (DANE) instead of trusted roots
+    #[arg(long, conflicts_with_all = ["cleartext", "upgrade_on", "insecure", "tlsa"], requires = "target")]
+    pub(crate) dane: bool,
+
     /// The format of the report; with json, one object is written and there is no session
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -46,6 +59,9 @@ pub(crate) struct Connect {
 
     #[command(flatten)]
     pub(crate) trace: Trace,
+
+    #[command(flatten)]
+    pub(crate) resolver: Resolver,
 
     #[command(flatten)]
     pub(crate) output: Output,

@@ -1,5 +1,6 @@
 //! `starttls connect`: upgrades a connection and hands the session to the user.
 
+mod dane;
 mod lab;
 mod manual;
 mod tap;
@@ -44,7 +45,15 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
 }
 
 async fn connect(args: &Connect, target: &Target, console: Console, sink: &mut Sink) -> Result<u8, Failed> {
-    let connector = args.peer.connector(&args.trace, args.retry)?;
+    let connector = match dane::verifier(args, target).await? {
+        None => args.peer.connector(&args.trace, args.retry)?,
+        // The records replace the roots.
+        Some(verifier) => {
+            let name = args.peer.client_name();
+            let builder = args.peer.session_builder(name, &args.trace, args.retry, true)?;
+            builder.verifier(verifier).build()?.with_dialer(args.peer.route()?)
+        }
+    };
     let dial = args.peer.dial_target(target)?;
     let json = args.format == Format::Json;
     let console = if json { console.silent() } else { console };

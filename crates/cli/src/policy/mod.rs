@@ -3,7 +3,7 @@
 pub(crate) mod check;
 mod keys;
 pub(crate) mod report;
-mod resolver;
+pub(crate) mod resolver;
 mod serve;
 mod sts;
 mod tlsa;

@@ -13,7 +13,7 @@ use crate::input;
 
 /// Returns the stub resolver. The AD bit counts from a loopback address, from resolvers that `/etc/resolv.conf` declares
 /// trusted, and from one that the user declares trusted.
-pub(super) fn stub(args: &Resolver, timeout: Duration) -> Result<Stub, Failed> {
+pub(crate) fn stub(args: &Resolver, timeout: Duration) -> Result<Stub, Failed> {
     let usage = |error: starttls_dns::StubError| Failed::usage(error.to_string());
     let (addresses, declared): (Vec<SocketAddr>, bool) = match args.resolver {
         Some(address) => (vec![address], args.trust_ad),

@@ -149,12 +149,16 @@ impl Report {
     /// Returns the report of an open session.
     pub(crate) fn of_session<IO>(target: &Target, negotiation: Negotiation, session: &Encrypted<IO>) -> Self {
         let facts = session.facts();
-        let verified = facts.verdict == CertificateVerdict::Verified;
+        let (verified, verdict) = match &facts.verdict {
+            // The only verifier of this program's own is that of DANE.
+            CertificateVerdict::AcceptedByCaller => (true, String::from("authenticated by a TLSA record")),
+            verdict => (*verdict == CertificateVerdict::Verified, verdict.to_string()),
+        };
         let outcome = if verified { Outcome::Encrypted } else { Outcome::EncryptedUnverified };
         Self {
             address: facts.address.map(|address| address.to_string()),
             tls: Some(Tls::new(facts, session.tickets_received())),
-            certificate: Some(Presented::new(verified, facts.verdict.to_string(), &facts.chain)),
+            certificate: Some(Presented::new(verified, verdict, &facts.chain)),
             timings: Timings::new(&facts.timings),
             ..Self::new(target, negotiation, outcome, exit::DONE)
         }

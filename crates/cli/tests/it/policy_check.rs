@@ -350,3 +350,36 @@ fn domains_without_mail_are_clean_or_unreachable() {
     let run = world.command("other.test A 127.0.0.1", 1, &[]).exits(3);
     assert!(run.stderr.contains("does not exist"), "{}", run.stderr);
 }
+
+#[test]
+fn connect_authenticates_by_tlsa_records() {
+    let world = World::new();
+    let record = world.record();
+    let target = format!("smtp://mx.example.test:{}", world.exchanger.port());
+    let connect = |options: &[&str]| {
+        let mut command = starttls(["connect", &target, "--no-system-roots", "--format", "json"]);
+        command.args(["--connect", &world.exchanger.to_string()]).args(options);
+        Run::of(&mut command)
+    };
+    let report = connect(&["--tlsa", &record]).exits(0).json();
+    assert_eq!((&report["outcome"], &report["certificate"]["verified"]), (&"encrypted".into(), &true.into()));
+    let wrong = format!("3 1 1 {}", "00".repeat(32));
+    let report = connect(&["--tlsa", &wrong]).exits(5).json();
+    let message = report["error"]["message"].as_str().unwrap();
+    assert!(message.contains("no TLSA record matches"), "{message}");
+    assert!(
+        connect(&["--tlsa", &wrong.replace('3', "1")]).exits(2).stderr.contains("no TLSA record can be used")
+    );
+    let port = world.exchanger.port();
+    let dane = |zone: &str| {
+        let zone = zone.replace("{tlsa}", &record).replace("_25", &format!("_{port}"));
+        connect(&["--dane", "--resolver", &dns_server::server(&zone).to_string()])
+    };
+    assert_eq!(dane(ZONE).exits(0).json()["outcome"], "encrypted");
+    let unsigned = ZONE.replace("_25._tcp.mx.example.test        SECURE", "");
+    assert!(dane(&unsigned).exits(5).stderr.contains("no secure TLSA records exist"));
+    let failing = ZONE.replace("_25._tcp.mx.example.test        SECURE", "_25._tcp.mx.example.test SERVFAIL");
+    assert!(dane(&failing).exits(7).stderr.contains("_tcp.mx.example.test TLSA failed"));
+    let plain = ZONE.replacen(".                               SECURE", "", 1);
+    assert!(dane(&plain).exits(7).stderr.contains("does not validate DNSSEC"));
+}
