@@ -11,12 +11,17 @@ use std::thread::spawn;
 /// SECURE have the AD bit. The types SERVFAIL, SILENT (no answer) and TRUNCATED (the answer to UDP is
 /// truncated; TCP returns the records of the other lines) apply to all queries for the name.
 pub(crate) fn server(zone: &str) -> SocketAddr {
+    server_at(zone, "127.0.0.1:0")
+}
+
+/// Starts a server on this address.
+pub(crate) fn server_at(zone: &str, address: &str) -> SocketAddr {
     let zone: Arc<[Vec<String>]> = zone
         .lines()
         .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         .filter(|words| !words.is_empty())
         .collect();
-    let (tcp, udp) = listen();
+    let (tcp, udp) = listen(address);
     let address = udp.local_addr().unwrap();
     let over_tcp = Arc::clone(&zone);
     spawn(move || {
@@ -37,9 +42,9 @@ pub(crate) fn server(zone: &str) -> SocketAddr {
 }
 
 /// Returns sockets for TCP and UDP on the same port.
-fn listen() -> (TcpListener, UdpSocket) {
+fn listen(address: &str) -> (TcpListener, UdpSocket) {
     for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpListener::bind(address).unwrap();
         if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
             return (tcp, udp);
         }
