@@ -33,7 +33,7 @@ pub struct PolicyFetcher {
 pub struct FetchedPolicy {
     /// The address.
     pub address: IpAddr,
-    /// The text as received; empty if there is none.
+    /// The text as received; empty if no text was received.
     pub text: Vec<u8>,
     /// The parsed text, or why senders have no policy from this address.
     pub result: Result<StsText, StsFailure>,

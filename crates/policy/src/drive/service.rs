@@ -71,7 +71,7 @@ struct Shared {
     counters: ServiceCounters,
 }
 
-/// A place for one answer: whoever asks first fills it, others wait for it.
+/// A place for one answer: the first question fills it, and later ones wait for it.
 type Slot = Arc<OnceCell<Entry>>;
 
 #[derive(Debug)]
