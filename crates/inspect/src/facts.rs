@@ -252,6 +252,9 @@ pub struct Handshake {
     pub alert: Option<FatalAlert>,
     /// The server's certificate.
     pub certificate: Option<CertificateView>,
+    /// What is wrong with the certificate at the time of the capture.
+    #[serde(skip)]
+    pub certificate_faults: Vec<String>,
     /// Whether the server requested a certificate of the client, if that is visible.
     pub client_certificate_requested: bool,
 }
@@ -287,6 +290,14 @@ pub enum CertificateView {
         count: usize,
         /// The fingerprint of the server's own certificate.
         sha256: String,
+        /// Its subject, escaped. Missing if the certificate cannot be read.
+        subject: Option<String>,
+        /// Its issuer, escaped.
+        issuer: Option<String>,
+        /// The DNS names in it, escaped.
+        names: Vec<String>,
+        /// The end of its validity.
+        not_after: Option<String>,
     },
     /// Not in cleartext.
     Hidden {

@@ -42,6 +42,9 @@ pub struct ConnectionReport {
     pub community_id: String,
     /// The time of the first packet.
     pub start: String,
+    /// The same as a number.
+    #[serde(skip)]
+    pub started: Moment,
     /// The time of the last packet.
     pub end: String,
     /// The client's address and port.
@@ -192,6 +195,11 @@ impl Inspector {
         self.weight = 0;
     }
 
+    /// Returns the octets in use for all connections.
+    pub fn memory(&self) -> usize {
+        self.weight
+    }
+
     /// Returns the totals.
     pub fn summary(&self) -> CaptureSummary {
         let mut summary = self.summary.clone();
@@ -290,7 +298,7 @@ impl Inspector {
             ConversationEnd::Closed => ConversationEnd::Open,
             end => end,
         };
-        tracked.tcp = TcpConnection::new();
+        tracked.tcp.release();
         let (before, conversation) = (tracked.weight, tracked.conversation.take());
         tracked.weight = tracked.current_weight();
         self.weight = self.weight + tracked.weight - before;
@@ -305,6 +313,7 @@ impl Inspector {
             id: tracked.id,
             community_id: community_id(tracked.client, tracked.server),
             start: tracked.start.rfc3339(),
+            started: tracked.start,
             end: tracked.last.rfc3339(),
             client: tracked.client.to_string(),
             server: tracked.server.to_string(),

@@ -29,7 +29,7 @@ pub use facts::{
 };
 pub use inspector::{CaptureSummary, ConnectionReport, InspectLimits, Inspector, SkippedPackets};
 pub use moment::Moment;
-pub use report::{ReportLine, SCHEMA_VERSION};
+pub use report::{ReportLine, SCHEMA_VERSION, ZEEK_HEADER, eve, zeek};
 pub use verdict::{
     ClientSummary, Confidence, Observation, ObservationRule, RULES, ServerSummary, Servers, Weight, judge,
     rule,

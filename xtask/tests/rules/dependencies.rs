@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-lab", &["starttls-proto", "starttls", "starttls-hello", "starttls-processes"]),
     ("starttls-report", &[]),
     ("starttls-hello", &[]),
-    ("starttls-inspect", &["starttls-proto", "starttls-hello", "starttls-report"]),
+    ("starttls-inspect", &["starttls-proto", "starttls-hello", "starttls-report", "starttls-x509"]),
     ("starttls-processes", &[]),
     ("starttls-dns", &[]),
     ("starttls-policy", &["starttls-dns", "starttls"]),

@@ -384,7 +384,7 @@ impl Conversation {
                     (cleartext, Some(tls)) => {
                         let end = start + cleartext.len() as u64;
                         let clue = stage.cleartext_clue(side, start..end, moment);
-                        let _ = stage.watch.receive(side, &tls);
+                        let _ = stage.watch.receive(side, &tls, moment);
                         if let Some(clue) = clue.filter(|_| !cleartext.is_empty()) {
                             self.noted.clue(clue);
                         }
@@ -393,7 +393,7 @@ impl Conversation {
                 return;
             }
         }
-        if let Some(rest) = stage.watch.receive(side, bytes) {
+        if let Some(rest) = stage.watch.receive(side, bytes, moment) {
             let start = at.saturating_sub(rest.len() as u64);
             let range = start..start + rest.len() as u64;
             let clue = match stage.watch.is_sealed() {

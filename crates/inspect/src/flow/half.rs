@@ -87,6 +87,11 @@ impl Half {
         self.held + self.pending.len() * 64 + self.delivered.capacity()
     }
 
+    /// Forgets all octets.
+    pub(super) fn release(&mut self) {
+        (self.pending, self.held, self.delivered) = (BTreeMap::new(), 0, Vec::new());
+    }
+
     /// Returns the first octets that are held.
     pub(super) fn first(&self) -> Option<(u64, Held)> {
         self.pending.first_key_value().map(|(offset, (held, _))| (*offset, *held))

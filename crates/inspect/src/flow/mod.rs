@@ -70,6 +70,12 @@ impl TcpConnection {
         }
     }
 
+    /// Forgets all octets. Where the streams started stays known, to recognize a new connection.
+    pub(crate) fn release(&mut self) {
+        self.client.release();
+        self.server.release();
+    }
+
     /// Returns the octets that are held in memory.
     pub(crate) fn weight(&self) -> usize {
         self.client.weight() + self.server.weight()

@@ -1,9 +1,34 @@
-//! The JSON lines of a report.
+//! The formats of a report for programs: JSON lines, EVE, and a log of Zeek.
+
+mod eve;
+mod zeek;
+
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
 use crate::inspector::{CaptureSummary, ConnectionReport};
 use crate::verdict::{ClientSummary, ServerSummary};
+
+pub use eve::eve;
+pub use zeek::{ZEEK_HEADER, zeek};
+
+/// Returns the address and the port of the client and of the server.
+fn ends(report: &ConnectionReport) -> ((String, u16), (String, u16)) {
+    let end = |text: &str| {
+        let address: Option<SocketAddr> = text.parse().ok();
+        address.map_or_else(Default::default, |it| (it.ip().to_string(), it.port()))
+    };
+    (end(&report.client), end(&report.server))
+}
+
+/// Returns the spelling of a value in the JSON report.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
 
 /// The version of the JSON format. It changes if a field is removed or gets another meaning.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -6,10 +6,12 @@ use starttls_hello::{
     ServerFlight, StreamEnd, Version,
 };
 use starttls_proto::{Escaped, Side};
+use starttls_x509::{Certificate, validity};
 
 use super::fingerprint::{hex, ja3, ja4};
 use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Hopper, Record};
 use crate::facts::{CertificateView, FatalAlert, Handshake, SuiteName};
+use crate::moment::Moment;
 
 /// Watches TLS from its first octet on.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(crate) struct TlsWatch {
     flight: Option<Flight>,
     facts: Handshake,
     has_gap: bool,
+    /// The time of the capture, in seconds since 1970. 0 if it is unknown.
+    time: i64,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +58,8 @@ impl TlsWatch {
     }
 
     /// Reads octets of this side. Returns the octets from the first one that is not TLS.
-    pub(crate) fn receive<'a>(&mut self, side: Side, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    pub(crate) fn receive<'a>(&mut self, side: Side, bytes: &'a [u8], moment: Moment) -> Option<&'a [u8]> {
+        self.time = i64::try_from(moment.time / 1_000_000_000).unwrap_or(i64::MAX);
         if !self.side(side).has_gap {
             match side {
                 Side::Client => self.read_hello(bytes),
@@ -145,15 +150,14 @@ impl TlsWatch {
     }
 
     fn note_hello(&mut self, hello: &ClientHello) {
-        let text = |bytes: &[u8]| Escaped(bytes.get(..255).unwrap_or(bytes)).to_string();
         let mut versions = hello.supported_versions();
         if versions.is_empty() {
             versions.push(hello.version);
         }
         let known = versions.into_iter().filter_map(Version::from_code).take(8);
         self.facts.offered_versions = known.map(|version| version.name().to_owned()).collect();
-        self.facts.sni = hello.server_name().map(text);
-        self.facts.offered_alpn = hello.alpn().into_iter().take(8).map(text).collect();
+        self.facts.sni = hello.server_name().map(escaped);
+        self.facts.offered_alpn = hello.alpn().into_iter().take(8).map(escaped).collect();
         self.facts.ja3 = Some(ja3(hello));
         self.facts.ja4 = Some(ja4(hello));
     }
@@ -181,9 +185,12 @@ impl TlsWatch {
         self.facts.suite_class = Some(hello.suite.class());
         self.facts.group = hello.group().map(|group| group.to_string());
         self.facts.retry = hello.is_retry();
-        self.facts.alpn = hello.alpn().map(|name| Escaped(name.get(..255).unwrap_or(name)).to_string());
+        self.facts.alpn = hello.alpn().map(escaped);
         self.facts.client_certificate_requested = flight.certificate_request.is_some();
         self.facts.certificate = certificate(&flight);
+        if self.time > 0 {
+            self.facts.certificate_faults = certificate_faults(&flight, self.facts.sni.as_deref(), self.time);
+        }
     }
 }
 
@@ -191,17 +198,49 @@ fn certificate(flight: &ServerFlight) -> Option<CertificateView> {
     if flight.version() == Some(Version::Tls13) {
         return Some(CertificateView::Hidden { why: String::from("TLS 1.3 encrypts certificates") });
     }
-    match flight.certificates.first() {
-        Some(first) => Some(CertificateView::Visible {
-            count: flight.certificates.len(),
-            sha256: hex(&Sha256::digest(first)),
-        }),
+    let Some(first) = flight.certificates.first() else {
         // The server continued with encryption and without a certificate: a resumed session.
-        None if flight.end == FlightEnd::Encrypted => {
-            Some(CertificateView::Hidden { why: String::from("the session was resumed") })
-        }
-        None => None,
+        let resumed = flight.end == FlightEnd::Encrypted;
+        return resumed.then(|| CertificateView::Hidden { why: String::from("the session was resumed") });
+    };
+    let read = Certificate::from_der(first).ok();
+    let text = |text: String| escaped(text.as_bytes());
+    let names = read.as_ref().map(Certificate::dns_names).unwrap_or_default();
+    Some(CertificateView::Visible {
+        count: flight.certificates.len(),
+        sha256: hex(&Sha256::digest(first)),
+        subject: read.as_ref().map(|it| text(it.subject().to_string())),
+        issuer: read.as_ref().map(|it| text(it.issuer().to_string())),
+        names: names.into_iter().take(16).map(|name| escaped(name.as_bytes())).collect(),
+        not_after: read.as_ref().map(|it| validity::rfc3339(it.not_after())),
+    })
+}
+
+/// Returns what is wrong with the server's certificate at this time, in seconds since 1970. It verifies no signature: a
+/// passive observer does not know which authorities the client trusts.
+fn certificate_faults(flight: &ServerFlight, sni: Option<&str>, time: i64) -> Vec<String> {
+    let Some(first) = flight.certificates.first() else { return Vec::new() };
+    let Ok(certificate) = Certificate::from_der(first) else {
+        return vec![String::from("the certificate cannot be read")];
+    };
+    let mut faults = Vec::new();
+    if time > certificate.not_after() {
+        faults.push(format!("the certificate expired on {}", validity::rfc3339(certificate.not_after())));
+    } else if time < certificate.not_before() {
+        faults.push(format!("the certificate is valid from {}", validity::rfc3339(certificate.not_before())));
     }
+    if certificate.is_self_issued() {
+        faults.push(String::from("the certificate is self-issued"));
+    }
+    if let Some(sni) = sni.filter(|sni| sni.parse::<std::net::IpAddr>().is_err() && !certificate.is_for(sni))
+    {
+        faults.push(format!("the certificate is not for the requested name {sni}"));
+    }
+    faults
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    Escaped(bytes.get(..255).unwrap_or(bytes)).to_string()
 }
 
 fn fatal(record: Record) -> Option<Alert> {

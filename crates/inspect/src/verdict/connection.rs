@@ -182,6 +182,14 @@ fn tls(handshake: &Handshake, facts: &Facts, found: &mut Vec<Observation>) {
     {
         found.push(finding(facts, "obs-old-tls", &[], format!("the session uses {version}")));
     }
+    if !handshake.certificate_faults.is_empty() {
+        let mut observation = finding(facts, "obs-certificate", &[], handshake.certificate_faults.join("; "));
+        // Between mail servers most clients do not verify certificates (RFC 7672 section 1.3).
+        if facts.protocol.is_some_and(|it| it.name == "smtp") {
+            observation.severity = Weight::Low;
+        }
+        found.push(observation);
+    }
     let broken =
         [SuiteClass::Null, SuiteClass::Anonymous, SuiteClass::Export, SuiteClass::Rc4, SuiteClass::Des];
     if let (Some(class), Some(suite)) = (handshake.suite_class, &handshake.suite)

@@ -160,6 +160,16 @@ pub const RULES: &[ObservationRule] = &[
         spec: "RFC 9325 section 4.1",
     },
     ObservationRule {
+        id: "obs-certificate",
+        severity: Weight::Medium,
+        title: "the server's certificate was invalid at the time of the capture",
+        why: "A client that verifies certificates fails, and a client that does not verify them can be deceived. Only \
+              what is visible without the client's roots is reported: the validity, a self-issued certificate, and a \
+              name other than the requested one. TLS 1.3 encrypts certificates.",
+        fix: "Renew the certificate, and request it for the name that clients use.",
+        spec: "RFC 9525; RFC 5280 section 6.1",
+    },
+    ObservationRule {
         id: "obs-not-offered",
         severity: Weight::Low,
         title: "the server did not offer the upgrade, and private data crossed in cleartext",

@@ -6,5 +6,6 @@ mod losses;
 mod packets;
 mod secrets;
 mod transforms;
+mod traps;
 mod vector;
 mod vectors;

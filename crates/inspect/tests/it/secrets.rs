@@ -1,6 +1,6 @@
 //! Passwords, tokens and responses are in no output.
 
-use starttls_inspect::{ReportLine, SCHEMA_VERSION};
+use starttls_inspect::{ReportLine, SCHEMA_VERSION, eve, zeek};
 use starttls_proto::{Identity, PROTOCOLS, Side, base64};
 
 use crate::packets::{connection, frames, inspect, pcap};
@@ -251,7 +251,8 @@ fn outputs(file: &[u8]) -> String {
     let json = reports.iter().map(|connection| {
         ReportLine::Connection { schema_version: SCHEMA_VERSION, connection }.to_json().unwrap()
     });
-    json.collect::<String>() + &format!("{reports:?}")
+    let others = reports.iter().flat_map(|report| [eve(report), vec![zeek(report)]]).flatten();
+    json.chain(others).collect::<String>() + &format!("{reports:?}")
 }
 
 fn check(output: &str, secret: &[u8], what: &str) {
