@@ -4,6 +4,7 @@
 mod args;
 mod attack;
 mod check;
+mod completion;
 mod connect;
 mod console;
 mod dns;
@@ -39,6 +40,11 @@ use error::Failed;
 use interruption::Interruption;
 
 fn main() -> ExitCode {
+    match completion::answer() {
+        Ok(false) => {}
+        Ok(true) => return exit::DONE.into(),
+        Err(error) => return usage::explain(&error).into(),
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error).into(),
@@ -103,9 +109,7 @@ async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed>
         Command::Sasl(args) => sasl::run(&args).await,
         Command::Send(args) => send::run(&args).await,
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);
-            std::io::stdout().lock().write_all(&script)?;
+            std::io::stdout().lock().write_all(&completion::script(shell)?)?;
             Ok(exit::DONE)
         }
         Command::Man { command } => manual(command.as_deref()),

@@ -1,10 +1,12 @@
 //! The arguments of `connect`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use starttls_dns::TlsaData;
 
 use super::common::{Format, Output, Peer, Trace};
 use super::policy::Resolver;
+use crate::completion;
 use crate::error::Failed;
 use crate::target::Target;
 
@@ -25,6 +27,7 @@ use crate::target::Target;
   starttls connect host.example.com:4000 --upgrade-on STARTTLS")]
 pub(crate) struct Connect {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port [default: a lab on this machine]
+    #[arg(add = ArgValueCandidates::new(completion::targets))]
     pub(crate) target: Option<String>,
 
     /// Open the session in cleartext, without the upgrade

@@ -1,8 +1,10 @@
 //! The arguments of `lab`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 
 use super::common::Format;
+use crate::completion;
 
 /// Run a sound server of each protocol on this machine, until Ctrl-C
 #[derive(Debug, Args)]
@@ -12,6 +14,6 @@ pub(crate) struct Lab {
     pub(crate) format: Format,
 
     /// Run only these protocols
-    #[arg(long, value_name = "PROTO,…", value_delimiter = ',')]
+    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', add = ArgValueCandidates::new(completion::protocols))]
     pub(crate) only: Vec<String>,
 }

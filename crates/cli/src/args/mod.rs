@@ -13,8 +13,9 @@ mod policy;
 mod send;
 
 use clap::{Parser, Subcommand};
+use clap_complete::ArgValueCandidates;
 
-use crate::exit;
+use crate::{completion, exit};
 
 pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
@@ -54,6 +55,13 @@ pub(crate) enum Command {
     Sasl(Sasl),
     Send(Box<Send>),
     /// Print the completion script for a shell
+    ///
+    /// The script completes commands, options, files, protocols, and the ids of checks and attacks. It runs starttls
+    /// for that, which must be on the search path.
+    #[command(after_help = "Examples:
+  source <(starttls completions bash)                  in ~/.bashrc
+  source <(starttls completions zsh)                   in ~/.zshrc, after compinit
+  starttls completions fish | source                   in ~/.config/fish/config.fish")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -61,6 +69,7 @@ pub(crate) enum Command {
     /// Print the manual page of the program, or of one command (roff)
     Man {
         /// The command
+        #[arg(add = ArgValueCandidates::new(completion::commands))]
         command: Option<String>,
     },
 }

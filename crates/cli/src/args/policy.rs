@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
 use starttls_dns::{DnsName, TlsaData};
 use starttls_policy::sts::{MxPattern, StsMode};
 
 use super::common::{Format, Output, dns_server, duration};
 use super::hello::Dialing;
+use crate::completion;
 
 /// Make stripping fail: DANE, MTA-STS and TLSRPT for mail between servers
 ///
@@ -283,7 +285,7 @@ pub(crate) struct PolicyTlsa {
     pub(crate) from: Option<PathBuf>,
 
     /// Take the chain that this server presents: PROTO://HOST[:PORT]
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", add = ArgValueCandidates::new(completion::targets))]
     pub(crate) live: Option<String>,
 
     /// The host name of the server [default: that of --live]

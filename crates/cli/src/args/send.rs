@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCandidates;
 use starttls::submission::{Notify, Until};
 
 use super::common::{Format, Output, Peer, Trace, dns_server, duration};
 use super::login::Credentials;
+use crate::completion;
 
 /// Send a mail message, only inside TLS, and show each step
 ///
@@ -28,7 +30,7 @@ Exit code 1: the server refused the message or a recipient; 7: it refused tempor
 The other exit codes are those of every command.")]
 pub(crate) struct Send {
     /// PROTO://HOST[:PORT]: submission, smtp, lmtp, smtps
-    #[arg(required_unless_present = "mx", conflicts_with = "mx")]
+    #[arg(required_unless_present = "mx", conflicts_with = "mx", add = ArgValueCandidates::new(completion::targets))]
     pub(crate) target: Option<String>,
 
     /// Deliver directly to the mail exchangers of the recipients' domain, in order of preference

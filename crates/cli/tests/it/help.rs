@@ -48,18 +48,3 @@ fn every_command_has_a_manual_page_that_renders() {
     }
     assert!(Run::of(&mut starttls(["man"])).stdout.contains("the peer broke the rules"), "exit codes");
 }
-
-#[test]
-fn completions_know_every_command_and_option() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = Run::of(&mut starttls(["completions", shell])).exits(0).stdout;
-        for word in
-            COMMANDS.iter().chain(&["server-name", "upgrade-on", "no-system-roots", "max-connections"])
-        {
-            assert!(script.contains(word), "{shell} knows no {word}");
-        }
-    }
-    let script = Run::of(&mut starttls(["completions", "bash"])).stdout;
-    let checked = Run::with_input(std::process::Command::new("bash").arg("-n"), script.as_bytes());
-    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""));
-}

@@ -15,6 +15,7 @@ mod check_profile;
 mod check_resume;
 mod client_certificate;
 mod client_name;
+mod completion;
 mod connection;
 mod deadlines;
 mod endless;
