@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "it reports to the developer on the terminal")]
 
 mod bench;
+mod dist;
 mod docs;
 mod endurance;
 mod features;
@@ -35,6 +36,9 @@ Commands:
   bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh)
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
+  dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and
+                                 test them; with --twice, build in two folders and compare the bytes
+  dist --binary FILE             the same with a binary that exists, such as target/debug/starttls
   features                       check the combinations of the library's features that programs use
   docs-check                     check that every file named in the documentation exists
   help                           print this text
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         ["bench", ref rest @ ..] => bench::run(rest),
         ["proof", ref rest @ ..] => proof::run(rest),
         ["repeat", ref rest @ ..] => repeat::run(rest),
+        ["dist", ref rest @ ..] => dist::run(rest),
         ["endurance"] => endurance::run(),
         ["features"] => features::run(),
         ["docs-check"] => docs::check(&root()),

@@ -105,7 +105,7 @@ fn missing<'a>(wanted: &[&'a str], listed: &str) -> Vec<&'a str> {
 }
 
 /// Returns a command prefix that runs the next arguments as root without asking for a password.
-fn as_root() -> Option<Command> {
+pub(crate) fn as_root() -> Option<Command> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
     if root {
         return Some(Command::new("env"));

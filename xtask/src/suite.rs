@@ -1,7 +1,7 @@
 //! Runs every check and test: dependencies first, then the cheapest first.
 
 use crate::report::{Output, Report};
-use crate::{cargo, docs, features, fuzz, root, setup};
+use crate::{cargo, dist, docs, features, fuzz, root, setup};
 
 pub(crate) fn run() -> Result<(), String> {
     let mut report = Report::default();
@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<(), String> {
     let mut doc = cargo(["doc", "--workspace", "--lib", "--no-deps", "--locked", "--keep-going"]);
     report.step("doc", 20, kept, doc.env("RUSTDOCFLAGS", "-D warnings"));
     report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked", "--no-fail-fast"]));
+    report.check("packages", || dist::check_packages(&root().join("target/debug/starttls")));
     fuzz::smoke(&mut report);
     report.finish()
 }
