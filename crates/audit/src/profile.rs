@@ -245,6 +245,12 @@ const TABLE: &[ProtocolProfile] = &[
         ..ProtocolProfile::new("nut", &["OK"], &["BEGIN LIST"])
     },
     ProtocolProfile {
+        harmless: ClientMessage::Other,
+        // Inside TLS, clients authenticate with certificates. A server that answers NBD_REP_ERR_UNKNOWN has looked for the
+        // export.
+        ..ProtocolProfile::new("nbd", &[], &["NBD_REP_ACK", "NBD_REP_INFO", "NBD_REP_ERR_UNKNOWN"])
+    },
+    ProtocolProfile {
         rejections: &["ErrorResponse"],
         harmless: ClientMessage::Credentials,
         // Classes 53 and 57: too many connections, starting up, shutting down. 08P01: the session ends with any message.

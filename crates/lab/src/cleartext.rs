@@ -11,7 +11,7 @@ use starttls::Acceptor;
 use starttls::proto::{
     AfterUpgrade, Identity, OfferPlace, PROTOCOLS, Protocol, ServerMessage, ServerSession,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
@@ -158,7 +158,16 @@ async fn serve(
         protocol.new_dialect(inside).write_server(message, &mut greeting);
     }
     let ends = ConnectionAddresses::of(&tcp)?;
-    let stream = Box::new(Recorded { tcp, heard });
+    let mut stream = Box::new(Recorded { tcp, heard });
+    // Inside TLS no preamble comes, so the engine does not expect one.
+    let mut preamble = vec![0; protocol.flow.client_preamble.len()];
+    if !preamble.is_empty() {
+        stream.write_all(&std::mem::take(&mut greeting)).await?;
+        stream.read_exact(&mut preamble).await?;
+    }
+    if preamble != protocol.flow.client_preamble {
+        return Err(SessionError::Bad("the preamble of a client"));
+    }
     let mut session = Session::over(stream, ends, protocol, identity, Box::new(engine), greeting, IDLE);
     let acceptor = Acceptor::builder(protocol, "localhost").build()?;
     profile::serve(&mut session, world, &acceptor).await?;

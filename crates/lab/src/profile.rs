@@ -4,7 +4,7 @@ use starttls::Acceptor;
 use starttls::proto::Protocol;
 
 use crate::apps::context::{AppContext, Application, World, hello_only};
-use crate::apps::{ftp, http, imap, irc, ldap, mysql, nntp, nut, pop3, postgres, sieve, smtp, xmpp};
+use crate::apps::{ftp, http, imap, irc, ldap, mysql, nbd, nntp, nut, pop3, postgres, sieve, smtp, xmpp};
 use crate::session::{Session, SessionError};
 
 /// The facts about one protocol.
@@ -223,6 +223,18 @@ const PROFILES: &[LabProfile] = &[
         has_state_before_login: true,
         has_data_before_tls: true,
         ..row("nut", nut::serve, lines(b"VAR still here \"\"\n"))
+    },
+    LabProfile {
+        login: LoginKind::None,
+        // An entry of a list, and a length of almost 4 GiB.
+        ..row(
+            "nbd",
+            nbd::serve,
+            NoiseText {
+                unfinished: b"\x00\x03\xe8\x89\x04\x55\x65\xa9\0\0\0\x03\0\0\0\x02\xff\xff\xff\xff",
+                ..lines(b"\x00\x03\xe8\x89\x04\x55\x65\xa9\0\0\0\x03\0\0\0\x02\0\0\0\x08\0\0\0\x04more")
+            },
+        )
     },
 ];
 

@@ -54,6 +54,7 @@ fn upgrade(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(
         "http" => {
             return run(&mut python(endpoint, root, HTTP, "HTTP/1.1 101 ", "\r\n\r\n"), deadline).map(drop);
         }
+        "nbd" => return nbdinfo(endpoint, root, deadline),
         "nut" => {
             return run(&mut python(endpoint, root, "STARTTLS\n", "OK STARTTLS", "\n"), deadline).map(drop);
         }
@@ -71,6 +72,21 @@ fn upgrade(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(
         let verified = said.contains("CONNECTION ESTABLISHED") && said.contains("Verification: OK");
         if verified { Ok(()) } else { Err(said) }
     })
+}
+
+/// Returns whether libnbd upgrades and reads the size of the disk. `nbds` never continues in cleartext.
+fn nbdinfo(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(), String> {
+    let folder = root.parent().unwrap().join("client");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(root, folder.join("ca-cert.pem")).unwrap();
+    // This version of libnbd verifies the name in the URI, so the name is looked up in a file.
+    let hosts = folder.join("hosts");
+    std::fs::write(&hosts, format!("{} {}\n", endpoint.address.ip(), endpoint.server_name)).unwrap();
+    let (name, port) = (&endpoint.server_name, endpoint.address.port());
+    let uri = format!("nbds://{name}:{port}/?tls-certificates={}", folder.display());
+    let mut client = Command::new("nbdinfo");
+    client.env("LD_PRELOAD", "libnss_wrapper.so").env("NSS_WRAPPER_HOSTS", hosts).args(["--size", &uri]);
+    run(&mut client, deadline).and_then(|said| if said.trim() == "1048576" { Ok(()) } else { Err(said) })
 }
 
 const HTTP: &str = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: TLS/1.2\r\n\r\n";

@@ -80,6 +80,8 @@ pub enum ProtocolFamily {
     Xmpp,
     /// HTTP with `Upgrade: TLS/1.0`.
     Http,
+    /// NBD, block devices over a network.
+    Nbd,
 }
 
 /// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).
@@ -132,6 +134,9 @@ pub struct Flow {
     /// White space that a server drops between the client's request and its ClientHello (rule B2). Clients of XMPP are
     /// known to send it, although RFC 6120 section 5.3.3 forbids it. Anything else there ends the connection.
     pub space_before_tls: &'static [u8],
+    /// What a client sends once in a connection before its first message, and not again inside TLS (NBD's flags). A
+    /// gateway that terminates TLS sends it to a backend in cleartext.
+    pub client_preamble: &'static [u8],
     /// Whether TLS may be optional: a client can do something without a login, and the protocol lists what
     /// ([`Dialect::cleartext_permission`]). Where the first message is a login (PostgreSQL, MySQL), or where a password may be in any
     /// message (IRC, XMPP), a client without TLS could do nothing.
@@ -156,6 +161,7 @@ impl Flow {
         after: AfterUpgrade::Silent,
         data_connections: false,
         space_before_tls: b"",
+        client_preamble: b"",
         tls_may_be_optional: true,
         login_is_optional: true,
         has_peer_credential_auth: false,

@@ -36,6 +36,8 @@ pub enum Speaker {
     ManageSieve,
     /// XMPP, client or server.
     Xmpp,
+    /// NBD.
+    Nbd,
 }
 
 impl Speaker {
@@ -57,6 +59,7 @@ impl Speaker {
             Self::SmtpOrFtp => "SMTP or FTP",
             Self::ManageSieve => "ManageSieve",
             Self::Xmpp => "XMPP",
+            Self::Nbd => "NBD",
         }
     }
 
@@ -71,6 +74,7 @@ impl Speaker {
             Self::SmtpOrFtp => &[ProtocolFamily::Smtp, ProtocolFamily::Ftp],
             Self::ManageSieve => &[ProtocolFamily::Sieve],
             Self::Xmpp => &[ProtocolFamily::Xmpp],
+            Self::Nbd => &[ProtocolFamily::Nbd],
         }
     }
 
@@ -109,4 +113,5 @@ const OPENINGS: &[(&[u8], Speaker)] = &[
     (b"\"IMPLEMENTATION\"", Speaker::ManageSieve),
     (b"<?xml", Speaker::Xmpp),
     (b"<stream:", Speaker::Xmpp),
+    (b"NBDMAGIC", Speaker::Nbd),
 ];

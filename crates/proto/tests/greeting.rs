@@ -67,6 +67,11 @@ fn every_greeting_is_heard_and_what_is_behind_it_is_kept() {
 fn who_will_not_serve_and_who_knows_the_client_already_are_no_greetings() {
     for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.greeting) {
         let bye = said(protocol, Phase::Cleartext, ServerMessage::Bye);
+        if bye.is_empty() {
+            // A server of NBD has no message that it could send in place of its greeting.
+            assert_eq!(protocol.name, "nbd");
+            continue;
+        }
         let listening = Greeting::new(protocol, identity()).receive(&bye).unwrap();
         assert!(matches!(listening, GreetingStep::Bye(words) if words == bye), "{}", protocol.name);
         let known = said(protocol, Phase::Cleartext, ServerMessage::PreAuthenticated);

@@ -325,7 +325,7 @@ fn a_stripped_offer_is_still_a_message_and_offers_nothing(only: &'static Protoco
 fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted(only: &'static Protocol) {
     for protocol in [only].iter().filter(|protocol| protocol.flow.request_is_answered) {
         for asked in [ClientMessage::Hello, ClientMessage::Request] {
-            let mut client = protocol.new_dialect(identity());
+            let mut client = protocol.new_dialect(identity().inside_tls());
             let (mut question, mut answer) = (Vec::new(), Vec::new());
             client.write_client(asked, &mut question);
             if question.is_empty() {
@@ -461,7 +461,7 @@ macro_rules! tests {
     };
 }
 
-tests! { smtp submission lmtp imap pop3 sieve nntp ldap ftp postgres mysql irc nut xmpp xmpp_server http }
+tests! { smtp submission lmtp imap pop3 sieve nntp ldap ftp postgres mysql irc nut xmpp xmpp_server http nbd }
 
 #[test]
 fn every_protocol_has_its_tests() {

@@ -72,6 +72,7 @@ const ANNOUNCEMENTS: &[(&str, Announcement)] = &[
     ("postgres", Announcement::PortOnly),
     ("mysql", Announcement::PortOnly),
     ("nut", Announcement::PortOnly),
+    ("nbd", Announcement::PortOnly),
 ];
 
 /// Returns the services with SRV records: the protocol, the label and the name in the certificate.

@@ -72,6 +72,8 @@ fn the_goodbye_is_the_protocols_own() {
         ("ftp", b"QUIT\r\n"),
         ("irc", b"QUIT\r\n"),
         ("nut", b"LOGOUT\n"),
+        // NBD_OPT_ABORT.
+        ("nbd", b"IHAVEOPT\0\0\0\x02\0\0\0\0"),
         // UnbindRequest (RFC 4511 section 4.3).
         ("ldap", b"\x42\x00"),
         ("xmpp", b"</stream:stream>"),

@@ -186,7 +186,7 @@ impl<'a> Session<'a> {
     async fn prepare(
         &mut self,
         client: &mut Stream,
-        greeted: bool,
+        mut greeted: bool,
         out: &mut Outgoing,
     ) -> Result<(Stream, Option<Relay>), SessionFailure> {
         let (protocol, phase) = (self.listener.protocol, client.phase());
@@ -194,7 +194,8 @@ impl<'a> Session<'a> {
             Phase::InsideTls => Refusal::Permanent,
             Phase::Cleartext => Refusal::Temporary,
         };
-        let mut relay = Relay::for_session(protocol, self.context(phase), rules::established(refusal));
+        let rules = || rules::established(refusal);
+        let mut relay = Relay::for_session(protocol, self.context(phase), rules());
         let mut state = FilterState::Reading;
         if protocol.flow.after == AfterUpgrade::StreamRestart {
             state = self.read_service(client, &mut relay, out).await?;
@@ -206,6 +207,17 @@ impl<'a> Session<'a> {
         });
         let ReadyBackend { stream, greeting, unread, logged_in, .. } =
             self.connect(route, requested.as_ref()).await?;
+        match (greeted, greeting.is_some()) {
+            // The client sent its preamble before its upgrade, and the backend still waits for it.
+            (true, true) => out.to_server.extend_from_slice(protocol.flow.client_preamble),
+            // The gateway sent the preamble before its own upgrade, so that the client's must not follow.
+            (false, false) if protocol.flow.greeting && !protocol.flow.client_preamble.is_empty() => {
+                self.take_preamble(client, phase).await?;
+                relay = Relay::for_session(protocol, self.context(Phase::InsideTls), rules());
+                greeted = true;
+            }
+            _ => {}
+        }
         if logged_in {
             relay.add_rule(rules::logged_in());
         }
@@ -226,6 +238,25 @@ impl<'a> Session<'a> {
             state = Filter::receive(&mut relay, Side::Server, &unread, out)?;
         }
         Ok((stream, (state == FilterState::Reading).then_some(relay)))
+    }
+
+    /// Greets the client, and reads what it sends once before its first message.
+    async fn take_preamble(&self, client: &mut Stream, phase: Phase) -> Result<(), SessionFailure> {
+        let expected = self.listener.protocol.flow.client_preamble;
+        let limit = self.listener.limits.negotiation;
+        let mut received = vec![0; expected.len()];
+        send(client, &self.first_message(None, phase, false, &[])).await;
+        tokio::time::timeout(limit, client.read_exact(&mut received))
+            .await
+            .map_err(|_| SessionFailure::Late(limit))?
+            .map_err(|cause| SessionFailure::io(Side::Client, cause))?;
+        match received == expected {
+            true => Ok(()),
+            false => {
+                let (side, expected) = (Side::Client, "the flags that the greeting announces");
+                Err(SessionFailure::Protocol { side, expected, received })
+            }
+        }
     }
 
     /// Reads until the client has named the service that it requests.

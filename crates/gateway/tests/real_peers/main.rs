@@ -11,6 +11,7 @@ mod irc;
 mod ldap;
 mod lmtp;
 mod mysql;
+mod nbd;
 mod nntp;
 mod nut;
 mod optional;
@@ -64,11 +65,13 @@ mod to {
         inn: crate::nntp::TALKS;
         inspircd: crate::irc::TALKS;
         mariadb: crate::mysql::TALKS;
+        nbdkit: crate::nbd::TALKS;
         nut: crate::nut::TALKS;
         openldap: crate::ldap::TALKS;
         postfix: crate::smtp::TALKS;
         postgresql: crate::postgres::TALKS;
         prosody: crate::xmpp::TALKS;
+        qemu: crate::nbd::TALKS;
     }
 }
 

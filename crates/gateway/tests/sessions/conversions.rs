@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Quit};
-use starttls::proto::{AfterUpgrade, PROTOCOLS, Protocol};
+use starttls::proto::{AfterUpgrade, Identity, PROTOCOLS, Protocol};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::environment::{Environment, say, within, words};
+use crate::environment::{Environment, cleartext, say, tell, within, words};
 
 /// Returns the URLs of the protocol's servers: without TLS, with an upgrade, and with TLS from the first byte.
 fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
@@ -80,4 +80,24 @@ async fn a_client_that_speaks_first_receives_nothing_before() {
 
 async fn silent(stream: &mut (impl AsyncReadExt + Unpin)) -> bool {
     tokio::time::timeout(Duration::from_millis(200), stream.read_u8()).await.is_err()
+}
+
+/// A client without TLS sends its preamble to the gateway, which has sent its own to the backend before the upgrade.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preamble_reaches_a_backend_once() {
+    let env = Environment::new();
+    let with_preamble = |it: &&&Protocol| !it.flow.client_preamble.is_empty();
+    for protocol in PROTOCOLS.iter().filter(with_preamble) {
+        for backend in backends(&env, protocol).into_iter().filter(|it| it.contains("+starttls")) {
+            let running =
+                env.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(&backend), None);
+            let mut dialect = protocol.new_dialect(Identity::new("localhost").with_nonce(0));
+            let mut said = Vec::new();
+            dialect.write_client(Other, &mut said);
+            assert!(said.starts_with(protocol.flow.client_preamble), "{}", protocol.name);
+            let heard = tell(cleartext(protocol, running.address).await, &said).await;
+            assert!(!heard.is_empty(), "{backend}");
+            assert_eq!(running.ended(1).await, ["ok"], "{backend}: {}", heard.escape_ascii());
+        }
+    }
 }

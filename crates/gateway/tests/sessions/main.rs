@@ -32,7 +32,7 @@ macro_rules! each_protocol_with_own_greeting {
     ($name:ident = $check:path) => {
         each_protocol! {
             $name = $check, if |it| it.flow.after != starttls::proto::AfterUpgrade::SequenceContinues;
-            ftp http imap irc ldap lmtp nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server
+            ftp http imap irc ldap lmtp nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server
         }
     };
 }

@@ -163,7 +163,8 @@ async fn octet_after_the_request(protocol: &'static Protocol) {
     let request = asks(protocol);
     let octet = if protocol.flow.space_before_tls.is_empty() { b"\n" } else { b"\x0b" };
     let injected = [something(protocol), words(protocol, &[Credentials]), octet.to_vec()];
-    for (count, bytes) in injected.into_iter().enumerate() {
+    let injected = injected.into_iter().filter(|bytes| !bytes.is_empty());
+    for (count, bytes) in injected.enumerate() {
         let said = [&request, &bytes[..]].concat();
         tell(cleartext(protocol, running.address).await, &said).await;
         let ended = running.ended(count + 1).await;

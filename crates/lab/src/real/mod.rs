@@ -25,11 +25,13 @@ mod inn;
 mod inspircd;
 mod launcher;
 mod mariadb;
+mod nbdkit;
 mod nut;
 mod openldap;
 mod postfix;
 mod postgresql;
 mod prosody;
+mod qemu;
 mod vsftpd;
 
 pub use launcher::{RealEndpoint, RunningServer, Setup};
@@ -91,6 +93,8 @@ pub const SERVERS: &[RealServer] = &[
         start: nut::start,
     },
     RealServer { name: "inspircd", packages: &["inspircd"], protocols: &["irc"], start: inspircd::start },
+    RealServer { name: "nbdkit", packages: &["nbdkit"], protocols: &["nbd"], start: nbdkit::start },
+    RealServer { name: "qemu", packages: &["qemu-utils"], protocols: &["nbd"], start: qemu::start },
 ];
 
 /// Returns the server with this name.
@@ -104,7 +108,7 @@ pub fn server(name: &str) -> Option<&'static RealServer> {
 macro_rules! each_real_server {
     ($test:path) => {
         $crate::each_real_server! {
-            $test: cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd
+            $test: cups dovecot inn inspircd mariadb nbdkit nut openldap postfix postgresql prosody qemu vsftpd
         }
     };
     ($test:path: $($name:ident)*) => {
@@ -137,6 +141,7 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "curl",
     "gnutls-bin",
     "ldap-utils",
+    "libnbd-bin",
     "libnss-wrapper",
     "mariadb-client",
     "nut-client",
@@ -145,6 +150,7 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "procps",
     "python3",
     "python3-slixmpp",
+    "qemu-utils",
     "sieve-connect",
     "swaks",
 ];

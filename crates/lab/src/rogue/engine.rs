@@ -53,8 +53,9 @@ impl PermissiveEngine {
         behavior: Behavior,
         note: Note,
     ) -> Self {
-        // Where packet numbers continue across the boundary, the texts differ on both sides.
-        let wording = match behavior.lists && protocol.flow.request_is_answered {
+        // Where packet numbers continue across the boundary, or a preamble comes first, the messages differ on both sides.
+        let alike = protocol.flow.request_is_answered && protocol.flow.client_preamble.is_empty();
+        let wording = match behavior.lists && alike {
             true => Phase::InsideTls,
             false => Phase::Cleartext,
         };

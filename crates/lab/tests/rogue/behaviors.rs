@@ -75,6 +75,9 @@ fn service(protocol: &Protocol) -> (Vec<u8>, &'static str) {
         }
         "irc" => (b"NICK a\r\nUSER a 0 * :a\r\n", ":localhost 001 a "),
         "nut" => (b"LIST UPS\n", "BEGIN LIST UPS"),
+        "nbd" => {
+            (b"\0\0\0\x01IHAVEOPT\0\0\0\x03\0\0\0\0", "\0\u{3}\u{fffd}\u{4}Ue\u{fffd}\0\0\0\u{3}\0\0\0\u{2}")
+        }
         "http" => (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200"),
         _ => return credentials(protocol),
     };
@@ -247,10 +250,10 @@ fn requests_are_refused() {
     };
     for_all_with(Weakness::RefusedForNow, |protocol, address| {
         let (answer, _) = answer(address, protocol);
-        // PostgreSQL refuses with an error, and NUT does not distinguish temporary and permanent refusals.
+        // PostgreSQL refuses with an error; NUT and NBD do not distinguish temporary and permanent refusals.
         let refusal = match protocol.name {
             "postgres" => ServerMessage::Bye,
-            "nut" => ServerMessage::Refuse(Refusal::Permanent),
+            "nut" | "nbd" => ServerMessage::Refuse(Refusal::Permanent),
             _ => ServerMessage::Refuse(Refusal::Temporary),
         };
         assert_eq!(answer, Some(refusal), "{}", protocol.name);
@@ -269,7 +272,9 @@ fn the_second_connection_is_turned_away() {
         assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
         let mut second = Peer::dial(address, protocol);
         let answer = second.answer(ReplyTo::Connect, PATIENCE).map(|it| it.1);
-        assert_eq!(answer, protocol.flow.greeting.then_some(ServerMessage::Bye), "{}", protocol.name);
+        // A server of NBD has no message in place of its greeting, and only closes.
+        let has_message = protocol.flow.greeting && protocol.name != "nbd";
+        assert_eq!(answer, has_message.then_some(ServerMessage::Bye), "{}", protocol.name);
     });
 }
 

@@ -179,9 +179,11 @@ impl<S: Wait> Peer<S> {
 
 /// Returns a command that a server answers in the same way each time inside TLS, and what its answer is a reply to.
 pub(crate) fn probe(protocol: &Protocol, dialect: &mut dyn Dialect) -> (Vec<u8>, ReplyTo) {
-    for (message, reply_to) in
-        [(ClientMessage::Hello, ReplyTo::Hello), (ClientMessage::Probe, ReplyTo::Other)]
-    {
+    for (message, reply_to) in [
+        (ClientMessage::Hello, ReplyTo::Hello),
+        (ClientMessage::Probe, ReplyTo::Other),
+        (ClientMessage::Other, ReplyTo::Other),
+    ] {
         let mut words = Vec::new();
         dialect.write_client(message, &mut words);
         if !words.is_empty() {

@@ -8,6 +8,7 @@ pub mod imap;
 pub mod irc;
 pub mod ldap;
 pub mod mysql;
+pub mod nbd;
 pub mod nntp;
 pub mod nut;
 pub mod pop3;
@@ -35,4 +36,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
     &http::HTTP,
+    &nbd::NBD,
 ];

@@ -220,7 +220,10 @@ fn s4_credentials_of_no_protocol_pass() {
         protocol
             .new_dialect(Identity::new("mail.example.com"))
             .write_client(ClientMessage::Credentials, &mut words);
-        assert!(!words.is_empty(), "{}", protocol.name);
+        if words.is_empty() {
+            assert!(!protocol.flow.tls_may_be_optional, "{}", protocol.name);
+            continue;
+        }
         for chunk in [1, 7, words.len()] {
             let (heard, passed) = Session::new(protocol.name).says_raw(Side::Client, &words, chunk);
             assert!(passed.is_empty() && !heard.is_empty(), "{} by {chunk}", protocol.name);
