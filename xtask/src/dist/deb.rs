@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::build::{is_static, source_date};
+use super::binary::{is_static, source_date};
 use super::package::{Compression, SBOM, SHELLS};
 use super::{copy, empty, files, output, write};
 use crate::{process, root, setup};

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use super::build::source_date;
+use super::binary::source_date;
 use super::package::{self, Compression};
 use super::{VERSION, copy, empty, output};
 

@@ -1,6 +1,6 @@
 //! Makes a release: the binary, and the packages that contain it. Signs and publishes nothing.
 
-mod build;
+mod binary;
 mod deb;
 mod image;
 mod package;
@@ -48,14 +48,14 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let mut built = Err(String::new());
     report.logged(if twice { "dist build twice" } else { "dist build" }, Output::Kept, |log| {
         built = if twice {
-            build::build_twice(&scratch, log)
+            binary::build_twice(&scratch, log)
         } else {
-            build::build(&root(), &root().join("target/dist-build"), log)
+            binary::build(&root(), &root().join("target/dist-build"), log)
         };
         built.clone().map(drop)
     });
     if let Ok(binary) = &built {
-        report.check("dist binary", || build::inspect(binary));
+        report.check("dist binary", || binary::inspect(binary));
         report.logged("dist sbom", Output::Kept, |log| package::sbom(&scratch, log));
         packages(&mut report, binary, &scratch, &root().join("target/dist"), Compression::Small)?;
     }
@@ -85,7 +85,7 @@ fn packages(
     compression: Compression,
 ) -> Result<(), String> {
     empty(folder)?;
-    let is_static = build::is_static(binary)?;
+    let is_static = binary::is_static(binary)?;
     let kept = Output::Kept;
     let stage = scratch.join("stage");
     report.check("dist pages", || package::stage(binary, &stage, scratch));

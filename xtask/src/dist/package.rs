@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::build::{export, source_date};
+use super::binary::{export, source_date};
 use super::{TARGET, VERSION, copy, output, write};
 use crate::{cargo, process, root};
 
