@@ -3,6 +3,7 @@
 
 mod args;
 mod attack;
+mod candidates;
 mod check;
 mod completion;
 mod connect;

@@ -9,7 +9,7 @@ use clap_complete::ArgValueCandidates;
 use starttls_attack::report::ScenarioOutcome;
 
 use super::common::{Output, ProxyUrl, duration};
-use crate::completion;
+use crate::candidates;
 
 /// Test a client: run it once per attack against a man in the middle, and report which attacks succeed
 ///
@@ -31,7 +31,7 @@ has no verdict, or if the run without an attack failed. It is 0 if the other out
 protection is missing, but another one held) or silent (the client reported success, but delivered nothing).")]
 pub(crate) struct Attack {
     /// The protocol, such as smtp, imap or ldap
-    #[arg(required_unless_present = "list", add = ArgValueCandidates::new(completion::protocols))]
+    #[arg(required_unless_present = "list", add = ArgValueCandidates::new(candidates::protocols))]
     pub(crate) protocol: Option<String>,
 
     /// Run this command as the client under test; {host}, {port}, {ca}, {user} and {password} are replaced
@@ -43,7 +43,7 @@ pub(crate) struct Attack {
     pub(crate) serve: Option<SocketAddr>,
 
     /// Use this server behind the man in the middle instead of one on this machine: PROTO://HOST[:PORT]
-    #[arg(long, value_name = "TARGET", requires = "listen", add = ArgValueCandidates::new(completion::targets))]
+    #[arg(long, value_name = "TARGET", requires = "listen", add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) upstream: Option<String>,
 
     /// The address that the man in the middle for --upstream listens on
@@ -51,7 +51,7 @@ pub(crate) struct Attack {
     pub(crate) listen: Option<SocketAddr>,
 
     /// Run only this attack; required with --serve [default with --upstream: all, one connection each]
-    #[arg(long, value_name = "ID", conflicts_with_all = ["only", "skip"], add = ArgValueCandidates::new(completion::scenarios))]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["only", "skip"], add = ArgValueCandidates::new(candidates::scenarios))]
     pub(crate) scenario: Option<String>,
 
     /// Only list the scenarios of one protocol or of all; in the format text or json
@@ -59,11 +59,11 @@ pub(crate) struct Attack {
     pub(crate) list: bool,
 
     /// Run only these scenarios, by id or by the start of an id (cli-cert)
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(completion::scenarios))]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(candidates::scenarios))]
     pub(crate) only: Vec<String>,
 
     /// Do not run these scenarios
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(completion::scenarios))]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(candidates::scenarios))]
     pub(crate) skip: Vec<String>,
 
     /// The number of clients that run at the same time

@@ -11,7 +11,7 @@ use starttls_audit::report::Severity;
 use starttls_hello::WalkSize;
 
 use super::common::{Output, Peer, dns_server, duration};
-use crate::completion;
+use crate::candidates;
 
 /// Audit a server: is the upgrade offered, enforced and verified, and is it safe from injection?
 ///
@@ -45,7 +45,7 @@ are sound and a line of the file is not a valid target. After a signal, the repo
 1 warning, 2 critical, 3 unknown.")]
 pub(crate) struct Check {
     /// PROTO://HOST[:PORT], HOST:PORT with a well-known port, or a domain; several are audited in order
-    #[arg(add = ArgValueCandidates::new(completion::targets))]
+    #[arg(add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) targets: Vec<String>,
 
     /// Read more targets from this file, one per line; # starts a comment; - is standard input. A line that is not a
@@ -66,7 +66,7 @@ pub(crate) struct Check {
     /// Run only these checks, by id or family (srv, cert, tls, leak, time); the audit opens only the connections
     /// that they need. cert is the certificate for the server name; cert-no-sni and cert-unknown-sni are selected
     /// by id
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(completion::check_selection))]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(candidates::check_selection))]
     pub(crate) only: Vec<String>,
 
     /// Run only the checks for monitoring: offer, upgrade and certificate. Opens at most 2 connections and sends
@@ -75,7 +75,7 @@ pub(crate) struct Check {
     pub(crate) light: bool,
 
     /// Do not run these checks, by id or family
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(completion::check_selection))]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(candidates::check_selection))]
     pub(crate) skip: Vec<String>,
 
     /// The least severe finding for which the exit code is 1
@@ -174,7 +174,7 @@ pub(crate) struct Check {
 pub(crate) struct Explain {
     /// The id of a check, an attack or a finding of inspect, as shown in reports and by `check --list` and
     /// `attack --list`, or the word "profile"
-    #[arg(add = ArgValueCandidates::new(completion::ids))]
+    #[arg(add = ArgValueCandidates::new(candidates::ids))]
     pub(crate) id: String,
 
     /// With "profile": the name of the profile, or its file [default: list the built-in profiles]

@@ -6,7 +6,7 @@ use starttls_dns::TlsaData;
 
 use super::common::{Format, Output, Peer, Trace};
 use super::policy::Resolver;
-use crate::completion;
+use crate::candidates;
 use crate::error::Failed;
 use crate::target::Target;
 
@@ -27,7 +27,7 @@ use crate::target::Target;
   starttls connect host.example.com:4000 --upgrade-on STARTTLS")]
 pub(crate) struct Connect {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port [default: a lab on this machine]
-    #[arg(add = ArgValueCandidates::new(completion::targets))]
+    #[arg(add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) target: Option<String>,
 
     /// Open the session in cleartext, without the upgrade

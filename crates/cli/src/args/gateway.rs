@@ -8,7 +8,7 @@ use clap_complete::ArgValueCandidates;
 use starttls::proto::ClientName;
 
 use super::common::{Format, client_name};
-use crate::completion;
+use crate::candidates;
 
 /// Run a gateway that provides STARTTLS for a server, or uses it on behalf of a client
 ///
@@ -26,12 +26,12 @@ use crate::completion;
   starttls gateway -c /etc/starttls/gateway.toml --plan")]
 pub(crate) struct Gateway {
     /// The address to listen on: PROTO[+starttls]://[ADDR][:PORT], PROTO://unix:/PATH, or :PORT
-    #[arg(required_unless_present = "config", requires = "forward", add = ArgValueCandidates::new(completion::gateway_urls))]
+    #[arg(required_unless_present = "config", requires = "forward", add = ArgValueCandidates::new(candidates::gateway_urls))]
     pub(crate) listen: Option<String>,
 
     /// The backends, of which the first that is reachable is used: PROTO[+starttls]://HOST[:PORT] or
     /// PROTO://unix:/PATH
-    #[arg(add = ArgValueCandidates::new(completion::gateway_urls))]
+    #[arg(add = ArgValueCandidates::new(candidates::gateway_urls))]
     pub(crate) forward: Vec<String>,
 
     /// Read the configuration from this file

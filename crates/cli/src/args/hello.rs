@@ -8,7 +8,7 @@ use starttls::proto::ClientName;
 use starttls_hello::Version;
 
 use super::common::{Format, Output, Peer, Way, client_name, duration};
-use crate::completion;
+use crate::candidates;
 
 /// Send one ClientHello after the upgrade and show what the server answers
 ///
@@ -34,13 +34,13 @@ Exit codes:
   7   inconclusive: turned away before the hello, or no answer in time")]
 pub(crate) struct Hello {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port
-    #[arg(add = ArgValueCandidates::new(completion::targets))]
+    #[arg(add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) target: String,
 
     /// The newest version that is offered: ssl2, ssl3, 1.0, 1.1, 1.2 or 1.3
     ///
     /// TLS 1.3 is offered alone, with an empty key share. Every other version includes the older ones.
-    #[arg(long, value_name = "VERSION", default_value = "1.2", value_parser = version, add = ArgValueCandidates::new(completion::versions))]
+    #[arg(long, value_name = "VERSION", default_value = "1.2", value_parser = version, add = ArgValueCandidates::new(candidates::versions))]
     pub(crate) version: Version,
 
     /// Suites in this order: IANA or OpenSSL names, codes such as 0xc02f, or classes

@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 
 use super::common::Format;
-use crate::completion;
+use crate::candidates;
 
 /// Run a sound server of each protocol on this machine, until Ctrl-C
 #[derive(Debug, Args)]
@@ -14,6 +14,6 @@ pub(crate) struct Lab {
     pub(crate) format: Format,
 
     /// Run only these protocols
-    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', add = ArgValueCandidates::new(completion::protocols))]
+    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', add = ArgValueCandidates::new(candidates::protocols))]
     pub(crate) only: Vec<String>,
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 
 use super::common::{Format, Output, Peer, Trace};
-use crate::completion;
+use crate::candidates;
 
 /// Upgrade a connection, log in inside TLS with the best mechanism that the server offers, and report the result
 ///
@@ -27,7 +27,7 @@ commands), PASSWORD, MYSQL_CLEAR_PASSWORD, MYSQL_NATIVE_PASSWORD, MD5; with --to
 XOAUTH2. CRAM-MD5 and APOP are weak and used only with --mechanism.")]
 pub(crate) struct Login {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port
-    #[arg(add = ArgValueCandidates::new(completion::targets))]
+    #[arg(add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) target: String,
 
     /// The format of the report; with json, one object is written to standard output
@@ -80,7 +80,7 @@ pub(crate) struct Credentials {
     pub(crate) token: bool,
 
     /// Use only this mechanism
-    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::mechanisms))]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(candidates::mechanisms))]
     pub(crate) mechanism: Option<String>,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Credentials {
   starttls sasl CRAM-MD5 --user john                  then enter the server's challenge")]
 pub(crate) struct Sasl {
     /// PLAIN, LOGIN, SCRAM-SHA-256, XOAUTH2, OAUTHBEARER, EXTERNAL, CRAM-MD5…
-    #[arg(add = ArgValueCandidates::new(completion::mechanisms))]
+    #[arg(add = ArgValueCandidates::new(candidates::mechanisms))]
     pub(crate) mechanism: String,
 
     /// Read messages in Base64 from standard input, one per line, and show their content

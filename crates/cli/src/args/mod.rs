@@ -12,10 +12,11 @@ mod login;
 mod policy;
 mod send;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
+use clap_complete::engine::CompletionCandidate;
 
-use crate::{completion, exit};
+use crate::exit;
 
 pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
@@ -69,7 +70,13 @@ pub(crate) enum Command {
     /// Print the manual page of the program, or of one command (roff)
     Man {
         /// The command
-        #[arg(add = ArgValueCandidates::new(completion::commands))]
+        #[arg(add = ArgValueCandidates::new(command_names))]
         command: Option<String>,
     },
+}
+
+/// Returns the names of the commands, to complete them.
+fn command_names() -> Vec<CompletionCandidate> {
+    let program = Cli::command();
+    program.get_subcommands().map(|it| CompletionCandidate::new(it.get_name())).collect()
 }

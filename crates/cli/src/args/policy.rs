@@ -11,7 +11,7 @@ use starttls_policy::sts::{MxPattern, StsMode};
 
 use super::common::{Format, Output, dns_server, duration};
 use super::hello::Dialing;
-use crate::completion;
+use crate::candidates;
 
 /// Make stripping fail: DANE, MTA-STS and TLSRPT for mail between servers
 ///
@@ -285,7 +285,7 @@ pub(crate) struct PolicyTlsa {
     pub(crate) from: Option<PathBuf>,
 
     /// Take the chain that this server presents: PROTO://HOST[:PORT]
-    #[arg(long, value_name = "TARGET", add = ArgValueCandidates::new(completion::targets))]
+    #[arg(long, value_name = "TARGET", add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) live: Option<String>,
 
     /// The host name of the server [default: that of --live]

@@ -10,7 +10,7 @@ use starttls::submission::{Notify, Until};
 
 use super::common::{Format, Output, Peer, Trace, dns_server, duration};
 use super::login::Credentials;
-use crate::completion;
+use crate::candidates;
 
 /// Send a mail message, only inside TLS, and show each step
 ///
@@ -30,7 +30,7 @@ Exit code 1: the server refused the message or a recipient; 7: it refused tempor
 The other exit codes are those of every command.")]
 pub(crate) struct Send {
     /// PROTO://HOST[:PORT]: submission, smtp, lmtp, smtps
-    #[arg(required_unless_present = "mx", conflicts_with = "mx", add = ArgValueCandidates::new(completion::targets))]
+    #[arg(required_unless_present = "mx", conflicts_with = "mx", add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) target: Option<String>,
 
     /// Deliver directly to the mail exchangers of the recipients' domain, in order of preference
