@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A word that starts with one of these is a path of this repository.
 const FOLDERS: &[&str] =
-    &["crates/", "xtask/", "fuzz/", "docs/", "conformance/", "examples/", ".ci/", ".cargo/"];
+    &["crates/", "xtask/", "fuzz/", "docs/", "contrib/", "conformance/", "examples/", ".ci/", ".cargo/"];
 
 /// The endings of files at the root, or beside the document.
 const ENDINGS: &[&str] = &[".md", ".toml"];

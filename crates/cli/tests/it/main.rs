@@ -17,6 +17,7 @@ mod client_certificate;
 mod client_name;
 mod completion;
 mod connection;
+mod contrib;
 mod deadlines;
 mod endless;
 mod escaping;
