@@ -9,6 +9,8 @@ mod completion;
 mod connect;
 mod console;
 mod dns;
+#[cfg(test)]
+mod documented;
 mod error;
 mod exit;
 mod gateway;

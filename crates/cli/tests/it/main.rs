@@ -19,6 +19,7 @@ mod completion;
 mod connection;
 mod contrib;
 mod deadlines;
+mod documentation;
 mod endless;
 mod escaping;
 mod gateway;
