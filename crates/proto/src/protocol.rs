@@ -97,7 +97,7 @@ pub struct ImplicitTls {
 }
 
 impl Protocol {
-    /// Returns the protocol whose implicit TLS serves this service; `None` if there is none. For SMTP it is submission:
+    /// Returns the protocol whose implicit TLS serves this service; `None` if no protocol does. For SMTP it is submission:
     /// `smtps` is registered for submission (RFC 8314 section 7.3), but users mean either.
     pub fn with_implicit_tls(&'static self) -> Option<&'static Self> {
         let protocol = if *self == crate::smtp::SMTP { &crate::smtp::SUBMISSION } else { self };
