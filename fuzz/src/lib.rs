@@ -4,6 +4,7 @@
 mod dialects;
 mod front;
 mod hello;
+mod inspect;
 mod login;
 mod machines;
 mod relay;
@@ -12,6 +13,7 @@ mod x509;
 pub use dialects::dialects;
 pub use front::front;
 pub use hello::hello;
+pub use inspect::{capture, conversation, flow};
 pub use login::login;
 pub use machines::{client, server};
 pub use relay::relay;

@@ -11,7 +11,19 @@ use crate::{cargo, process, root, seeds};
 pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// The targets in the manifest.
-const TARGETS: [&str; 8] = ["dialects", "client", "server", "relay", "front", "login", "hello", "x509"];
+pub(crate) const TARGETS: [&str; 11] = [
+    "dialects",
+    "client",
+    "server",
+    "relay",
+    "front",
+    "login",
+    "hello",
+    "x509",
+    "capture",
+    "flow",
+    "conversation",
+];
 
 /// The coverage flags that libFuzzer needs; `cargo fuzz` passes the same.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -8,11 +8,11 @@ use starttls_proto::{PROTOCOLS, Side};
 /// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`, and for `hello` and `x509` from the vectors of these crates.
 ///
 /// A seed starts with the number of its protocol. For `client`, `login`, `server` and `dialects` the octets of the
-/// sides follow. For `relay` and `front` their pieces follow, each after an octet with the side in the top bit and the length
+/// sides follow. For `relay`, `front` and `conversation` their pieces follow, each after an octet with the side in the top bit and the length
 /// in the others.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
     let corpus = root.join("fuzz/corpus");
-    for target in ["dialects", "client", "server", "relay", "front", "login", "hello", "x509"] {
+    for target in crate::fuzz::TARGETS {
         for folder in [corpus.join(target), root.join("fuzz/artifacts").join(target)] {
             fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
@@ -22,6 +22,7 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
         let file = corpus.join("x509").join(path.file_name().unwrap_or_default());
         fs::copy(&path, &file).map_err(|e| format!("{}: {e}", path.display()))?;
     }
+    captures(&corpus)?;
     for path in vectors(root)? {
         let at = |problem: String| format!("{}: {problem}", path.display());
         let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
@@ -42,6 +43,7 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
             ("server", said(&[Side::Client])),
             ("relay", pieces(&turns)),
             ("front", pieces(&turns)),
+            ("conversation", pieces(&turns)),
         ] {
             let seed = corpus.join(target).join(format!("vector-{protocol}-{case}"));
             fs::write(&seed, [&[index], octets.as_slice()].concat())
@@ -68,6 +70,48 @@ fn hellos(root: &Path, corpus: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Writes a capture of one packet in each format, and a connection of a few segments.
+fn captures(corpus: &Path) -> Result<(), String> {
+    let write = |target: &str, name: &str, seed: &[u8]| {
+        let file = corpus.join(target).join(name);
+        fs::write(&file, seed).map_err(|e| format!("{}: {e}", file.display()))
+    };
+    let packet: Vec<u8> = [
+        &[0x45, 0, 0, 44, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 25, 0x9c, 0x40][..],
+        &[0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 0, 0, 0, 0, 0, 0],
+        b"220 ",
+    ]
+    .concat();
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let len = packet.len() as u32;
+    let pcap =
+        [words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 101, 1, 0, len, len]), packet.clone()].concat();
+    let block = |kind: u32, body: Vec<u8>| {
+        let len = body.len() as u32 + 12;
+        [words(&[kind, len]), body, words(&[len])].concat()
+    };
+    let pcapng = [
+        block(0x0a0d_0d0a, words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX])),
+        block(1, words(&[101, 0])),
+        block(6, [words(&[0, 0, 1, len, len]), packet].concat()),
+    ]
+    .concat();
+    write("capture", "pcap", &pcap)?;
+    write("capture", "pcapng", &pcapng)?;
+    let segment = |control: u8, seq: u8, ack: u8, text: &[u8]| {
+        [&[control, seq, ack, text.len() as u8][..], text].concat()
+    };
+    let flow = [
+        segment(0x02, 8, 8, b""),
+        segment(0x92, 8, 9, b""),
+        segment(0x90, 9, 9, b"220 a\r\n"),
+        segment(0x10, 9, 16, b"EHLO a\r\n"),
+        segment(0x91, 16, 17, b"250 STARTTLS\r\n"),
+    ]
+    .concat();
+    write("flow", "connection", &flow)
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {

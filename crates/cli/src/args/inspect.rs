@@ -33,7 +33,7 @@ pub(crate) struct Inspect {
     pub(crate) files: Vec<PathBuf>,
 
     /// json: one object per line, for each connection when it ends, then for each server, each client and the
-    /// capture
+    /// capture; eve: events as of Suricata; zeek: a log as of Zeek
     #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
     pub(crate) format: InspectFormat,
 
@@ -57,6 +57,10 @@ pub(crate) struct Inspect {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = connections)]
     pub(crate) flows: usize,
 
+    /// Wait for more packets at the end of the last file, until the command is interrupted
+    #[arg(long)]
+    pub(crate) follow: bool,
+
     /// Treat packets with other VLAN tags as other connections
     #[arg(long)]
     pub(crate) by_vlan: bool,
@@ -69,6 +73,8 @@ pub(crate) struct Inspect {
 pub(crate) enum InspectFormat {
     Text,
     Json,
+    Eve,
+    Zeek,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

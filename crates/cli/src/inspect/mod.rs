@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use starttls_inspect::{
     CaptureError, CaptureReader, ConnectionReport, InspectLimits, Inspector, Offered, ReportLine, Requested,
-    SCHEMA_VERSION, TlsUse, Weight,
+    SCHEMA_VERSION, TlsUse, Weight, ZEEK_HEADER, eve, zeek,
 };
 
 use crate::args::{Inspect, InspectFormat};
@@ -27,7 +28,12 @@ pub(crate) async fn run(args: &Inspect, mut interruption: Interruption) -> Resul
     let session = Arc::new(Mutex::new(Session::new(args)?));
     let (files, shared) = (args.files.clone(), Arc::clone(&session));
     // The files are read on a thread of their own: a read of a pipe blocks.
-    let reading = tokio::task::spawn_blocking(move || files.iter().try_for_each(|path| read(path, &shared)));
+    let follow = args.follow;
+    let reading = tokio::task::spawn_blocking(move || {
+        let last = files.len().saturating_sub(1);
+        let mut files = files.iter().enumerate();
+        files.try_for_each(|(at, path)| read(path, &shared, follow && at == last))
+    });
     tokio::select! {
         ended = reading => ended.map_err(|error| Failed::new(exit::BUG, error.to_string()))??,
         // What was seen so far is the report.
@@ -40,8 +46,11 @@ fn locked(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
     session.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How often a file that is followed is examined for more packets.
+const FOLLOW: Duration = Duration::from_millis(200);
+
 /// Reads one capture.
-fn read(path: &Path, session: &Mutex<Session>) -> Result<(), Failed> {
+fn read(path: &Path, session: &Mutex<Session>, follow: bool) -> Result<(), Failed> {
     let name = path.display();
     let source: Box<dyn Read> = match path.as_os_str() == "-" {
         true => Box::new(std::io::stdin().lock()),
@@ -62,6 +71,12 @@ fn read(path: &Path, session: &Mutex<Session>) -> Result<(), Failed> {
                 session.inspector.packet(&packet);
                 session.write_finished()?;
             }
+            Ok(None) if follow => {
+                if locked(session).is_finished {
+                    return Ok(());
+                }
+                std::thread::sleep(FOLLOW);
+            }
             Ok(None) => break,
             Err(CaptureError::Corrupt(expected)) if packets > 0 => {
                 console::warning(&format!("{name}: corrupt after {packets} packets: expected {expected}"));
@@ -81,8 +96,9 @@ struct Session {
     inspector: Inspector,
     sink: Sink,
     console: Console,
-    /// The text report, unless the format is JSON.
-    text: Option<TextReport>,
+    format: InspectFormat,
+    /// The text report, if that is the format.
+    text: TextReport,
     filter: Filter,
     only_findings: bool,
     fail_on: Weight,
@@ -98,11 +114,16 @@ impl Session {
             Some(_) => Console::new(&args.output).plain(),
             None => Console::result(&args.output),
         };
+        let mut sink = Sink::open(&args.output)?;
+        if args.format == InspectFormat::Zeek {
+            sink.line(ZEEK_HEADER)?;
+        }
         Ok(Self {
             inspector: Inspector::new(limits),
-            sink: Sink::open(&args.output)?,
+            sink,
             console,
-            text: (args.format == InspectFormat::Text).then(TextReport::default),
+            format: args.format,
+            text: TextReport::default(),
             filter: Filter::parse(&args.filter)?,
             only_findings: args.only_findings,
             fail_on: args.fail_on.into(),
@@ -123,14 +144,18 @@ impl Session {
             if self.only_findings && report.findings.iter().all(|it| it.severity < Weight::Low) {
                 continue;
             }
-            match &mut self.text {
-                Some(text) => text.add(report, self.console, &mut self.sink)?,
-                None => {
+            match self.format {
+                InspectFormat::Text => self.text.add(report, self.console, &mut self.sink)?,
+                InspectFormat::Json => {
                     self.json(&ReportLine::Connection {
                         schema_version: SCHEMA_VERSION,
                         connection: &report,
                     })?;
                 }
+                InspectFormat::Eve => {
+                    eve(&report).iter().try_for_each(|event| self.sink.line(event))?;
+                }
+                InspectFormat::Zeek => self.sink.line(&zeek(&report))?,
             }
         }
         Ok(())
@@ -151,16 +176,21 @@ impl Session {
         let summary = self.inspector.summary();
         let findings = servers.iter().flat_map(|server| &server.findings);
         self.has_failed |= findings.into_iter().any(|finding| finding.severity >= self.fail_on);
-        if let Some(text) = self.text.take() {
-            text.finish(&servers, &clients, &summary, self.console, &mut self.sink)?;
-        } else {
-            for summary in &servers {
-                self.json(&ReportLine::Server { schema_version: SCHEMA_VERSION, summary })?;
+        match self.format {
+            InspectFormat::Text => {
+                let text = std::mem::take(&mut self.text);
+                text.finish(&servers, &clients, &summary, self.console, &mut self.sink)?;
             }
-            for summary in &clients {
-                self.json(&ReportLine::Client { schema_version: SCHEMA_VERSION, summary })?;
+            InspectFormat::Json => {
+                for summary in &servers {
+                    self.json(&ReportLine::Server { schema_version: SCHEMA_VERSION, summary })?;
+                }
+                for summary in &clients {
+                    self.json(&ReportLine::Client { schema_version: SCHEMA_VERSION, summary })?;
+                }
+                self.json(&ReportLine::Capture { schema_version: SCHEMA_VERSION, summary: &summary })?;
             }
-            self.json(&ReportLine::Capture { schema_version: SCHEMA_VERSION, summary: &summary })?;
+            InspectFormat::Eve | InspectFormat::Zeek => {}
         }
         Ok(match (self.has_failed, self.has_judged) {
             (true, _) => exit::FINDINGS,

@@ -1,8 +1,10 @@
 //! `starttls inspect`: captures in, findings out.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -91,7 +93,17 @@ fn a_login_in_cleartext_is_reported_without_its_secret() {
     assert_eq!(report[0]["credentials"][0]["user"], "alice");
     assert_eq!(report[0]["findings"][0]["id"], "obs-credentials");
     assert_eq!(report.last().unwrap()["type"], "capture");
-    for output in [&text.stdout, &json.stdout] {
+    let eve = Run::of(&mut starttls(["inspect", "--format", "eve", path])).exits(1);
+    let event: Value = serde_json::from_str(&eve.stdout).unwrap();
+    assert_eq!((&event["event_type"], &event["dest_port"]), (&"starttls".into(), &587.into()));
+    assert_eq!(event["starttls"]["findings"][0]["id"], "obs-credentials");
+    let zeek = Run::of(&mut starttls(["inspect", "--format", "zeek", path])).exits(1);
+    let columns = |start: &str| {
+        let line = zeek.stdout.lines().find(|line| line.starts_with(start)).unwrap();
+        line.split('\t').count()
+    };
+    assert_eq!(columns("#fields"), columns("1700000000.") + 1, "{}", zeek.stdout);
+    for output in [&text.stdout, &json.stdout, &eve.stdout, &zeek.stdout] {
         assert!(!output.contains("hunter2") && !output.contains(SECRET), "{output}");
     }
     Run::of(&mut starttls(["inspect", "--filter", "imap", path])).exits(7);
@@ -127,6 +139,26 @@ fn a_pipe_is_read_and_a_file_that_is_cut_off_ends_with_a_warning() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("warning: -: the file ends within packet"));
+}
+
+#[test]
+fn a_growing_file_is_followed_until_the_interruption() {
+    let folder = TempDir::new().unwrap();
+    let (path, file) = (folder.path().join("growing.pcap"), login(1));
+    let (start, rest) = file.split_at(file.len() / 2);
+    std::fs::write(&path, start).unwrap();
+    let mut command = starttls(["inspect", "--follow", "--format", "json", path.to_str().unwrap()]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(rest).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(line.contains("obs-credentials"), "{line}");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    output.read_to_string(&mut line).unwrap();
+    assert!(line.contains("\"type\":\"capture\""), "{line}");
+    // An interruption ends the report early and does not change the exit code.
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]
