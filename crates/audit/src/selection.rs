@@ -137,8 +137,8 @@ impl Selection {
         Self { survey, ..self }
     }
 
-    /// Returns the selection with a profile, which `tls-profile` compares the TLS survey with. Without one, that check has
-    /// no result.
+    /// Returns the selection with a profile, which `tls-profile` compares the TLS survey with. Without one, that check is
+    /// not run.
     #[must_use]
     pub fn with_profile(self, profile: TlsProfile) -> Self {
         Self { profile: Some(Arc::new(profile)), ..self }

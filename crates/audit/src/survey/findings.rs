@@ -6,6 +6,7 @@ use super::run::Survey;
 use super::{certificates, faults, key_exchange, profile, properties, suites, summary, versions};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
+use crate::report::CheckOutcome;
 use crate::tls_profile::TlsProfile;
 
 /// Turns facts into the finding of one check.
@@ -53,7 +54,7 @@ pub(crate) const CHECKS: &[&Check] = &{
     checks
 };
 
-/// Returns the findings on a server, and the comparison with a profile if there is one.
+/// Returns the findings on a server, and the comparison with the profile.
 pub(crate) fn findings(
     survey: &Survey,
     role: Role,
@@ -61,8 +62,11 @@ pub(crate) fn findings(
     profile: Option<&TlsProfile>,
 ) -> Vec<FindingBuilder> {
     let judge = Judge { survey, facts: survey.facts(), role, handshake };
-    let compared = profile.map(|profile| profile::compare(&judge, profile));
-    ROWS.iter().map(|(_, row)| row(&judge)).chain(compared).collect()
+    let compared = match profile {
+        Some(profile) => profile::compare(&judge, profile),
+        None => FindingBuilder::new(id::TLS_PROFILE, CheckOutcome::NotRun, "needs --profile"),
+    };
+    ROWS.iter().map(|(_, row)| row(&judge)).chain([compared]).collect()
 }
 
 #[cfg(test)]

@@ -34,10 +34,12 @@ async fn judge(endpoint: &LabEndpoint, root: &str, tls: TlsVersion) -> Result<()
     if report.connections > limits.connections {
         return Err(format!("{}: takes {} connections", endpoint.scheme, report.connections));
     }
-    // `srv-stall` requires `--slow`, and some checks a larger TLS survey; all other checks have to run.
+    // `srv-stall` requires `--slow`, some checks a larger TLS survey or a profile; all other checks have to run.
     let fine = |it: &Finding| match it.outcome {
         CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
-        CheckOutcome::NotRun => it.id == "srv-stall" || it.summary == "needs --tls survey",
+        CheckOutcome::NotRun => {
+            it.id == "srv-stall" || ["needs --tls survey", "needs --profile"].contains(&&*it.summary)
+        }
         _ => false,
     };
     let old = |id: &str| tls == TlsVersion::Tls12 && id == "tls-old";

@@ -39,10 +39,12 @@ async fn audit(env: &Environment, protocol: &'static Protocol, offer: Option<Upg
     let audit = audit.endpoint(protocol, &target, "localhost", running.address);
     let report = tokio::time::timeout(DEADLINE, audit).await.unwrap();
     assert!(report.tls.is_some() && report.findings.len() > 10, "{}: {}", protocol.name, report.summary);
-    // `srv-stall` requires `--slow`, and some checks a larger TLS survey; all other checks have to run.
+    // `srv-stall` requires `--slow`, some checks a larger TLS survey or a profile; all other checks have to run.
     let sound = |it: &Finding| match it.outcome {
         CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
-        CheckOutcome::NotRun => it.id == "srv-stall" || it.summary == "needs --tls survey",
+        CheckOutcome::NotRun => {
+            it.id == "srv-stall" || ["needs --tls survey", "needs --profile"].contains(&&*it.summary)
+        }
         _ => false,
     };
     let bad = report.findings.iter().filter(|it| !sound(it));
