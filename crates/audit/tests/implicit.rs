@@ -94,6 +94,8 @@ fn weaknesses_of_tls_are_found_and_nothing_else() {
         WrongUsage,
         CommonNameOnly,
         WeakKey,
+        VersionOne,
+        UnknownExtension,
         OldTlsOnly,
         WrongAlpn,
         NoCertificate,

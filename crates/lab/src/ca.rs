@@ -19,14 +19,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType,
+    BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType, SigningKey,
 };
 
 use starttls::rustls::crypto::aws_lc_rs;
-use starttls::rustls::pki_types::pem::PemObject;
-use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use starttls::rustls::sign::CertifiedKey;
+use starttls::x509::{Bundle, BundleError};
 
 use crate::error::Error;
 use crate::sha1_signature::{Sha1Key, corrected};
@@ -88,6 +88,24 @@ impl Authority {
         Ok(Issued { cert_pem, chain_pem, key_pem: leaf_key.serialize_pem() })
     }
 
+    /// Issues a certificate of X.509 version 1: without a version and without extensions. It is valid until 2040.
+    pub(crate) fn issue_version_1(&self, leaf: &Leaf) -> Result<CertifiedKey, Error> {
+        let key = leaf.key()?;
+        let model = leaf.params()?.signed_by(&key, &self.issuer)?;
+        let old = version_1(model.der(), self.issuer.key())?;
+        certified(vec![old, self.intermediate.der().clone()], &key)
+    }
+
+    /// Issues a certificate with a critical extension that no client knows (RFC 5280 section 4.2).
+    pub(crate) fn issue_with_unknown_extension(&self, leaf: &Leaf) -> Result<CertifiedKey, Error> {
+        let (key, mut params) = (leaf.key()?, leaf.params()?);
+        let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+        let own = params.signed_by(&key, &self.issuer)?;
+        certified(vec![own.der().clone(), self.intermediate.der().clone()], &key)
+    }
+
     /// Issues a certificate with a new intermediate that signs with SHA-1.
     pub(crate) fn issue_with_sha1(&self, leaf: &Leaf) -> Result<CertifiedKey, Error> {
         let key = Sha1Key::new()?;
@@ -96,12 +114,7 @@ impl Authority {
         let leaf_key = leaf.key()?;
         let signed = leaf.params()?.signed_by(&leaf_key, &Issuer::new(params, key))?;
         let chain = vec![CertificateDer::from(corrected(signed.der())), intermediate.der().clone()];
-        let key = PrivateKeyDer::from_pem_slice(leaf_key.serialize_pem().as_bytes());
-        let certified = key.map_err(io::Error::other).and_then(|key| {
-            let key = aws_lc_rs::sign::any_supported_type(&key).map_err(io::Error::other)?;
-            Ok(CertifiedKey::new(chain, key))
-        });
-        certified.map_err(Error::io("the certificate"))
+        certified(chain, &leaf_key)
     }
 
     /// Returns a certificate that is signed with its own key.
@@ -148,6 +161,36 @@ impl Authority {
     pub fn write_to(&self, dir: &Path) -> Result<PathBuf, Error> {
         write(dir.join("root.pem"), &self.root_pem(), 0o644)
     }
+}
+
+/// Returns a chain with its key. The chain is not parsed, because a TLS library rejects some of these certificates.
+fn certified(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Result<CertifiedKey, Error> {
+    let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = aws_lc_rs::sign::any_supported_type(&der).map_err(io::Error::other);
+    Ok(CertifiedKey::new(chain, key.map_err(Error::io("the certificate"))?))
+}
+
+/// Returns a certificate of version 1 with the names and the key of this one, signed with an ECDSA key.
+fn version_1(model: &[u8], issuer: &KeyPair) -> Result<CertificateDer<'static>, Error> {
+    const ALGORITHM: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
+    const VALIDITY: &[u8] = b"\x30\x1e\x17\x0d240101000000Z\x17\x0d400101000000Z";
+    let element = |tag: u8, parts: &[&[u8]]| {
+        let content = parts.concat();
+        // Certificates are shorter than 64 KiB.
+        let length = match u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes() {
+            [0, short @ 0..=0x7f] => vec![short],
+            [0, low] => vec![0x81, low],
+            [high, low] => vec![0x82, high, low],
+        };
+        [&[tag], &length[..], &content].concat()
+    };
+    let model = starttls::x509::Certificate::from_der(model).map_err(io::Error::other);
+    let model = model.map_err(Error::io("the certificate"))?;
+    let (from, to) = (model.issuer().der(), model.subject().der());
+    let serial = element(0x02, &[model.serial()]);
+    let content = element(0x30, &[&serial, ALGORITHM, from, VALIDITY, to, model.spki_der()]);
+    let signature = element(0x03, &[&[0], &issuer.sign(&content)?]);
+    Ok(CertificateDer::from(element(0x30, &[&content, ALGORITHM, &signature])))
 }
 
 /// A certificate that a server sends besides those that clients verify.
@@ -277,13 +320,14 @@ impl Issued {
     /// Returns the certificate and the key for the TLS library.
     pub(crate) fn certified(&self) -> Result<CertifiedKey, Error> {
         let read = || {
-            let (chain, key) = (self.chain_pem.as_bytes(), self.key_pem.as_bytes());
-            let chain =
-                CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(io::Error::other)?;
-            let key = PrivateKeyDer::from_pem_slice(key).map_err(io::Error::other)?;
-            CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(io::Error::other)
+            let chain = Bundle::read("the certificate", self.chain_pem.as_bytes())?.certificates()?;
+            let key = Bundle::read("the key", self.key_pem.as_bytes())?.private_key()?;
+            Ok::<_, BundleError>((chain.into_iter().map(|it| it.der).collect(), key))
         };
-        read().map_err(Error::io("the certificate"))
+        let (chain, key) = read().map_err(io::Error::other).map_err(Error::io("the certificate"))?;
+        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+            .map_err(io::Error::other)
+            .map_err(Error::io("the certificate"))
     }
 
     /// Writes `NAME.pem` (the chain) and `NAME.key` (mode 600) into a folder and returns their paths.

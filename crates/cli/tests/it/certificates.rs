@@ -3,6 +3,7 @@
 use starttls::proto::smtp;
 use starttls_lab::ca::{Authority, Leaf, Usage};
 use starttls_lab::hello_limit::{Reaction, in_front_of};
+use starttls_lab::rogue::{Rogue, Weakness};
 use std::time::{Duration, SystemTime};
 
 use crate::support::{Run, starttls, tls_server};
@@ -51,6 +52,26 @@ fn c5_the_certificate_that_was_not_accepted_is_shown() {
     let lab = lab();
     let run = Run::of(connect(&lab, "smtp").args(["--server-name", "other.example.test"])).exits(5);
     shows!("certificate-refused", run.stderr);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_verified_does_not_defeat_insecure() {
+    let authority = Authority::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    for (weakness, reason) in [
+        (Weakness::VersionOne, "it is an X.509 certificate of version 1"),
+        (Weakness::UnknownExtension, "it has an unknown critical extension"),
+        (Weakness::WeakKey, "its RSA key has 1024 bits, expected at least 2048"),
+    ] {
+        let rogue = Rogue::start(&smtp::SMTP, weakness, &authority).unwrap();
+        let target = format!("smtp://localhost:{}", rogue.address().port());
+        let mut command = starttls(["connect", "--no-system-roots", &target, "--ca-file"]);
+        let run = Run::of(command.arg(&ca_file)).exits(5);
+        assert!(run.stderr.contains(reason) && !run.stderr.contains("does not hold"), "{}", run.stderr);
+        let run = Run::of(command.arg("--insecure")).exits(0);
+        assert!(run.stderr.contains(&format!("not verified: {reason}")), "{}", run.stderr);
+    }
 }
 
 #[test]

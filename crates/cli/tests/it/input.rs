@@ -1,10 +1,12 @@
 //! Files that a command reads or writes: an endless device, a directory, a file that is too large, a pipe.
 
 use std::fs::File;
+use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
+use starttls_lab::ca::Authority;
 
 use crate::support::{Run, starttls};
 
@@ -32,8 +34,9 @@ fn refuses(path: &str, expected: &str) {
         assert!(run.stderr.contains(expected), "{option}: {}", run.stderr);
         assert!(began.elapsed() < Duration::from_secs(30), "{option}: {:?}", began.elapsed());
     }
-    for (cert, key) in [(path, "/does/not/exist"), (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), path)]
-    {
+    let mut certificate = tempfile::NamedTempFile::new().unwrap();
+    certificate.write_all(Authority::new().unwrap().root_pem().as_bytes()).unwrap();
+    for (cert, key) in [(path, "/does/not/exist"), (certificate.path().to_str().unwrap(), path)] {
         Run::of(&mut starttls(["connect", TARGET, "--cert", cert, "--key", key])).exits(2).says(expected);
     }
 }

@@ -8,6 +8,8 @@ use starttls::Acceptor;
 use starttls::proto::smtp::{SMTP, SUBMISSION};
 use starttls_gateway::Config;
 use starttls_gateway::config::UpgradePolicy;
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -113,4 +115,25 @@ async fn a_login_that_was_refused_is_not_tried_again_by_itself() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(count(1), 1);
     drop(TcpStream::connect(running.address).await);
+}
+
+/// `insecure` promises a session with any certificate, also with one that TLS libraries cannot parse.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insecure_backend_may_have_a_certificate_that_cannot_be_verified() {
+    let env = Environment::new();
+    let authority = Authority::new().unwrap();
+    for weakness in [Weakness::VersionOne, Weakness::UnknownExtension, Weakness::WeakKey] {
+        let rogue = Rogue::start(&SMTP, weakness, &authority).unwrap();
+        for insecure in [true, false] {
+            let text = format!(
+                "[[listener]]\nlisten = \"smtp://127.0.0.1:0\"\nforward = {{ url = \"smtp+starttls://{}\", \
+                 server-name = \"localhost\", insecure = {insecure} }}\n",
+                rogue.address()
+            );
+            let running = env.start(Config::parse(&text, "test").unwrap());
+            let heard = tell(cleartext(&SMTP, running.address).await, b"EHLO me\r\nQUIT\r\n").await;
+            let heard = String::from_utf8_lossy(&heard).into_owned();
+            assert_eq!(heard.contains("250"), insecure, "{weakness:?}: {heard}");
+        }
+    }
 }

@@ -149,6 +149,14 @@ fn acceptor(
         Some(Weakness::WeakKey) => {
             builder.cert_resolver(Arc::new(Presenting(Some(Arc::new(WeakKey::certified(authority, &leaf)?)))))
         }
+        Some(Weakness::VersionOne) => {
+            let certified = Arc::new(authority.issue_version_1(&leaf)?);
+            builder.cert_resolver(Arc::new(Presenting(Some(certified))))
+        }
+        Some(Weakness::UnknownExtension) => {
+            let certified = Arc::new(authority.issue_with_unknown_extension(&leaf)?);
+            builder.cert_resolver(Arc::new(Presenting(Some(certified))))
+        }
         Some(Weakness::OldTlsOnly) => builder.tls_versions(TlsVersion::Tls12, TlsVersion::Tls12),
         Some(weakness) if weakness.wants_certificate() => {
             builder.client_auth(ClientAuth::Required, authority.root_pem())

@@ -85,6 +85,10 @@ pub enum Weakness {
     CommonNameOnly,
     /// The key is an RSA key of 1024 bits.
     WeakKey,
+    /// The certificate is of X.509 version 1, so it contains no names.
+    VersionOne,
+    /// The certificate has a critical extension that no client knows.
+    UnknownExtension,
     /// TLS 1.2 and nothing later.
     OldTlsOnly,
     /// The server does not answer inside TLS.
@@ -112,8 +116,8 @@ use Weakness::{
     EagerLogin, EagerWantsCertificate, EndsInside, Expired, Fallback, Fixation, Hidden, Lazy, Listed,
     Mangled, MissingIntermediate, MuteInside, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
     OldTlsOnly, Partial, PlainAnswer, PlainBareHeader, Preauth, QuietFallback, Referral, RefusedForNow,
-    SelfSigned, Shared, SoonExpired, Split, Stall, Throttled, TurnsAwayInside, UnknownRoot, Variants,
-    WantsCertificate, WeakKey, WrongAlpn, WrongName, WrongUsage,
+    SelfSigned, Shared, SoonExpired, Split, Stall, Throttled, TurnsAwayInside, UnknownExtension, UnknownRoot,
+    Variants, VersionOne, WantsCertificate, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness per line: its check, and other checks that may report it.
@@ -156,6 +160,8 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (WrongUsage, "cert-usage", &[]),
     (CommonNameOnly, "cert-san", &["cert-name"]),
     (WeakKey, "cert-key", &[]),
+    (VersionOne, "cert-chain", &["cert-name", "cert-san"]),
+    (UnknownExtension, "cert-chain", &[]),
     (OldTlsOnly, "tls-old", &[]),
     (MuteInside, "srv-upgrade", &[]),
     (EndsInside, "srv-upgrade", &[]),
@@ -350,7 +356,7 @@ impl Weakness {
             Drip => Behavior { restless: true, ..sound },
             Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
             | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey
-            | OldTlsOnly | WantsCertificate => sound,
+            | VersionOne | UnknownExtension | OldTlsOnly | WantsCertificate => sound,
         }
     }
 }
