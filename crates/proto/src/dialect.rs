@@ -72,7 +72,7 @@ pub enum ClientMessage {
     /// Contains credentials, or starts a login.
     ///
     /// For this, [`Dialect::write_client`] writes one login attempt that needs no further message, cannot succeed and
-    /// contains no secret: the user `starttls-probe`, with a password that contains [`Identity::nonce`]. Where name
+    /// contains no secret: the user `starttls-probe`, with a password that contains [`DialectContext::nonce`]. Where name
     /// and password are two commands, it writes the first.
     Credentials,
     /// Expects no answer: a keep-alive, an abandoned operation.
