@@ -1,4 +1,4 @@
-//! A relay: accepts an upgrade from a client, makes one with the server behind it, and copies between the two.
+//! A relay: accepts an upgrade from a client, upgrades a connection to the server, and copies between the two.
 //!
 //! `cargo run --example relay -- chain.pem key.pem imap.example.com`
 #![expect(clippy::print_stdout, reason = "it is a program")]

@@ -6,7 +6,7 @@ use starttls_proto::Escaped;
 
 use crate::Step;
 
-/// A failure of a proxy, which is no failure of the server behind it.
+/// A failure of a proxy. It shows nothing about the server.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProxyError {

@@ -202,7 +202,7 @@ fn is_one_element(der: &[u8]) -> bool {
     reader.expect(tag::SEQUENCE, "file").is_ok() && reader.is_empty()
 }
 
-/// Returns what an item is by its structure; `None` if it is none of these.
+/// Returns the kind of an item, which its structure shows; `None` for any other structure.
 fn kind_of(der: &[u8]) -> Option<ItemKind> {
     if Certificate::from_der(der).is_ok() {
         return Some(ItemKind::Certificate);

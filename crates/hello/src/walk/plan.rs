@@ -206,8 +206,9 @@ fn is_settled(evidence: &Evidence<'_>) -> bool {
 }
 
 /// The next part of a list: what was neither accepted nor refused. After an answer a survey drops the whole class, and
-/// a full walk only the suite. A brief walk asks for a list once, but for the weak suites until they are refused: behind
-/// anonymous suites a server may hide RC4.
+/// a full walk only the suite. A brief walk sends each list once, except the list of weak
+/// suites: it removes what the server chose and asks again until the server refuses, because a server that prefers anonymous
+/// suites may also accept RC4.
 fn walk_list(evidence: &Evidence<'_>, size: WalkSize, topic: Topic, version: Version) -> Option<Question> {
     if is_refused_by_version(evidence, version) {
         return None;

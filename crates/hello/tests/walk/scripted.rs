@@ -258,7 +258,7 @@ fn the_number_of_hellos_is_known() {
     assert_eq!(counts.collect::<Vec<_>>(), [8, 16, 20]);
 }
 
-/// A brief walk asks for weak suites until they are refused: behind anonymous suites a server may offer RC4.
+/// A brief walk asks for weak suites until the server refuses: a server that prefers anonymous suites may also accept RC4.
 #[test]
 fn weak_suites_behind_anonymous_ones_are_found_by_a_brief_walk() {
     let names = ["ECDHE-RSA-AES128-GCM-SHA256", "AECDH-AES128-SHA", "ECDHE-RSA-RC4-SHA"];

@@ -50,7 +50,7 @@ pub(crate) fn unreachable(proxy: &Endpoint, error: Error) -> Error {
 pub struct Dialed<S> {
     /// The connection.
     pub stream: S,
-    /// The server's address; `None` if the dialer does not know it, as behind a proxy.
+    /// The server's address; `None` if the dialer does not know it, for example because a proxy looks up the name.
     pub address: Option<SocketAddr>,
     /// The duration of the lookup, if there was one.
     pub resolve: Option<Duration>,
