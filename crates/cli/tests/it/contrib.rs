@@ -1,12 +1,13 @@
 //! The files in `contrib` that run this program: their commands exist and do what the files say.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use starttls_lab::Lab;
 
-use crate::support::Run;
-use crate::{endpoint, lab};
+use crate::support::{Run, dns_server};
+use crate::{endpoint, lab, shell};
 
 #[test]
 fn the_commands_for_nagios_check_a_server() {
@@ -67,6 +68,71 @@ fn the_action_without_an_input_is_an_error() {
     assert!(run.stderr.contains("set the input targets"), "{}", run.stderr);
 }
 
+#[test]
+fn the_rules_for_prometheus_pass_their_tests() {
+    for (arguments, file) in
+        [(["check", "rules"], "starttls.rules.yml"), (["test", "rules"], "starttls.test.yml")]
+    {
+        let mut promtool = Command::new("promtool");
+        let run = Run::of(promtool.args(arguments).arg(file).current_dir(contrib().join("prometheus")));
+        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    }
+}
+
+/// The names of metrics of the gateway and of `policy serve` are compared where those programs run.
+#[test]
+fn the_metrics_of_audits_exist() {
+    let lab = lab();
+    let resolver = dns_server::server("").to_string();
+    let mut check =
+        crate::support::starttls(["check", "--format", "prometheus", "--light", "--no-system-roots"]);
+    check.arg("--ca-file").arg(lab.ca_file()).args(["--resolver", &resolver, &target(&lab), "nothing.test"]);
+    let output = Run::of(&mut check).stdout;
+    assert_metrics_exist("starttls_gateway_", &output, false);
+}
+
+/// Compares the metrics in `contrib` that have this prefix (or do not have it) with the output of a program.
+pub(crate) fn assert_metrics_exist(prefix: &str, output: &str, with_prefix: bool) {
+    let mut used = BTreeSet::new();
+    for file in ["prometheus/starttls.rules.yml", "grafana/gateway.json", "grafana/audits.json"] {
+        let text = read(file);
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+        used.extend(
+            words
+                .filter(|word| word.starts_with("starttls_") || word.starts_with("probe_"))
+                .map(str::to_owned),
+        );
+    }
+    let used: Vec<&String> = used
+        .iter()
+        .filter(|name| name.starts_with(prefix) == with_prefix)
+        .filter(|name| with_prefix || !name.starts_with("starttls_policy_"))
+        .collect();
+    assert!(used.len() > 2, "{used:?}");
+    for name in used {
+        let family = name.trim_end_matches("_bucket").trim_end_matches("_total");
+        let is_written =
+            [name.as_str(), family].iter().any(|name| output.contains(&format!("# TYPE {name} ")));
+        assert!(is_written, "{name} is not in:\n{output}");
+    }
+}
+
+#[test]
+fn dashboards_are_valid() {
+    for (file, uid) in [("gateway", "starttls-gateway"), ("audits", "starttls-audit")] {
+        let dashboard: serde_json::Value =
+            serde_json::from_str(&read(&format!("grafana/{file}.json"))).unwrap();
+        assert_eq!(dashboard["uid"], uid);
+        let panels = dashboard["panels"].as_array().unwrap();
+        let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids.len(), panels.len());
+        for panel in panels {
+            assert!(!panel["targets"].as_array().unwrap().is_empty(), "{panel}");
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{panel}");
+        }
+    }
+}
+
 fn target(lab: &Lab) -> String {
     format!("smtp://localhost:{}", endpoint(lab, "smtp").address.port())
 }
@@ -87,12 +153,4 @@ fn read(name: &str) -> String {
 
 fn contrib() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib")
-}
-
-/// Returns bash, which finds the program under test first.
-fn shell() -> Command {
-    let folder = Path::new(env!("CARGO_BIN_EXE_starttls")).parent().unwrap();
-    let mut bash = Command::new("bash");
-    bash.env("PATH", format!("{}:/usr/bin:/bin", folder.display()));
-    bash
 }

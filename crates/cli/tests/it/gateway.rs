@@ -337,6 +337,11 @@ fn metrics_and_health_have_an_address_of_their_own() {
     assert!(
         ask("/metrics").contains("starttls_gateway_certificate_expiry_timestamp_seconds{listener=\"imap\"")
     );
+    signal(&live, Signal::SIGHUP);
+    while !ask("/metrics").contains("starttls_gateway_reloads_total{outcome=\"done\"} 1") {
+        assert!(started.elapsed() < DEADLINE, "{}", ask("/metrics"));
+    }
+    crate::contrib::assert_metrics_exist("starttls_gateway_", &ask("/metrics"), true);
     signal(&live, Signal::SIGTERM);
     live.end().exits(0);
 }

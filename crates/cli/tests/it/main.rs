@@ -78,6 +78,14 @@ fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a LabEndpoint {
     lab.endpoint(scheme).unwrap()
 }
 
+/// Returns bash, which finds the program under test first.
+fn shell() -> Command {
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_starttls")).parent().unwrap();
+    let mut bash = Command::new("bash");
+    bash.env("PATH", format!("{}:/usr/bin:/bin", folder.display())).env("COLUMNS", "100");
+    bash
+}
+
 /// Compares with a snapshot, in which values that differ between runs are replaced.
 macro_rules! shows {
     ($name:expr, $text:expr) => {

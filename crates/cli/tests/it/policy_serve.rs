@@ -233,6 +233,7 @@ fn health_and_metrics_are_served() {
     {
         assert!(metrics.contains(line), "{metrics}");
     }
+    crate::contrib::assert_metrics_exist("starttls_policy_", &metrics, true);
     assert!(get("/other").starts_with("HTTP/1.1 404 "));
 }
 
