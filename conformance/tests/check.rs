@@ -8,12 +8,12 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls_audit::{Audit, Limits};
 use starttls_conformance::{differences, read};
-use starttls_lab::real::{RealServer, Setup};
+use starttls_testkit::real::{RealServer, Setup};
 
 /// The time limit for one endpoint, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-starttls_lab::each_real_server!(audit);
+starttls_testkit::each_real_server!(audit);
 
 fn audit(server: &RealServer) {
     let name = server.name;

@@ -9,8 +9,8 @@ use starttls::Connector;
 use starttls::proto::imap::IMAP;
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
-use starttls_lab::hello_limit::{Reaction, in_front_of};
 use starttls_lab::{Lab, Options};
+use starttls_testkit::hello_limit::{Reaction, in_front_of};
 
 async fn audited(address: SocketAddr, implicit: bool, root: &str) -> EndpointReport {
     // The device does not answer, so the audit waits for this limit.

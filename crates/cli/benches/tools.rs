@@ -21,8 +21,8 @@ use nix::sys::time::TimeValLike as _;
 use starttls::proto::Escaped;
 use starttls_audit::render::json;
 use starttls_audit::report::CheckOutcome;
-use starttls_lab::process::{program, run};
-use starttls_lab::real::{SERVERS, Setup};
+use starttls_testkit::process::{program, run};
+use starttls_testkit::real::{SERVERS, Setup};
 
 /// The number of runs; the result is their median. A tool that takes longer than `ONCE` runs once.
 const RUNS: usize = 3;

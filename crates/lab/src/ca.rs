@@ -11,10 +11,8 @@
 //! # Ok::<(), starttls_lab::Error>(())
 //! ```
 
-use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +27,7 @@ use starttls::rustls::sign::CertifiedKey;
 use starttls::x509::{Bundle, BundleError};
 
 use crate::error::Error;
+use crate::files::write;
 use crate::sha1_signature::{Sha1Key, corrected};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -348,20 +347,4 @@ fn authority_params(name: &str, constraints: BasicConstraints) -> CertificatePar
     params.not_before = (SystemTime::now() - DAY).into();
     params.not_after = (SystemTime::now() + 365 * DAY).into();
     params
-}
-
-/// Writes a file that never has a wider mode than `mode`.
-pub(crate) fn write(path: PathBuf, text: &str, mode: u32) -> Result<PathBuf, Error> {
-    use std::io::Write;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&path)
-        .map_err(Error::at(&path))?;
-    // The umask limits the mode at creation.
-    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(Error::at(&path))?;
-    file.write_all(text.as_bytes()).map_err(Error::at(&path))?;
-    Ok(path)
 }

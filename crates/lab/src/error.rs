@@ -2,16 +2,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Why the lab cannot start a server, a certificate or a program.
+/// Why the lab cannot start a server or create a certificate.
 #[derive(Debug)]
 pub enum Error {
-    /// A program is not installed.
-    Missing {
-        /// The name of the program.
-        program: String,
-        /// The Debian package that contains it.
-        package: &'static str,
-    },
     /// An operation of the operating system failed.
     Io {
         /// The operation or its object.
@@ -23,15 +16,6 @@ pub enum Error {
     Certificate(rcgen::Error),
     /// An embedded server cannot be configured.
     Server(starttls::Error),
-    /// A program failed, or a daemon was not ready in time.
-    Failed {
-        /// The program.
-        program: String,
-        /// How it ended.
-        how: String,
-        /// The last lines of its log, escaped.
-        log: Vec<String>,
-    },
 }
 
 impl Error {
@@ -42,14 +26,6 @@ impl Error {
 
     pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         Self::io(path.display().to_string())
-    }
-
-    pub(crate) fn failed(program: &str, how: impl Into<String>, log: &[u8]) -> Self {
-        let log = String::from_utf8_lossy(log);
-        let mut lines: Vec<_> =
-            log.lines().rev().take(20).map(|line| line.escape_debug().to_string()).collect();
-        lines.reverse();
-        Self::Failed { program: program.into(), how: how.into(), log: lines }
     }
 }
 
@@ -62,16 +38,9 @@ impl From<rcgen::Error> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { program, package } => {
-                write!(f, "{program} is not installed: apt-get install {package}")
-            }
             Self::Io { what, source } => write!(f, "{what}: {source}"),
             Self::Certificate(error) => write!(f, "cannot create the certificate: {error}"),
             Self::Server(error) => error.fmt(f),
-            Self::Failed { program, how, log } => {
-                write!(f, "{program} {how}")?;
-                log.iter().try_for_each(|line| write!(f, "\n  {line}"))
-            }
         }
     }
 }
@@ -82,7 +51,6 @@ impl std::error::Error for Error {
             Self::Io { source, .. } => Some(source),
             Self::Certificate(error) => Some(error),
             Self::Server(error) => Some(error),
-            Self::Missing { .. } | Self::Failed { .. } => None,
         }
     }
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use starttls::proto::Protocol;
 use starttls::rustls::sign::CertifiedKey;
+use tempfile::TempDir;
 
 use crate::ca::{Authority, Issued, KeyKind, Leaf, Usage};
 use crate::error::Error;
+use crate::files::readable_folder;
 use crate::lab::SERVER_NAME;
-use crate::process::Scratch;
 use crate::rogue::{Rogue, Weakness};
 use crate::weak_key::WeakKey;
 
@@ -25,7 +26,7 @@ pub struct Fixtures {
     /// The certificates by name, each created at its first use.
     certificates: Mutex<HashMap<String, Arc<CertifiedKey>>>,
     /// Removed on drop.
-    _scratch: Scratch,
+    _scratch: TempDir,
 }
 
 impl std::fmt::Debug for Fixtures {
@@ -40,7 +41,7 @@ impl Fixtures {
     /// # Errors
     /// Returns an error if a key or a folder cannot be created.
     pub fn new() -> Result<Self, Error> {
-        let (authority, scratch) = (Authority::new()?, Scratch::new()?);
+        let (authority, scratch) = (Authority::new()?, readable_folder()?);
         let ca_file = authority.write_to(scratch.path())?;
         Ok(Self { authority, ca_file, certificates: Mutex::default(), _scratch: scratch })
     }

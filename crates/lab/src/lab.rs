@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use starttls::proto::{PROTOCOLS, Protocol};
 use starttls::{Acceptor, TlsVersion};
+use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::apps::context::World;
 use crate::ca::{Authority, Leaf};
 use crate::error::Error;
-use crate::process::Scratch;
+use crate::files::readable_folder;
 use crate::profile;
 use crate::server::{IncidentLog, SoundServer};
 use crate::store::Store;
@@ -82,7 +83,7 @@ pub struct Lab {
     ca_pem: String,
     ca_file: PathBuf,
     /// Removed on drop.
-    _scratch: Scratch,
+    _scratch: TempDir,
     runtime: Option<Runtime>,
 }
 
@@ -99,7 +100,7 @@ impl Lab {
     /// Returns an error if a port is in use, or a certificate, folder or thread cannot be created.
     pub fn start(options: Options) -> Result<Self, Error> {
         let authority = Authority::new()?;
-        let scratch = Scratch::new()?;
+        let scratch = readable_folder()?;
         let ca_file = authority.write_to(scratch.path())?;
         let issued = authority.issue(&Leaf {
             dns: vec![String::from("localhost"), String::from(SERVER_NAME)],

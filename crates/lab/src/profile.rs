@@ -29,10 +29,6 @@ pub(crate) struct LabProfile {
     pub(crate) has_referral: bool,
     /// Whether a server can send a text for the user before TLS.
     pub(crate) has_alert: bool,
-    /// Whether a successful login has an answer (RFC 2812 section 3.1 has none).
-    pub(crate) answers_login: bool,
-    /// A command that transfers data on a connection of its own.
-    pub(crate) transfer: Option<&'static [u8]>,
     /// What an endless server sends.
     pub(crate) noise: NoiseText,
 }
@@ -85,8 +81,6 @@ const fn row(protocol: &'static str, application: Application, noise: NoiseText)
         has_data_before_tls: false,
         has_referral: false,
         has_alert: false,
-        answers_login: true,
-        transfer: None,
         noise,
     }
 }
@@ -167,7 +161,6 @@ const PROFILES: &[LabProfile] = &[
         capabilities: &["EPSV", "SIZE", "MDTM", "MLST type*;size*;modify*;", "UTF8"],
         has_state_before_login: true,
         has_fixed_capabilities: true,
-        transfer: Some(b"LIST\r\n"),
         ..row("ftp", ftp::serve, lines(b"120 Still here\r\n"))
     },
     LabProfile {
@@ -216,7 +209,6 @@ const PROFILES: &[LabProfile] = &[
         has_fixed_capabilities: true,
         has_data_before_tls: true,
         has_alert: true,
-        answers_login: false,
         ..row("irc", irc::serve, lines(b":localhost NOTICE * :Still here\r\n"))
     },
     LabProfile {

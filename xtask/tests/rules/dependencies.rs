@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use starttls_lab::real;
+use starttls_testkit::real;
 
 use crate::support::{complain, root};
 
@@ -12,7 +12,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-proto", &[]),
     ("starttls-x509", &[]),
     ("starttls", &["starttls-proto", "starttls-x509"]),
-    ("starttls-lab", &["starttls-proto", "starttls", "starttls-hello", "starttls-processes"]),
+    ("starttls-lab", &["starttls-proto", "starttls", "starttls-hello"]),
+    ("starttls-testkit", &["starttls-proto", "starttls", "starttls-lab", "starttls-processes"]),
     ("starttls-report", &[]),
     ("starttls-hello", &[]),
     ("starttls-inspect", &["starttls-proto", "starttls-hello", "starttls-report", "starttls-x509"]),
@@ -86,7 +87,19 @@ fn crates_import_only_whom_they_may() {
 }
 
 #[test]
-fn setup_installs_what_the_lab_needs() {
+fn the_testkit_is_a_development_dependency_only() {
+    let tree =
+        cargo_tree(&["--workspace", "-e", "normal,build", "--prefix", "none", "-i", "starttls-testkit"]);
+    let users: Vec<String> = tree
+        .lines()
+        .filter(|line| !line.starts_with("starttls-testkit "))
+        .map(|line| format!("{line} depends on starttls-testkit"))
+        .collect();
+    complain(&users);
+}
+
+#[test]
+fn setup_installs_what_the_testkit_needs() {
     let list = fs::read_to_string(root().join("xtask/packages.txt")).unwrap();
     let listed: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let servers = real::SERVERS.iter().flat_map(|server| server.packages);

@@ -16,7 +16,7 @@ use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
 use starttls_attack::Scenario;
 use starttls_attack::render::text::{TextStyle, row};
 use starttls_attack::report::{AttackReport, ScenarioOutcome};
-use starttls_lab::vulnerable_clients::Flaw;
+use starttls_testkit::vulnerable_clients::Flaw;
 use support::{IMPATIENT, PATIENT, attack};
 use tokio::sync::Semaphore;
 

@@ -11,7 +11,7 @@ use starttls::proto::{Protocol, imap};
 use starttls::rustls::sign::CertifiedKey;
 use starttls_attack::report::ScenarioOutcome;
 use starttls_attack::{Campaign, ClientFuture, Environment, Scenario, Subject, Target, UpstreamLease};
-use starttls_lab::vulnerable_clients::VulnerableClient;
+use starttls_testkit::vulnerable_clients::VulnerableClient;
 
 use crate::environment::Lab;
 use crate::support::{Local, PATIENT};

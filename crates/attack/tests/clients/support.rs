@@ -10,7 +10,7 @@ use starttls_attack::report::AttackReport;
 use starttls_attack::{
     Campaign, ClientExit, ClientFuture, ClientOutput, ClientRun, Scenario, Subject, Target,
 };
-use starttls_lab::vulnerable_clients::{Flaw, VulnerableClient};
+use starttls_testkit::vulnerable_clients::{Flaw, VulnerableClient};
 
 use crate::environment::Lab;
 

@@ -8,8 +8,8 @@ use starttls::proto::protocol;
 use starttls_audit::SurveyExtent;
 use starttls_audit::report::{CheckOutcome, EndpointReport, TlsSurvey};
 use starttls_hello::WalkSize;
-use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, program, run};
-use starttls_lab::real::{Setup, server};
+use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, program, run};
+use starttls_testkit::real::{Setup, server};
 
 use crate::{Asked, audited, evidence, finding, outcome};
 

@@ -2,8 +2,8 @@
 
 use starttls::proto::smtp;
 use starttls_lab::ca::{Authority, Leaf, Usage};
-use starttls_lab::hello_limit::{Reaction, in_front_of};
 use starttls_lab::rogue::{Rogue, Weakness};
+use starttls_testkit::hello_limit::{Reaction, in_front_of};
 use std::time::{Duration, SystemTime};
 
 use crate::support::{Run, starttls, tls_server};

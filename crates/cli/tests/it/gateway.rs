@@ -18,7 +18,7 @@ use starttls::proto::imap::IMAP;
 use starttls::{Connector, Endpoint};
 use starttls_lab::CleartextServers;
 use starttls_lab::ca::{Authority, Leaf};
-use starttls_lab::process::{free_port, own_loopback};
+use starttls_testkit::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
 use crate::support::process::{DEADLINE, Live};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use starttls_lab::ca::{Authority, Leaf};
-use starttls_lab::process::{free_port, own_loopback};
+use starttls_testkit::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
 use crate::support::process::{DEADLINE, Live};

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use starttls_lab::ca::{Authority, Leaf};
-use starttls_lab::process::{free_port, own_loopback};
+use starttls_testkit::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
 use crate::support::process::{DEADLINE, Live};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
-use starttls_lab::process::{Daemon, Scratch, free_port, program};
+use starttls_testkit::process::{Daemon, Scratch, free_port, program};
 
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab};

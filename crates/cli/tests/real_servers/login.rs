@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use starttls_lab::ca::{Leaf, Usage};
-use starttls_lab::real::RunningServer;
+use starttls_testkit::real::RunningServer;
 
 use super::{Peer, Run, starttls};
 
@@ -59,7 +59,7 @@ fn login(peer: &Peer, running: &RunningServer, password: &str) -> Command {
 
 #[test]
 fn a_certificate_is_enough_where_the_server_says_so() {
-    super::with_setup(starttls_lab::real::server("openldap").unwrap(), |peer, running, setup| {
+    super::with_setup(starttls_testkit::real::server("openldap").unwrap(), |peer, running, setup| {
         let leaf = Leaf { usage: Usage::Client, ..Leaf::named("john.example.test") };
         let issued = setup.authority.issue(&leaf).unwrap();
         let (cert, key) = (running.folder().join("john.pem"), running.folder().join("john.key"));

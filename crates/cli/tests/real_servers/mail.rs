@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use starttls::login::Account;
 use starttls::proto::{imap::IMAP, pop3::POP3};
 use starttls::{Connector, Encrypted, Endpoint};
-use starttls_lab::real::{RunningServer, Setup, start_mail_host};
+use starttls_testkit::real::{RunningServer, Setup, start_mail_host};
 
 use super::dns_server;
 use super::process::{DEADLINE, Run, starttls};
@@ -206,7 +206,7 @@ fn each_recipient_gets_its_own_answer() {
 
 /// Starts a relay on port 25 that forwards to this address.
 fn forwarder(to: SocketAddr) -> IpAddr {
-    let ip = starttls_lab::process::own_loopback();
+    let ip = starttls_testkit::process::own_loopback();
     let listener = TcpListener::bind((ip, 25)).unwrap();
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
@@ -235,7 +235,7 @@ fn a_domain_gets_its_mail_at_the_first_exchanger_that_answers() {
          away.example.test A {nobody}
          {name} A {somebody}",
         name = smtp.server_name,
-        nobody = starttls_lab::process::own_loopback(),
+        nobody = starttls_testkit::process::own_loopback(),
         somebody = forwarder(smtp.address),
     );
     let mut command = starttls(["send", "--mx", "--timeout", "30s", "--no-system-roots", "--ca-file"]);

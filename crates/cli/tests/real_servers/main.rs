@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use starttls::proto::{Protocol, protocol};
-use starttls_lab::real::{RealEndpoint, RealServer, RunningServer, Setup};
+use starttls_testkit::real::{RealEndpoint, RealServer, RunningServer, Setup};
 
 use process::{Run, starttls};
 
@@ -68,11 +68,11 @@ impl Peer {
 }
 
 mod upgrades {
-    starttls_lab::each_real_server!(super::upgrades);
+    starttls_testkit::each_real_server!(super::upgrades);
 }
 
 mod logs_in {
-    starttls_lab::each_real_server!(super::logs_in);
+    starttls_testkit::each_real_server!(super::logs_in);
 }
 
 fn upgrades(server: &RealServer) {

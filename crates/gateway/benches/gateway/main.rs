@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use starttls_lab::ca::{Authority, Leaf};
-use starttls_lab::process::Scratch;
+use starttls_testkit::process::Scratch;
 
 use cost::Cost;
 use load::{Backend, Load};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use starttls::proto::Escaped;
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, SessionRecord};
-use starttls_lab::process::{Daemon, free_port, own_loopback, program};
+use starttls_testkit::process::{Daemon, free_port, own_loopback, program};
 
 use crate::{Outcome, Setup};
 

@@ -12,7 +12,7 @@ use starttls_gateway::SetupError;
 use starttls_gateway::certificates::{CertificateSource, Certificates, UnknownNames};
 use starttls_gateway::watch::{WatchEvent, Watched, watch};
 use starttls_lab::ca::{KeyKind, Leaf, Usage};
-use starttls_lab::process::program;
+use starttls_testkit::process::program;
 use starttls_x509::{Certificate, KeyAlgorithm};
 use tempfile::TempDir;
 use tokio::sync::Notify;

@@ -8,7 +8,7 @@ use starttls::proto::http::HTTP;
 use starttls::{Acceptor, Connector, TlsFacts};
 use starttls_gateway::proxy_protocol::{Header, ProxiedClient, read, v1, v2};
 use starttls_lab::ca::{KeyKind, Leaf, Usage};
-use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, program};
+use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, program};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;

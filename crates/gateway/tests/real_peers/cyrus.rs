@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, run, user};
+use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, run, user};
 
 /// The folder to which `cargo xtask setup` downloads the packages.
 const PACKAGES: &str = "../../target/debs";

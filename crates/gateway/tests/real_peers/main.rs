@@ -22,11 +22,11 @@ mod sieve;
 mod smtp;
 mod xmpp;
 
-#[path = "../../../lab/tests/real_clients/client.rs"]
+#[path = "../../../testkit/tests/real_clients/client.rs"]
 mod client;
 
 use starttls::proto::PROTOCOLS;
-use starttls_lab::real::SERVERS;
+use starttls_testkit::real::SERVERS;
 
 /// Makes a test for each server from the list of its clients.
 macro_rules! servers {

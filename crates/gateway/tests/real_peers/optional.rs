@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use starttls_lab::real::RealEndpoint;
+use starttls_testkit::real::RealEndpoint;
 
 use crate::client::client;
 use crate::cyrus::Cyrus;

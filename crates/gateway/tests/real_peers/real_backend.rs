@@ -12,7 +12,7 @@ use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, SessionRecord};
 use starttls_lab::ca::{Authority, Leaf};
-use starttls_lab::real::{RealEndpoint, RunningServer, SERVERS, Setup};
+use starttls_testkit::real::{RealEndpoint, RunningServer, SERVERS, Setup};
 use tempfile::TempDir;
 
 use crate::client::{Client, client};

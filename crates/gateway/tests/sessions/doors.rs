@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 use starttls::proto::smtp::SMTP;
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, SessionObserver, SessionRecord};
-use starttls_lab::process::{free_port, own_loopback};
+use starttls_testkit::process::{free_port, own_loopback};
 
 use crate::environment::{Environment, within};
 use crate::scripted::Scripted;

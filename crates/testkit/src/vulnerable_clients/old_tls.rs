@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::session::SessionStream;
+use super::conversation::ClientStream;
 
 /// What a careless client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Takes {
 
 /// Sends a ClientHello, and continues with the key exchange whatever the server's answer contains.
 pub(super) async fn handshake(
-    mut stream: Box<dyn SessionStream>,
+    mut stream: Box<dyn ClientStream>,
     takes: Takes,
     patience: Duration,
 ) -> io::Result<()> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-use crate::ca::{Authority, Leaf};
 use crate::error::Error;
 use crate::process::{Daemon, Scratch, free_port, own_loopback};
+use starttls_lab::ca::{Authority, Leaf};
 
 /// How long a server may take to listen.
 pub(super) const START: Duration = Duration::from_secs(30);

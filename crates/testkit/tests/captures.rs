@@ -11,7 +11,7 @@ use std::time::Duration;
 use starttls::proto::{
     Client, EventKind, Identity, Outgoing, Progress, Protocol, Relay, RelayEvent, Side, protocol,
 };
-use starttls_lab::real::{RealEndpoint, SERVERS, Setup};
+use starttls_testkit::real::{RealEndpoint, SERVERS, Setup};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -6,13 +6,18 @@ use std::time::Duration;
 use starttls::proto::{
     ClientMessage, Dialect, Identity, Phase, Protocol, ReplyTo, Scan, ServerMessage, Side,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::session::{LIMIT, SessionStream};
+/// The size limit of a message, in octets.
+const LIMIT: usize = 1 << 20;
+
+/// The stream of a client: in cleartext, or TLS.
+pub(super) trait ClientStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ClientStream for S {}
 
 pub(super) struct Conversation {
-    pub(super) stream: Box<dyn SessionStream>,
+    pub(super) stream: Box<dyn ClientStream>,
     dialect: Box<dyn Dialect>,
     pub(super) inside: bool,
     /// Received bytes that are not framed yet.
@@ -33,7 +38,7 @@ impl Conversation {
     fn new(
         protocol: &Protocol,
         patience: Option<Duration>,
-        stream: Box<dyn SessionStream>,
+        stream: Box<dyn ClientStream>,
         inside: bool,
         buffer: Vec<u8>,
     ) -> Self {
@@ -55,7 +60,7 @@ impl Conversation {
     pub(super) fn clear(
         protocol: &Protocol,
         patience: Option<Duration>,
-        stream: Box<dyn SessionStream>,
+        stream: Box<dyn ClientStream>,
     ) -> Self {
         Self::new(protocol, patience, stream, false, Vec::new())
     }
@@ -64,7 +69,7 @@ impl Conversation {
     pub(super) fn inside(
         protocol: &Protocol,
         patience: Option<Duration>,
-        stream: Box<dyn SessionStream>,
+        stream: Box<dyn ClientStream>,
         buffer: Vec<u8>,
         said: u32,
     ) -> Self {

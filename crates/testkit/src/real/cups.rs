@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use super::launcher::{Launcher, RunningServer, Setup};
-use crate::ca::Leaf;
 use crate::error::Error;
 use crate::process::{Daemon, program, user};
+use starttls_lab::ca::Leaf;
 
 /// On loopback, CUPS answers to no other name.
 const NAME: &str = "localhost";

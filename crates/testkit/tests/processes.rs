@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use starttls_lab::Error;
-use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, program};
+use starttls_testkit::Error;
+use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, program};
 
 const DEADLINE: Duration = Duration::from_secs(15);
 const HOLDER: &str = "STARTTLS_LAB_TEST_HOLDER";

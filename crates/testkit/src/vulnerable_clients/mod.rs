@@ -1,7 +1,7 @@
 //! Clients with one flaw each, for every protocol, and a sound client to compare with.
 //!
 //! ```
-//! use starttls_lab::vulnerable_clients::{VulnerableClient, Flaw};
+//! use starttls_testkit::vulnerable_clients::{VulnerableClient, Flaw};
 //!
 //! let weak = VulnerableClient::new(&starttls::proto::imap::IMAP, Some(Flaw::FallsBack), "");
 //! assert_eq!(weak.flaw(), Some(Flaw::FallsBack));
@@ -25,7 +25,6 @@ use tokio::net::TcpStream;
 use conversation::Conversation;
 pub use flaw::Flaw;
 
-use crate::profile::profile;
 use old_tls::Takes;
 
 /// A client with a flaw, or a sound client.
@@ -292,7 +291,7 @@ impl VulnerableClient {
                 Err(_) if said > 0 => break,
                 Err(error) => return Err(error),
             }
-            if !profile(self.protocol).answers_login {
+            if !answers_login(self.protocol) {
                 continue;
             }
             match talk.hear(ReplyTo::Other).await {
@@ -304,12 +303,12 @@ impl VulnerableClient {
             }
         }
         if self.is(Flaw::LeavesDataClear)
-            && let Some(transfer) = profile(self.protocol).transfer
+            && let Some(transfer) = transfer(self.protocol)
         {
             talk.say_as_is(transfer).await?;
         }
         let _ = talk.say(ClientMessage::Quit).await;
-        if !profile(self.protocol).answers_login {
+        if !answers_login(self.protocol) {
             // Without answers, the end of the session shows that the server has read everything.
             let _ = talk.hear(ReplyTo::Other).await;
         }
@@ -320,4 +319,14 @@ impl VulnerableClient {
     fn takes_for_end(&self, talk: &Conversation) -> bool {
         talk.buffer.is_empty() || self.is(Flaw::IgnoresTruncation)
     }
+}
+
+/// Returns whether a successful login has an answer (RFC 2812 section 3.1 has none).
+fn answers_login(protocol: &Protocol) -> bool {
+    protocol.name != "irc"
+}
+
+/// Returns the command that transfers data on a connection of its own.
+fn transfer(protocol: &Protocol) -> Option<&'static [u8]> {
+    (protocol.name == "ftp").then_some(b"LIST\r\n")
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use starttls_lab::process::program;
+use starttls_testkit::process::program;
 
 /// The time limit for one client.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
+use starttls_lab::files::{readable_folder, write};
 use starttls_processes::{Process, descendants, members};
 
 use crate::error::Error;
@@ -27,14 +28,7 @@ pub struct Scratch(tempfile::TempDir);
 impl Scratch {
     /// Creates the folder.
     pub fn new() -> Result<Self, Error> {
-        let dir = tempfile::Builder::new()
-            .prefix("starttls-lab-")
-            .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir()
-            .map_err(Error::io("a scratch folder"))?;
-        // The umask limits the mode at creation.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).map_err(Error::at(dir.path()))?;
-        Ok(Self(dir))
+        Ok(Self(readable_folder()?))
     }
 
     /// Returns the path.
@@ -44,12 +38,12 @@ impl Scratch {
 
     /// Writes a file that every user may read.
     pub fn file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
-        crate::ca::write(self.path().join(name), text, 0o644)
+        Ok(write(self.path().join(name), text, 0o644)?)
     }
 
     /// Writes a file that only `owner` may read.
     pub fn secret(&self, name: &str, text: &str, owner: &User) -> Result<PathBuf, Error> {
-        let path = crate::ca::write(self.path().join(name), text, 0o600)?;
+        let path = write(self.path().join(name), text, 0o600)?;
         chown(&path, owner)?;
         Ok(path)
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use starttls_lab::real::{RealEndpoint, RealServer, Setup};
+use starttls_testkit::real::{RealEndpoint, RealServer, Setup};
 
 /// The time limit for an upgrade that has to succeed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -16,11 +16,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const NO_UPGRADE: Duration = Duration::from_secs(4);
 
 mod upgrades {
-    starttls_lab::each_real_server!(super::with_tls);
+    starttls_testkit::each_real_server!(super::with_tls);
 }
 
 mod does_not_upgrade {
-    starttls_lab::each_real_server!(super::without_tls);
+    starttls_testkit::each_real_server!(super::without_tls);
 }
 
 fn with_tls(server: &RealServer) {

@@ -1,0 +1,15 @@
+//! The parts of the tests that several crates share. No released crate depends on it.
+//!
+//! - [`real`] launches released servers from their Debian packages.
+//! - [`process`] runs daemons that end with the value that owns them.
+//! - [`vulnerable_clients`] runs clients with one flaw each.
+//! - [`hello_limit`] is a device that does not accept a large ClientHello.
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod hello_limit;
+pub mod process;
+pub mod real;
+pub mod vulnerable_clients;
+
+pub use error::Error;
