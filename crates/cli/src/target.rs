@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use starttls::proto::{self, Protocol, Start, UrlAuthority};
-use starttls_gateway::values::nearest;
+use starttls::proto::{self, InvalidUrl, Protocol, ServiceUrl, Start, UrlAuthority};
+use starttls_gateway::values::scheme_hint;
 
 use crate::error::Failed;
 
@@ -82,7 +82,7 @@ impl FromStr for Target {
     type Err = Failed;
 
     fn from_str(text: &str) -> Result<Self, Failed> {
-        let Some((scheme, rest)) = text.split_once("://") else {
+        if !text.contains("://") {
             let (host, port) = split_port(text)?;
             let unclear = |what: String| Failed::usage(what).hint(Some(choices(host, port)));
             let port = port.ok_or_else(|| {
@@ -91,35 +91,30 @@ impl FromStr for Target {
             let (protocol, start) = proto::by_port(port)
                 .ok_or_else(|| unclear(format!("port {port} is not the port of a known protocol")))?;
             return Ok(Self { protocol, mode: mode(start), host: host.parse()?, port });
-        };
-        let (protocol, start) =
-            proto::scheme(scheme).ok_or_else(|| unknown(scheme, &format!("://{rest}")))?;
-        let mode = mode(start);
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains(['/', '@', '?', '#']) {
-            // The part before an @ may contain a password.
-            let (hidden, shown) = rest.rsplit_once('@').map_or(("", rest), |(_, host)| ("…@", host));
-            let (scheme, shown) = (scheme.escape_debug(), shown.escape_debug());
-            return Err(Failed::usage(format!(
-                "invalid target \"{scheme}://{hidden}{shown}\": expected only a host and a port after ://"
-            )));
         }
-        let (host, port) = split_port(rest)?;
-        let usual = match (mode, protocol.implicit_tls) {
-            (Mode::ImplicitTls, Some(implicit)) => implicit.port,
-            _ => protocol.port,
-        };
-        Ok(Self { protocol, mode, host: host.parse()?, port: port.unwrap_or(usual) })
+        let url = ServiceUrl::parse(text).map_err(|invalid| match invalid {
+            InvalidUrl::UnknownScheme(name) => {
+                let rest = text.strip_prefix(name.as_str()).unwrap_or_default();
+                unknown(&name, rest)
+            }
+            other => other.into(),
+        })?;
+        let (host, port) = url.host_and_port()?;
+        let port = connectable(url.place, port)?;
+        Ok(Self { protocol: url.protocol, mode: mode(url.start), host: host.parse()?, port })
     }
 }
 
 /// Returns the failure for an unknown scheme. `rest` is the part of the target after it.
 pub(crate) fn unknown(scheme: &str, rest: &str) -> Failed {
-    let hint = match nearest(&scheme.to_ascii_lowercase(), proto::schemes()) {
-        Some(near) => format!("did you mean {near}{}?", rest.escape_debug()),
-        None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
-    };
-    Failed::usage(format!("unknown protocol \"{}\"", scheme.escape_debug())).hint(Some(hint))
+    Failed::usage(format!("unknown protocol \"{}\"", scheme.escape_debug()))
+        .hint(Some(scheme_hint(scheme, rest)))
+}
+
+impl From<InvalidUrl> for Failed {
+    fn from(invalid: InvalidUrl) -> Self {
+        Self::usage(invalid.to_string()).hint(invalid.hint())
+    }
 }
 
 fn mode(start: Start) -> Mode {
@@ -131,31 +126,13 @@ fn mode(start: Start) -> Mode {
 
 /// Splits a host from its port. IPv6 addresses are in brackets.
 pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), Failed> {
-    let bad = || {
-        Failed::usage(format!(
-            "invalid host and port \"{}\": expected HOST or HOST:PORT",
-            text.escape_debug()
-        ))
-    };
-    if let Some(rest) = text.strip_prefix('[') {
-        let (host, after) = rest.split_once(']').ok_or_else(bad)?;
-        return match after.strip_prefix(':') {
-            Some(port) => Ok((host, Some(port.parse().map_err(|_| bad())?))),
-            None if after.is_empty() => Ok((host, None)),
-            None => Err(bad()),
-        };
-    }
-    match text.split_once(':') {
-        Some((_, rest)) if rest.contains(':') => {
-            let hint = format!("write [{}]", text.escape_debug());
-            Err(Failed::usage("an IPv6 address must be in brackets").hint(Some(hint)))
-        }
-        Some((host, port)) => match port.parse() {
-            Ok(0) | Err(_) => Err(bad()),
-            Ok(port) => Ok((host, Some(port))),
-        },
-        None => Ok((text, None)),
-    }
+    let (host, port) = proto::host_and_port(text)?;
+    Ok((host, port.map(|port| connectable(text, port)).transpose()?))
+}
+
+/// Returns the port unless it is 0, to which no client can connect.
+fn connectable(text: &str, port: u16) -> Result<u16, InvalidUrl> {
+    if port == 0 { Err(InvalidUrl::HostAndPort(text.to_owned())) } else { Ok(port) }
 }
 
 fn choices(host: &str, port: Option<u16>) -> String {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use starttls::proto;
+use starttls_report::nearest;
+
 /// The longest duration in a configuration: one week.
 pub(crate) const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -46,10 +49,16 @@ pub fn duration(text: &str, longest: Duration) -> Result<Duration, InvalidDurati
         .ok_or_else(|| InvalidDuration::OutOfRange { text: text.to_owned(), longest })
 }
 
-/// Returns the known word that is most similar to `word`, if one is similar enough to be a likely misspelling.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let similarity = |name: &&str| (strsim::jaro_winkler(word, name) * 1000.0) as u32;
-    known.into_iter().max_by_key(similarity).filter(|name| similarity(name) > 800)
+/// Returns the hint for an unknown scheme of a URL: the most similar scheme, followed by `rest`, or all schemes.
+pub fn scheme_hint(unknown: &str, rest: &str) -> String {
+    let (name, end) = unknown.split_once('+').map_or((unknown, ""), |(name, _)| (name, "+starttls"));
+    let rest = rest.escape_debug();
+    match nearest(name, proto::schemes()) {
+        Some(near) if proto::protocol(near).is_some() => format!("did you mean {near}{end}{rest}?"),
+        // A scheme of implicit TLS has no upgrade.
+        Some(near) => format!("did you mean {near}{rest}?"),
+        None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
+    }
 }
 
 impl fmt::Display for InvalidDuration {

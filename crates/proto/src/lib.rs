@@ -73,6 +73,7 @@ mod scheme;
 mod server;
 mod server_session;
 mod text;
+mod url;
 mod xml;
 
 pub use boundary::Upgrade;
@@ -103,6 +104,7 @@ pub use scan::Scan;
 pub use scheme::{Start, by_port, protocol, scheme, schemes};
 pub use server::{Quit, Server, TlsSupport};
 pub use server_session::{ServerSession, SessionCommand};
+pub use url::{InvalidUrl, ServiceUrl, host_and_port};
 
 /// What came of giving a machine its input.
 #[must_use = "the machine, the proof or the refusal is in here"]

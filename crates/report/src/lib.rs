@@ -1,4 +1,5 @@
-//! Formats that all reports share: escaped text, JUnit for build servers, SARIF for code scanning.
+//! What reports and messages share: escaped text, suggestions for misspelled words, JUnit for build servers, SARIF for
+//! code scanning.
 //!
 //! ```
 //! use starttls_report::junit::{self, TestCase, TestResult, TestSuite};
@@ -12,6 +13,8 @@
 
 mod escape;
 pub mod junit;
+mod nearest;
 pub mod sarif;
 
 pub use escape::{Markup, Plain, json};
+pub use nearest::nearest;

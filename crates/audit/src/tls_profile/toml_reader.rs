@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use starttls::proto::Escaped;
+use starttls_report::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -214,11 +215,4 @@ fn shown(text: &str) -> String {
     let (start, rest) = text.split_at(end.unwrap_or(text.len()));
     let more = if rest.is_empty() { "" } else { "…" };
     format!("\"{}{more}\"", Escaped(start.as_bytes()))
-}
-
-/// Returns the known word that is most similar to `word`, if one is similar enough to be a likely misspelling.
-fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let word = word.to_ascii_lowercase();
-    let similarity = |name: &&str| (strsim::jaro_winkler(&word, &name.to_ascii_lowercase()) * 1000.0) as u32;
-    known.max_by_key(similarity).filter(|name| similarity(name) > 800)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use starttls::proto::{Protocol, Start};
 use starttls_attack::report::AttackReport;
 use starttls_attack::{Campaign, Scenario, Shell, render};
-use starttls_gateway::values::nearest;
+use starttls_report::nearest;
 
 use crate::args::{Attack, AttackFormat};
 use crate::console::Console;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use starttls_audit::check::{CHECKS, check, id};
 use starttls_audit::{InvalidSelection, Selection};
-use starttls_gateway::values::nearest;
+use starttls_report::nearest;
 
 use crate::args::{Check, Explain, ReportFormat};
 use crate::error::Failed;

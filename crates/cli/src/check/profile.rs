@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use starttls_audit::tls_profile::{BUILTIN, ProfileError, TlsProfile};
-use starttls_gateway::values::nearest;
+use starttls_report::nearest;
 
 use crate::error::Failed;
 

@@ -1,6 +1,7 @@
 //! Builds the hello from the options.
 
 use starttls_hello::{CipherSuite, NamedGroup, Question, SuiteClass, SuiteFamily, Version};
+use starttls_report::nearest;
 
 use crate::args::Hello;
 use crate::error::Failed;
@@ -73,11 +74,7 @@ fn group(name: &str) -> Result<NamedGroup, Failed> {
 }
 
 fn unknown(what: &str, name: &str, names: impl Iterator<Item = &'static str>) -> Failed {
-    let wanted = name.to_ascii_uppercase();
-    let likeness =
-        |known: &&str| (strsim::jaro_winkler(&wanted, &known.to_ascii_uppercase()) * 1000.0) as u32;
-    let near = names.max_by_key(likeness).filter(|known| likeness(known) > 800);
-    let hint = match near {
+    let hint = match nearest(name, names) {
         Some(near) => format!("did you mean {near}? a code such as 0xc02f works for any"),
         None => String::from("use an IANA or OpenSSL name, or a code such as 0xc02f"),
     };

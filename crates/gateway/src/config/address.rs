@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use starttls::proto::{self, Protocol, Start};
+use starttls::proto::{InvalidUrl, Protocol, ServiceUrl, Start};
 
 use crate::setup_error::{SetupError, shown};
-use crate::values::nearest;
+use crate::values::scheme_hint;
 
 /// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,22 +115,18 @@ impl Mode {
 pub(super) struct Url<'a> {
     pub(super) protocol: &'static Protocol,
     pub(super) mode: Mode,
-    rest: &'a str,
+    url: ServiceUrl<'a>,
 }
 
 impl<'a> Url<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, SetupError> {
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
-            SetupError::new(format!("{} has no protocol", shown(text)))
-                .with_hint(format!("write a URL, for example smtp+starttls://{}", text.escape_debug()))
-        })?;
-        let (protocol, start) = proto::scheme(scheme).ok_or_else(|| unknown(scheme))?;
-        Ok(Self { protocol, mode: start.into(), rest: rest.strip_suffix('/').unwrap_or(rest) })
+        let url = ServiceUrl::parse(text)?;
+        Ok(Self { protocol: url.protocol, mode: url.start.into(), url })
     }
 
     /// Returns the address of a listener.
     pub(super) fn address(&self) -> Result<ListenAddress, SetupError> {
-        if let Some(name) = self.rest.strip_prefix("systemd:") {
+        if let Some(name) = self.url.place.strip_prefix("systemd:") {
             let named = !name.is_empty() && name.bytes().all(|it| it.is_ascii_graphic() && it != b':');
             return if named { Ok(ListenAddress::Systemd(name.to_owned())) } else { Err(self.bad()) };
         }
@@ -167,7 +163,7 @@ impl<'a> Url<'a> {
     }
 
     fn place(&self) -> Result<BackendAddress, SetupError> {
-        if let Some(path) = self.rest.strip_prefix("unix:") {
+        if let Some(path) = self.url.place.strip_prefix("unix:") {
             let hint = "write an absolute path, as in lmtp://unix:/run/lmtp.sock";
             return if path.starts_with('/') {
                 Ok(BackendAddress::Unix(path.into()))
@@ -175,47 +171,28 @@ impl<'a> Url<'a> {
                 Err(self.bad().with_hint(hint))
             };
         }
-        if self.rest.contains(['/', '@', '?', '#']) {
-            return Err(SetupError::new(format!(
-                "{} contains more than a host and a port",
-                shown(self.rest)
-            )));
-        }
-        let (host, port) = match self.rest.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').ok_or_else(|| self.bad())?,
-            None => match self.rest.find(':') {
-                Some(colon) => self.rest.split_at(colon),
-                None => (self.rest, ""),
-            },
-        };
-        if port.matches(':').count() > 1 {
-            let hint = format!("put an IPv6 address in brackets: [{}]", self.rest.escape_debug());
-            return Err(self.bad().with_hint(hint));
-        }
-        let usual = match (self.mode, self.protocol.implicit_tls) {
-            (Mode::Implicit, Some(tls)) => tls.port,
-            _ => self.protocol.port,
-        };
-        let port = match port.strip_prefix(':') {
-            None if port.is_empty() => usual,
-            None => return Err(self.bad()),
-            Some(port) => port.parse().map_err(|_| self.bad())?,
-        };
+        let (host, port) = self.url.host_and_port()?;
         Ok(BackendAddress::Tcp(host.to_owned(), port))
     }
 
     fn bad(&self) -> SetupError {
-        SetupError::new(format!("invalid host and port {}", shown(self.rest)))
+        SetupError::new(format!("invalid host and port {}", shown(self.url.place)))
     }
 }
 
-fn unknown(scheme: &str) -> SetupError {
-    let lower = scheme.to_ascii_lowercase();
-    let (name, end) = lower.split_once('+').map_or((lower.as_str(), ""), |(name, _)| (name, "+starttls"));
-    let hint = match nearest(name, proto::schemes()) {
-        Some(near) if proto::protocol(near).is_some() => format!("did you mean {near}{end}?"),
-        Some(near) => format!("did you mean {near}?"),
-        None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
-    };
-    SetupError::new(format!("unknown protocol {}", shown(scheme))).with_hint(hint)
+impl From<InvalidUrl> for SetupError {
+    fn from(invalid: InvalidUrl) -> Self {
+        let hint = match &invalid {
+            InvalidUrl::NoScheme(text) => {
+                Some(format!("write a URL, for example smtp+starttls://{}", text.escape_debug()))
+            }
+            InvalidUrl::UnknownScheme(name) => Some(scheme_hint(name, "")),
+            other => other.hint(),
+        };
+        let error = Self::new(invalid.to_string());
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
 }

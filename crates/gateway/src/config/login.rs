@@ -9,13 +9,13 @@ use std::time::Duration;
 use starttls::file;
 use starttls::login::Account;
 use starttls::proto::Escaped;
+use starttls_report::nearest;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::task::spawn_blocking;
 
 use super::reader::{Table, Value};
 use crate::setup_error::{SetupError, shown};
-use crate::values::nearest;
 
 /// How the gateway logs in to a backend.
 #[derive(Clone, Debug)]

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use starttls_report::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::setup_error::{SetupError, shown};
-use crate::values::{self, nearest};
+use crate::values;
 
 /// The text of a file, which errors need for line numbers.
 #[derive(Debug)]

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::{fmt, io};
 
+use starttls_proto::{InvalidUrl, host_and_port};
+
 use super::{HttpConnect, Socks5, Tcp};
 use crate::Endpoint;
 use crate::proxy_header::ProxyHeaderVersion;
@@ -142,26 +144,13 @@ fn read_login(text: &str) -> Result<(String, String), InvalidProxy> {
 }
 
 fn read_place(text: &str) -> Result<(&str, Option<u16>), InvalidProxy> {
-    let read = |port: &str| match port.parse() {
-        Ok(0) | Err(_) => Err(InvalidProxy("invalid port")),
-        Ok(port) => Ok(Some(port)),
-    };
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => {
-                (host, read(port.strip_prefix(':').ok_or(InvalidProxy("invalid address"))?)?)
-            }
-            None => return Err(InvalidProxy("invalid address")),
-        },
-        None => match text.split_once(':') {
-            Some((_, port)) if port.contains(':') => {
-                return Err(InvalidProxy("an IPv6 address must be in brackets"));
-            }
-            Some((host, port)) => (host, read(port)?),
-            None => (text, None),
-        },
-    };
+    let (host, port) = host_and_port(text).map_err(|invalid| match invalid {
+        InvalidUrl::Ipv6WithoutBrackets(_) => InvalidProxy("an IPv6 address must be in brackets"),
+        _ => InvalidProxy("invalid host and port"),
+    })?;
+    if port == Some(0) {
+        return Err(InvalidProxy("invalid port"));
+    }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
     if host.is_empty() || !host.bytes().all(is_plain) {
         return Err(InvalidProxy("invalid host"));
