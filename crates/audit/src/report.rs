@@ -95,7 +95,7 @@ pub struct EndpointReport {
     pub outcome: EndpointVerdict,
     /// The verdict in one line.
     pub summary: String,
-    /// The TLS session of the baseline connection.
+    /// The TLS session of the baseline connection, and the TLS survey. `null` if the audit got to neither.
     pub tls: Option<TlsSummary>,
     /// The certificates that the server presented.
     pub certificate: Option<Presented>,
@@ -274,16 +274,16 @@ pub struct StepTime {
     pub ms: f64,
 }
 
-/// The TLS session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The TLS session, and what the server offers beyond it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct TlsSummary {
-    /// The version: "TLS 1.3".
-    pub version: String,
+    /// The version: "TLS 1.3"; `null` if no handshake succeeded.
+    pub version: Option<String>,
     /// All versions that the server offers: that of the handshake, and those that the TLS survey found.
     pub versions: Vec<String>,
-    /// The registered name of the cipher suite.
-    pub cipher_suite: String,
+    /// The registered name of the cipher suite; `null` if no handshake succeeded.
+    pub cipher_suite: Option<String>,
     /// The group of the key exchange.
     pub group: Option<String>,
     /// Whether the group resists quantum computers.
@@ -308,7 +308,7 @@ pub struct TlsSurvey {
     pub size: String,
     /// The number of connections, each with one ClientHello.
     pub hellos: usize,
-    /// Why the survey ended: "complete", "budget", "turned-away", "control-failed".
+    /// Why the survey ended: "complete", "budget", "turned-away", "control-failed", "unanswered".
     pub end: String,
     /// Whether all questions of this extent were asked.
     pub complete: bool,

@@ -64,6 +64,8 @@ named! {
         Order = "order",
         /// One class of a list that was refused without a clear alert.
         Split = "split",
+        /// The most common suites in a hello of less than 256 octets, after a longer one was not answered.
+        Small = "small",
         /// A question that succeeded before, to confirm later refusals.
         Control = "control",
     }
@@ -144,6 +146,19 @@ impl Question {
             compression: false,
             grease: false,
             share: false,
+        }
+    }
+
+    /// Returns a question with few suites, groups and schemes, whose hello has less than 256 octets if the name of the
+    /// server is not long.
+    pub(crate) fn small() -> Self {
+        const SUITES: [u16; 10] =
+            [0xc02b, 0xc02f, 0xcca9, 0xcca8, 0xc009, 0xc013, 0x009c, 0x002f, 0x0035, 0x000a];
+        const SCHEMES: [u16; 4] = [0x0403, 0x0804, 0x0401, 0x0201];
+        Self {
+            groups: vec![NamedGroup::X25519, NamedGroup::SECP256R1],
+            schemes: SCHEMES.map(SignatureScheme).to_vec(),
+            ..Self::new(Topic::Small, Version::Tls12, SUITES.map(CipherSuite).to_vec())
         }
     }
 

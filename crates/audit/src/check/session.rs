@@ -52,8 +52,9 @@ pub(super) const TLS: &[Check] = &[
         severity: Warning,
         title: "the cipher suite lacks forward secrecy or authenticated encryption",
         why: "Without an ephemeral key exchange, an attacker who obtains the server's key can decrypt \
-            earlier recordings. Suites in CBC mode were the target of many padding attacks. This audit \
-            offers neither kind: a server that supports no others fails the handshake.",
+            earlier recordings. Suites in CBC mode were the target of many padding attacks. The TLS library of \
+            the audit offers neither kind: with a server that supports no others the handshake fails, and the \
+            TLS survey finds its suites.",
         fix: "Limit the TLS 1.2 suites to ECDHE with AES-GCM or ChaCha20-Poly1305, and let the server's \
             order of preference decide. All suites of TLS 1.3 meet this rule.",
         spec: "RFC 9325 section 4.1 and 4.2",

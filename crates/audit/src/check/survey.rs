@@ -246,10 +246,11 @@ pub(super) const CHECKS: &[Check] = &[
         id: "tls-intolerant",
         severity: Warning,
         title: "the server fails on a valid ClientHello",
-        why: "A server must ignore values that it does not know, and must answer a hello without a key \
-            share. One that fails on them excludes new clients, and is the reason for insecure fallbacks.",
+        why: "A server must ignore values that it does not know, choose the newest version that both sides \
+            have, and answer a hello of any length and without a key share. One that fails on such a hello \
+            excludes new clients, and is the reason for insecure fallbacks.",
         fix: "Update the TLS library, or the firewall or load balancer on the path that parses hellos.",
-        spec: "RFC 8701 section 3; RFC 8446 section 4.2.8",
+        spec: "RFC 8701 section 3; RFC 8446 section 4.2.8; RFC 7685; RFC 5246 appendix E.1",
     },
     Check {
         id: "tls-random",

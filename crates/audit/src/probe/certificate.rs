@@ -279,8 +279,8 @@ pub(crate) fn session(
         (_, None) => info(id::TLS_ALPN, String::from("no ALPN id is chosen")),
     };
     vec![
-        FindingBuilder::pass(id::TLS_VERSION, tls.version.clone()),
-        FindingBuilder::pass(id::TLS_SUITE, tls.cipher_suite.clone()),
+        FindingBuilder::pass(id::TLS_VERSION, tls.version.clone().unwrap_or_default()),
+        FindingBuilder::pass(id::TLS_SUITE, tls.cipher_suite.clone().unwrap_or_default()),
         quantum,
         info(id::TLS_RESUMPTION, resumption.to_owned()),
         alpn,

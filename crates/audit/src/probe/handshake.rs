@@ -1,5 +1,7 @@
 //! The handshake of the first connection, and the session inside TLS.
 
+use std::time::Instant;
+
 use starttls::proto::Escaped;
 use starttls_x509::Certificate;
 
@@ -47,9 +49,13 @@ impl Baseline {
         }
         let check = if plan.implicit { id::TLS_HANDSHAKE } else { id::SRV_UPGRADE };
         let boundary = session.record.all().last + 1;
+        let handshake_started = Instant::now();
         let mut inside = match plan.secure(session).await {
             Ok(inside) => inside,
             Err(error) => {
+                if !matches!(error, starttls::Error::Timeout { .. }) {
+                    self.took_ms = started + handshake_started.elapsed().as_secs_f64() * 1e3;
+                }
                 let evidence = self.result.log.last();
                 if plan.is_over() {
                     return self.end(
@@ -84,9 +90,9 @@ impl Baseline {
         let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
         self.version = tls_version(&facts);
         self.tls = Some(TlsSummary {
-            version: facts.version_name().to_owned(),
+            version: Some(facts.version_name().to_owned()),
             versions: vec![facts.version_name().to_owned()],
-            cipher_suite: facts.cipher_suite_name(),
+            cipher_suite: Some(facts.cipher_suite_name()),
             post_quantum: facts.is_post_quantum(),
             group: facts.group_name(),
             alpn: facts.alpn.as_deref().map(|id| Escaped(id).to_string()),

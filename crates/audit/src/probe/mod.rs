@@ -37,10 +37,12 @@ use crate::filter::is_wrong;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Log;
-use crate::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity, TlsSurvey};
+use crate::report::{
+    CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity, TlsSummary, TlsSurvey,
+};
 use crate::selection::{Selection, SurveyExtent};
 use crate::session::{CleartextSession, Opening};
-use crate::survey::Handshake;
+use crate::survey::{Handshake, SESSION_CHECKS};
 use baseline::Baseline;
 
 /// Every probe, in the order of the transcripts in a report.
@@ -155,7 +157,25 @@ struct Context<'a> {
     unserved: OnceLock<ProbeError>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(plan: &'a Plan, base: &'a Baseline) -> Self {
+        Self {
+            plan,
+            presented: base.certificate.as_ref(),
+            handshake: Handshake {
+                version: base.version,
+                group: base.tls.as_ref().and_then(|tls| tls.group.as_deref()),
+                certificate: base.own_certificate.as_deref(),
+                ocsp_stapled: base.tls.as_ref().map(|tls| tls.ocsp_stapled),
+            },
+            harmless_reply: OnceLock::new(),
+            is_enforced: OnceLock::new(),
+            versions: OnceLock::new(),
+            survey: OnceLock::new(),
+            unserved: OnceLock::new(),
+        }
+    }
+
     fn harmless_reply(&self) -> Option<&str> {
         self.harmless_reply.get().map(String::as_str)
     }
@@ -187,6 +207,8 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
     let plan = &plan;
     if base.ended.is_none() {
         after_upgrade(plan, &mut base, &mut result).await;
+    } else if matches!(base.ended, Some((EndpointVerdict::TlsFailed, _))) {
+        after_failed_handshake(plan, &mut base, &mut result).await;
     } else if !plan.implicit
         && !result.findings.iter().any(|it| it.is_of(id::SRV_REACHABLE) && it.outcome == CheckOutcome::Pass)
     {
@@ -262,21 +284,14 @@ fn large_hello(failed: ProbeResult) -> ProbeResult {
 /// Runs the probes for the selected checks on an endpoint where the first connection got inside TLS.
 async fn after_upgrade(plan: &Plan, base: &mut Baseline, result: &mut ProbeResult) {
     plan.calibrate(base.took_ms);
-    let context = Context {
-        plan,
-        presented: base.certificate.as_ref(),
-        handshake: Handshake {
-            version: base.version,
-            certificate: base.own_certificate.as_deref(),
-            ocsp_stapled: base.tls.as_ref().map(|tls| tls.ocsp_stapled),
-        },
-        harmless_reply: OnceLock::new(),
-        is_enforced: OnceLock::new(),
-        versions: OnceLock::new(),
-        survey: OnceLock::new(),
-        unserved: OnceLock::new(),
-    };
+    let context = Context::new(plan, base);
     for part in run_probes(&context).await {
+        // A survey shows more than one session does.
+        let is_superseded = |known: &FindingBuilder| {
+            SESSION_CHECKS.iter().any(|check| known.is_of(check))
+                && part.findings.iter().any(|it| it.is_of(known.check))
+        };
+        result.findings.retain(|known| !is_superseded(known));
         result.absorb(part);
     }
     if plan.implicit {
@@ -299,6 +314,35 @@ async fn after_upgrade(plan: &Plan, base: &mut Baseline, result: &mut ProbeResul
         tls.versions.dedup();
         tls.survey = survey.into_inner();
     }
+}
+
+/// Runs the TLS survey on an endpoint where the handshake failed: the server may offer only versions or suites that the TLS
+/// library does not speak.
+async fn after_failed_handshake(plan: &Plan, base: &mut Baseline, result: &mut ProbeResult) {
+    let probe: &dyn Probe = &survey::TlsOffer;
+    if !probe.is_needed(&plan.selection) {
+        return;
+    }
+    // A handshake that ended by a timeout shows nothing about the speed of the server.
+    if base.took_ms > 0.0 {
+        plan.calibrate(base.took_ms);
+    }
+    let context = Context::new(plan, base);
+    let part = probe.run(&context).await;
+    let (versions, survey) = (context.versions.into_inner(), context.survey.into_inner());
+    let cause = part
+        .findings
+        .iter()
+        .find(|it| it.is_wrong() && [id::TLS_NONE, id::TLS_SUITE].iter().any(|cause| it.is_of(cause)));
+    if let (Some(cause), Some((_, summary))) = (cause, &mut base.ended) {
+        *summary = format!("{summary}; {}", cause.summary());
+    }
+    result.absorb(part);
+    base.tls = Some(TlsSummary {
+        versions: versions.unwrap_or_default().iter().map(ToString::to_string).collect(),
+        survey,
+        ..TlsSummary::default()
+    });
 }
 
 /// Runs every probe that the selection needs, and returns their results in the order of [`PROBES`].

@@ -222,12 +222,13 @@ pub(crate) fn nothing_to_audit(report: &AuditReport) -> String {
     }
 }
 
-/// Returns a TLS session in one line.
-pub(crate) fn session(tls: &TlsSummary) -> String {
+/// Returns the TLS session in one line, if a handshake succeeded.
+pub(crate) fn session(tls: &TlsSummary) -> Option<String> {
+    let (version, suite) = tls.version.as_ref().zip(tls.cipher_suite.as_ref())?;
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = if tls.post_quantum { " (post-quantum)" } else { "" };
     let alpn = tls.alpn.as_deref().map(|id| format!(", ALPN {id}")).unwrap_or_default();
-    format!("{}, {}, {group}{quantum}{alpn}", tls.version, tls.cipher_suite)
+    Some(format!("{version}, {suite}, {group}{quantum}{alpn}"))
 }
 
 /// Returns the presented certificate in one line.

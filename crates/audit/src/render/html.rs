@@ -123,8 +123,8 @@ impl Page {
             self.fact("Address", address);
         }
         self.fact("Name", &endpoint.server_name);
-        if let Some(tls) = &endpoint.tls {
-            self.fact("TLS", &common::session(tls));
+        if let Some(session) = endpoint.tls.as_ref().and_then(common::session) {
+            self.fact("TLS", &session);
         }
         if let Some(presented) = &endpoint.certificate {
             self.fact("Certificate", &common::certificate(presented));

@@ -78,12 +78,16 @@ const FAMILIES: &[Family] = &[
     Family {
         name: "probe_tls_version_info",
         help: "The negotiated TLS version.",
-        samples: |endpoint| info(endpoint.tls.as_ref().map(|tls| vec![("version", tls.version.clone())])),
+        samples: |endpoint| {
+            info(endpoint.tls.as_ref().and_then(|tls| Some(vec![("version", tls.version.clone()?)])))
+        },
     },
     Family {
         name: "probe_tls_cipher_info",
         help: "The negotiated cipher suite.",
-        samples: |endpoint| info(endpoint.tls.as_ref().map(|tls| vec![("cipher", tls.cipher_suite.clone())])),
+        samples: |endpoint| {
+            info(endpoint.tls.as_ref().and_then(|tls| Some(vec![("cipher", tls.cipher_suite.clone()?)])))
+        },
     },
     Family {
         name: "probe_ssl_earliest_cert_expiry",

@@ -9,6 +9,7 @@ pub(crate) fn title(survey: &TlsSurvey) -> String {
     let end = match survey.end.as_str() {
         "complete" => "",
         "budget" => ", ended by the limit of hellos",
+        "unanswered" => ", ended by a server that does not answer",
         "turned-away" => ", ended by a server that turned connections away",
         _ => ", ended because a hello that had succeeded was refused",
     };

@@ -222,7 +222,9 @@ impl Page {
 
     fn facts(&mut self, endpoint: &EndpointReport) {
         if let Some(tls) = &endpoint.tls {
-            self.line(2, "", format_args!("TLS: {}", Plain(&common::session(tls))));
+            let session = common::session(tls);
+            let session = session.unwrap_or_else(|| String::from("no handshake succeeded"));
+            self.line(2, "", format_args!("TLS: {}", Plain(&session)));
             // A brief survey is in the note about the inventory.
             if let Some(survey) = tls.survey.as_ref().filter(|it| self.style.verbose || it.size != "brief") {
                 self.survey(survey);

@@ -90,6 +90,7 @@ fn purpose(question: &Question) -> String {
         Topic::UnknownName => "an unknown name in SNI",
         Topic::Order => "the order of preference",
         Topic::Split => "one class of suites",
+        Topic::Small => "a small hello, because the server did not answer a longer one",
         Topic::Control => "a hello that succeeded before",
     };
     format!("TLS survey, {}: {what}", question.version)

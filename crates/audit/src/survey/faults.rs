@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use starttls_hello::{
-    Alert, Answer, ConnectionOutcome, FlightEnd, ServerFlight, SuiteClass, Support, Topic, Version,
+    Alert, Answer, ConnectionOutcome, Exchange, FlightEnd, ServerFlight, SuiteClass, Support, Topic, Version,
 };
 
 use super::judge::Judge;
@@ -65,9 +65,19 @@ fn failing_class(judge: &Judge<'_>) -> Option<(usize, SuiteClass)> {
     })
 }
 
-/// The server fails on reserved values or on a hello without a key share, and accepts the same hello without these.
+/// The server fails on a long hello, on a version that it does not know, on reserved values or on a hello without a key share,
+/// and accepts a hello without these.
 pub(super) fn intolerant(judge: &Judge<'_>) -> FindingBuilder {
     let check = id::TLS_INTOLERANT;
+    if let Some((silent, small)) = long_hello(judge) {
+        let summary = "the server does not answer a hello of more than 255 octets, and answers a small one";
+        return judge.found(check, summary.to_owned(), [silent, small]);
+    }
+    if let Some((refused, accepted, versions)) = newer_version(judge) {
+        let [newer, older] = versions;
+        let summary = format!("the server refuses a hello up to {newer} instead of choosing {older}");
+        return judge.found(check, summary, [refused, accepted]);
+    }
     let of = |topic| {
         let exchanges = judge.survey.walk.exchanges().iter().enumerate();
         exchanges
@@ -91,6 +101,34 @@ pub(super) fn intolerant(judge: &Judge<'_>) -> FindingBuilder {
         }
         _ => judge.unknown(check, judge.facts.version(Version::Tls13)),
     }
+}
+
+/// Returns the hello that the server did not answer, and the small one that it accepted.
+fn long_hello(judge: &Judge<'_>) -> Option<(usize, usize)> {
+    let exchanges = judge.survey.walk.exchanges();
+    let silent = |it: &Exchange| it.outcome == ConnectionOutcome::Answered(Answer::Silent);
+    let small = |it: &Exchange| it.question.topic == Topic::Small && is_accepted(&it.outcome);
+    Some((exchanges.iter().position(silent)?, exchanges.iter().position(small)?))
+}
+
+/// Returns a hello that the server refused, a hello with the same suites and an older version that it accepted, and both
+/// versions. A server has to choose the newest version that both sides have (RFC 5246 appendix E.1).
+fn newer_version(judge: &Judge<'_>) -> Option<(usize, usize, [Version; 2])> {
+    let exchanges = judge.survey.walk.exchanges();
+    let old = |topic: Topic| matches!(topic, Topic::Old | Topic::OldDhe);
+    let refused = |it: &Exchange| {
+        matches!(it.outcome, ConnectionOutcome::Answered(Answer::Refused(_) | Answer::Closed))
+    };
+    exchanges.iter().enumerate().filter(|(_, it)| old(it.question.topic) && refused(it)).find_map(
+        |(at, it)| {
+            let is_older = |other: &Exchange| {
+                other.question.version < it.question.version && other.question.suites == it.question.suites
+            };
+            let (accepted, flight) =
+                judge.flights().find(|(other, _)| exchanges.get(*other).is_some_and(is_older))?;
+            Some((at, accepted, [it.question.version, flight.version()?]))
+        },
+    )
 }
 
 fn is_accepted(outcome: &ConnectionOutcome) -> bool {

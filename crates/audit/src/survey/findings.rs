@@ -3,7 +3,7 @@
 use super::judge::{Handshake, Judge};
 use super::role::Role;
 use super::run::Survey;
-use super::{certificates, faults, key_exchange, profile, properties, suites, summary, versions};
+use super::{certificates, faults, key_exchange, profile, properties, session, suites, summary, versions};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
 use crate::report::CheckOutcome;
@@ -54,6 +54,27 @@ pub(crate) const CHECKS: &[&Check] = &{
     checks
 };
 
+/// Turns facts into the finding of one check that a session decides too. Returns `None` if the survey does not add to it.
+type SessionJudgment = fn(&Judge<'_>) -> Option<FindingBuilder>;
+
+/// The checks that a session decides, with the judgments of the survey. They replace those of the session.
+const SESSION_ROWS: &[(&Check, SessionJudgment)] = &[
+    (id::TLS_SUITE, session::suite),
+    (id::TLS_GROUP, session::group),
+    (id::TLS_RENEGOTIATION, session::renegotiation),
+];
+
+/// The checks that a session decides, and the survey too.
+pub(crate) const SESSION_CHECKS: &[&Check] = &{
+    let mut checks = [id::TLS_SUITE; SESSION_ROWS.len()];
+    let mut index = 0;
+    while index < SESSION_ROWS.len() {
+        checks[index] = SESSION_ROWS[index].0;
+        index += 1;
+    }
+    checks
+};
+
 /// Returns the findings on a server, and the comparison with the profile.
 pub(crate) fn findings(
     survey: &Survey,
@@ -62,11 +83,16 @@ pub(crate) fn findings(
     profile: Option<&TlsProfile>,
 ) -> Vec<FindingBuilder> {
     let judge = Judge { survey, facts: survey.facts(), role, handshake };
+    // One cause, one finding: the server answered no hello, and the handshake of a TLS library failed too.
+    if handshake.version.is_none() && !judge.has_success() {
+        return vec![summary::inventory(&judge)];
+    }
     let compared = match profile {
         Some(profile) => profile::compare(&judge, profile),
         None => FindingBuilder::new(id::TLS_PROFILE, CheckOutcome::NotRun, "needs --profile"),
     };
-    ROWS.iter().map(|(_, row)| row(&judge)).chain([compared]).collect()
+    let of_session = SESSION_ROWS.iter().filter_map(|(_, row)| row(&judge));
+    ROWS.iter().map(|(_, row)| row(&judge)).chain([compared]).chain(of_session).collect()
 }
 
 #[cfg(test)]

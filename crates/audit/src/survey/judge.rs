@@ -25,7 +25,10 @@ pub(super) struct Judge<'a> {
 /// What a survey needs to know about the first connection.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Handshake<'a> {
+    /// The version; `None` if the handshake failed.
     pub(crate) version: Option<Version>,
+    /// The name of the group of the key exchange.
+    pub(crate) group: Option<&'a str>,
     /// The server's own certificate in DER.
     pub(crate) certificate: Option<&'a [u8]>,
     pub(crate) ocsp_stapled: Option<bool>,
@@ -104,6 +107,11 @@ impl Judge<'_> {
         })
     }
 
+    /// Returns whether the server accepted any hello.
+    pub(super) fn has_success(&self) -> bool {
+        Version::ALL.iter().any(|version| self.facts.version(*version).value() == Some(Support::Offered))
+    }
+
     /// Returns the flight that answered a hello.
     pub(super) fn flight(&self, hello: usize) -> Option<&ServerFlight> {
         self.flights().find(|(at, _)| *at == hello).map(|(_, flight)| flight)
@@ -139,7 +147,7 @@ impl Judge<'_> {
                 "not asked: the limit of {} hellos (--tls-hellos) was reached",
                 self.survey.extent.hellos
             )),
-            (WalkEnd::Complete, _) => inconclusive(doubt.to_string()),
+            (WalkEnd::Complete | WalkEnd::Unanswered, _) => inconclusive(doubt.to_string()),
         }
     }
 }

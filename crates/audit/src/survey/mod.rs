@@ -17,11 +17,12 @@ mod profile;
 mod properties;
 mod role;
 mod run;
+mod session;
 mod suites;
 mod summary;
 mod versions;
 
-pub(crate) use findings::{CHECKS, findings};
+pub(crate) use findings::{CHECKS, SESSION_CHECKS, findings};
 pub(crate) use judge::Handshake;
 pub(crate) use role::Role;
 pub(crate) use run::Survey;

@@ -135,9 +135,9 @@ pub(crate) fn wrong() -> EndpointReport {
         outcome: EndpointVerdict::Findings,
         summary: "3 findings, the worst critical; 2 checks passed, 1 inconclusive".to_owned(),
         tls: Some(TlsSummary {
-            version: "TLS 1.2".to_owned(),
+            version: Some("TLS 1.2".to_owned()),
             versions: words(&["TLS 1.2"]),
-            cipher_suite: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned(),
+            cipher_suite: Some("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned()),
             group: Some("X25519".to_owned()),
             post_quantum: false,
             ..tls()
@@ -282,9 +282,9 @@ fn entry(at_ms: f64, kind: EntryKind, text: &str) -> Entry {
 
 fn tls() -> TlsSummary {
     TlsSummary {
-        version: "TLS 1.3".to_owned(),
+        version: Some("TLS 1.3".to_owned()),
         versions: words(&["TLS 1.3", "TLS 1.2"]),
-        cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
+        cipher_suite: Some("TLS_AES_256_GCM_SHA384".to_owned()),
         group: Some("X25519MLKEM768".to_owned()),
         post_quantum: true,
         alpn: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starttls::proto::protocol;
 use starttls_audit::SurveyExtent;
-use starttls_audit::report::{CheckOutcome, EndpointReport, TlsSurvey};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, TlsSurvey};
 use starttls_hello::WalkSize;
 use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, program, run};
 use starttls_testkit::real::{Setup, server};
@@ -105,6 +105,10 @@ fn slapd_offers_what_gnutls_offers_by_default() {
 
 /// Starts a TLS server of a library with an RSA certificate, and surveys it as a port with implicit TLS.
 fn library(arguments: impl FnOnce(&Scratch, SocketAddr) -> Command) -> EndpointReport {
+    library_in(WalkSize::Survey, arguments)
+}
+
+fn library_in(size: WalkSize, arguments: impl FnOnce(&Scratch, SocketAddr) -> Command) -> EndpointReport {
     let scratch = Scratch::new().unwrap();
     let mut certificate = Command::new(program("openssl", "openssl").unwrap());
     certificate.args(["req", "-x509", "-nodes", "-subj", "/CN=localhost", "-newkey", "rsa:2048"]);
@@ -122,25 +126,55 @@ fn library(arguments: impl FnOnce(&Scratch, SocketAddr) -> Command) -> EndpointR
         server_name: "localhost",
         root: &root,
         implicit: true,
-        extent: SurveyExtent::new(WalkSize::Survey),
+        extent: SurveyExtent::new(size),
     }))
+}
+
+/// Starts OpenSSL with a configuration of these versions and suites, for HTTP.
+fn openssl(scratch: &Scratch, address: SocketAddr, versions: &str, suites: &str) -> Command {
+    let config = format!(
+        "openssl_conf = d\n[d]\nssl_conf = s\n[s]\nsystem_default = x\n[x]\n{versions}\nCipherString = {suites}\n"
+    );
+    let config = scratch.file("openssl.cnf", &config).unwrap();
+    let mut command = Command::new(program("openssl", "openssl").unwrap());
+    let address = address.to_string();
+    command.args(["s_server", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem"]);
+    command.args(["-www", "-cipher", suites]).env("OPENSSL_CONF", config);
+    command
+}
+
+/// The TLS library of the audit has no TLS 1.0, so that its handshake fails. The survey shows why.
+#[test]
+fn a_server_with_tls10_alone_is_reported_with_what_it_offers() {
+    for size in [WalkSize::Brief, WalkSize::Survey] {
+        let by_openssl = library_in(size, |scratch, address| {
+            openssl(scratch, address, "MinProtocol = TLSv1\nMaxProtocol = TLSv1", "ALL@SECLEVEL=0")
+        });
+        let by_gnutls = library_in(size, |_, address| {
+            let mut command = Command::new(program("gnutls-serv", "gnutls-bin").unwrap());
+            let port = address.port().to_string();
+            command.args(["--http", "--port", &port, "--x509certfile", "cert.pem"]);
+            command.args(["--x509keyfile", "key.pem", "--priority", "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.0"]);
+            command
+        });
+        for report in [by_openssl, by_gnutls] {
+            assert_eq!(report.outcome, EndpointVerdict::TlsFailed, "{size}: {}", report.summary);
+            assert_eq!(versions(&report), ["TLS 1.0"], "{size}");
+            let none = finding(&report, "tls-none");
+            assert_eq!(none.outcome, CheckOutcome::Fail, "{size}: {}", none.summary);
+            assert!(report.summary.ends_with(&none.summary), "{}", report.summary);
+            assert!(evidence(&report, "tls-none").contains("ServerHello: TLS 1.0"), "{size}");
+            assert!(survey(&report).hellos <= size.connections(), "{size}");
+            let secure = finding(&report, "tls-renegotiation");
+            assert_eq!(secure.outcome, CheckOutcome::Pass, "{size}: {}", secure.summary);
+        }
+    }
 }
 
 #[test]
 fn openssl_with_everything_offers_null_and_anonymous_suites() {
     const EVERYTHING: &str = "ALL:COMPLEMENTOFALL@SECLEVEL=0";
-    let report = library(|scratch, address| {
-        let config = format!(
-            "openssl_conf = d\n[d]\nssl_conf = s\n[s]\nsystem_default = x\n[x]\nMinProtocol = None\n\
-             CipherString = {EVERYTHING}\n"
-        );
-        let config = scratch.file("openssl.cnf", &config).unwrap();
-        let mut command = Command::new(program("openssl", "openssl").unwrap());
-        let address = address.to_string();
-        command.args(["s_server", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem"]);
-        command.args(["-www", "-cipher", EVERYTHING]).env("OPENSSL_CONF", config);
-        command
-    });
+    let report = library(|scratch, address| openssl(scratch, address, "MinProtocol = None", EVERYTHING));
     assert_eq!(versions(&report), ["TLS 1.3", "TLS 1.2", "TLS 1.1", "TLS 1.0"]);
     for id in ["tls-deprecated", "tls-null", "tls-anon", "tls-static"] {
         let found = finding(&report, id);

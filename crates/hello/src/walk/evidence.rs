@@ -231,6 +231,12 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// Returns whether a version newer than this one was negotiated. Then the server knows this version and does not fail
+    /// on it for being unknown.
+    pub(super) fn has_newer(&self, version: Version) -> bool {
+        self.accepted().any(|(_, found, ..)| found > version)
+    }
+
     /// The newest negotiated version from TLS 1.2 downwards.
     pub(super) fn best_classic(&self) -> Option<Version> {
         self.classic().max()
@@ -258,12 +264,13 @@ impl<'a> Evidence<'a> {
     /// The refusals that show that no suite of the question can be negotiated at `version`, which is not TLS 1.3.
     ///
     /// A server takes the newest version that both sides have, and then a suite. So a refusal is about the newest
-    /// version of the question, and also about every older one if the alert refuses the version.
+    /// version of the question, and also about every older one if the alert refuses the version. A server without newer
+    /// versions may fail on that version instead of choosing an older one.
     pub(super) fn refusals(&self, version: Version) -> impl Iterator<Item = &Reading<'a>> {
         self.readings.iter().filter(move |reading| {
             let asked = reading.question.version;
             let about = match reading.refusal() {
-                Some(Refusal::Version) => asked >= version,
+                Some(Refusal::Version) if asked > version => self.has_newer(asked),
                 Some(_) => asked == version,
                 None => false,
             };

@@ -157,8 +157,10 @@ impl<'a> ServerFacts<'a> {
         if !matches!(known, Known::Unasked | Known::Inconclusive(Doubt::Partly)) {
             return known;
         }
-        // A hello includes the older versions. A server that has only those would have answered with one of them.
+        // A hello includes the older versions. A server that has only those would have answered with one of them, unless it
+        // fails on versions that it does not know.
         let newer = [Version::Tls10, Version::Tls11].into_iter().filter(|newer| *newer > version);
+        let newer = newer.filter(|newer| self.evidence.has_newer(*newer));
         let newer = newer.map(|newer| match self.refused_all(newer, &lists::universe(newer)) {
             Known::Is(offer, witness) => {
                 Known::Is(offer, Witness { certainty: Certainty::Assumed, ..witness })

@@ -46,6 +46,9 @@ impl WalkSize {
     }
 }
 
+/// The walk stops when the server has left this many hellos unanswered, and answered none but a small one.
+const UNANSWERED: usize = 3;
+
 /// The next step of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -67,6 +70,8 @@ named! {
         TurnedAway = "turned-away",
         /// A hello that had succeeded was refused later.
         ControlFailed = "control-failed",
+        /// The server answered no hello of the usual size with TLS.
+        Unanswered = "unanswered",
     }
 }
 
@@ -113,6 +118,9 @@ impl Walk {
         let evidence = Evidence::new(&self.log);
         if plan::control_failed(&evidence) {
             return WalkStep::Done(WalkEnd::ControlFailed);
+        }
+        if evidence.readings.len() >= UNANSWERED && plan::is_unanswered(&evidence) {
+            return WalkStep::Done(WalkEnd::Unanswered);
         }
         let next = plan::next(&evidence, self.size).or_else(|| plan::control(&evidence));
         let Some(next) = next else { return WalkStep::Done(WalkEnd::Complete) };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::evidence::{Certainty, Evidence, Reading, Refusal};
+use super::evidence::{Certainty, Doubt, Evidence, Reading, Refusal, ServerDecision};
 use super::{WalkSize, curves, lists, modern};
 use crate::key_exchange::ServerKeyExchange;
 use crate::question::{Question, SniName, Topic, groups};
@@ -13,6 +13,7 @@ type Planned = fn(&Evidence<'_>, WalkSize) -> Option<Question>;
 
 /// The steps in the order of their value, because the budget may cut off the last ones.
 const BRIEF: &[Planned] = &[
+    small,
     modern::first,
     modern::share,
     old,
@@ -28,6 +29,7 @@ const BRIEF: &[Planned] = &[
 ];
 
 const SURVEY: &[Planned] = &[
+    small,
     good,
     modern::first,
     modern::share,
@@ -84,8 +86,22 @@ pub(super) fn control_failed(evidence: &Evidence<'_>) -> bool {
     evidence.readings.last().is_some_and(|it| it.question.topic == Topic::Control && !it.succeeded())
 }
 
+/// Returns whether the server left every hello unanswered, apart from a small one.
+pub(super) fn is_unanswered(evidence: &Evidence<'_>) -> bool {
+    let unanswered =
+        |it: &Reading<'_>| matches!(it.verdict, ServerDecision::Unclear(Doubt::Silent | Doubt::NotTls));
+    evidence.readings.iter().all(|it| it.question.topic == Topic::Small || unanswered(it))
+}
+
 fn once(evidence: &Evidence<'_>, topic: Topic, question: impl FnOnce() -> Question) -> Option<Question> {
     (!evidence.asked(topic)).then(question)
+}
+
+/// A hello of less than 256 octets, if the server left a longer one unanswered and has accepted none.
+fn small(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
+    let silent = |it: &Reading<'_>| matches!(it.verdict, ServerDecision::Unclear(Doubt::Silent));
+    let needed = evidence.readings.iter().any(silent) && evidence.last_success().is_none();
+    once(evidence, Topic::Small, Question::small).filter(|_| needed)
 }
 
 fn good(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
@@ -116,15 +132,21 @@ fn old_question(topic: Topic, version: Version) -> Question {
 }
 
 /// A refusal that is not about the version leaves suites with finite-field Diffie-Hellman. In a brief walk, a suite of
-/// that kind that the server cannot use may have hidden the others.
+/// that kind that the server cannot use may have hidden the others, or a server without newer versions fails on TLS 1.1
+/// instead of choosing TLS 1.0: one more hello decides.
 fn old_dhe(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     if size != WalkSize::Brief {
         return dhe_after_refusal(evidence, Version::Tls11);
     }
     let mut asked = evidence.of(Topic::Old).filter(|it| it.question.version == Version::Tls11);
     let refusal = asked.next()?.refusal()?;
-    (matches!(refusal, Refusal::Other(_) | Refusal::Closed) && asked.next().is_none())
-        .then(|| old_question(Topic::Old, Version::Tls11))
+    let is_open = match refusal {
+        Refusal::Other(_) | Refusal::Closed => true,
+        Refusal::Version | Refusal::Parameters => !evidence.has_newer(Version::Tls11),
+    };
+    let is_asked = evidence.of(Topic::Old).nth(1).is_some();
+    let version = if evidence.has_newer(Version::Tls11) { Version::Tls11 } else { Version::Tls10 };
+    (is_open && !is_asked).then(|| old_question(Topic::Old, version))
 }
 
 fn dhe_after_refusal(evidence: &Evidence<'_>, version: Version) -> Option<Question> {
@@ -134,26 +156,32 @@ fn dhe_after_refusal(evidence: &Evidence<'_>, version: Version) -> Option<Questi
         .then(|| old_question(Topic::OldDhe, version))
 }
 
-/// Below the oldest version that answered. If none of them did, and the reason is not the version, SSL 3.0 alone.
+/// Below the oldest version that answered. If none of them did, and the reason is not the version, SSL 3.0 alone. A server
+/// without newer versions may fail on TLS 1.1 instead of choosing an older version, so each version is asked for.
 fn older(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     let first = evidence.of(Topic::Old).next()?;
     let lowest = evidence.lowest_classic().filter(|version| *version <= Version::Tls11);
     let versions = match (lowest, size) {
         (Some(lowest), _) => [Version::Tls10, Version::Ssl3].into_iter().filter(|it| *it < lowest).collect(),
         (None, WalkSize::Brief) => Vec::new(),
-        (None, _) => vec![Version::Ssl3],
+        (None, _) if evidence.has_newer(Version::Tls11) => vec![Version::Ssl3],
+        (None, _) => vec![Version::Tls10, Version::Ssl3],
     };
-    if first.refusal() == Some(Refusal::Version) {
+    let is_brief = size == WalkSize::Brief;
+    let by_version = |it: &Reading<'_>| {
+        it.refusal() == Some(Refusal::Version) && (is_brief || evidence.has_newer(it.question.version))
+    };
+    if by_version(first) && lowest.is_none() {
         return None;
     }
     for version in versions {
         let mut asked = evidence.of(Topic::Old).filter(|it| it.question.version == version);
-        match asked.next().map(|it| it.refusal()) {
-            None if size == WalkSize::Brief => return Some(old_with_dhe(version)),
+        match asked.next() {
+            None if is_brief => return Some(old_with_dhe(version)),
             None => return Some(old_question(Topic::Old, version)),
             // The alert about the version settles the older ones.
-            Some(Some(Refusal::Version)) => return None,
-            Some(Some(_)) if lowest.is_some() && size != WalkSize::Brief => {
+            Some(it) if by_version(it) => return None,
+            Some(it) if it.refusal().is_some() && lowest.is_some() && !is_brief => {
                 if let Some(question) = dhe_after_refusal(evidence, version) {
                     return Some(question);
                 }
@@ -200,7 +228,7 @@ fn walked_version(evidence: &Evidence<'_>, size: WalkSize) -> Option<Version> {
 fn is_settled(evidence: &Evidence<'_>) -> bool {
     let answered = evidence.accepted().any(|(it, version, ..)| {
         version == Version::Tls12 || (version < Version::Tls12 && it.question.version == Version::Tls12)
-    });
+    }) || is_refused_by_version(evidence, Version::Tls12);
     let refused = || [Topic::Bad, Topic::Dhe, Topic::Mid].iter().all(|topic| evidence.asked(*topic));
     answered || refused()
 }

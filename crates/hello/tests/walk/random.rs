@@ -56,10 +56,10 @@ fn servers() -> impl Strategy<Value = Server> {
         prop::option::weighted(0.2, subsequence(kinds, 0..=5)),
         some(curves, 4),
     );
-    let flags = any::<[bool; 7]>();
+    let flags = any::<[bool; 8]>();
     (offers, styles, broken, turned_away, flags).prop_map(
         |((classic, modern, ssl2, curves), style, broken, turned_away, flags)| {
-            let [server_order, scsv, mark, compression, sha1, reuse, strict] = flags;
+            let [server_order, scsv, mark, compression, sha1, reuse, strict, intolerant] = flags;
             Server {
                 classic,
                 modern,
@@ -75,6 +75,7 @@ fn servers() -> impl Strategy<Value = Server> {
                 sha1,
                 reuse,
                 strict,
+                intolerant,
                 ..Server::usual()
             }
         },

@@ -286,3 +286,38 @@ fn a_brief_walk_concludes_about_a_server_with_tls13_alone() {
         assert_eq!(weak.value(), NOT_OFFERED, "{style:?} {:#?}", asked(&walk));
     }
 }
+
+/// A server that drops long hellos is found by a small one. The walk ends soon, because each wait takes seconds.
+#[test]
+fn a_server_that_answers_only_small_hellos_is_known_as_such() {
+    for size in WalkSize::ALL {
+        let mut server = Server { longest: 255, ..Server::usual() };
+        let (walk, end) = walk(&mut server, Walk::new(*size));
+        assert_eq!(end, WalkEnd::Unanswered, "{size}");
+        assert!(walk.connections() <= 4, "{size} {:#?}", asked(&walk));
+        assert_eq!(walk.facts().version(Version::Tls12).value(), OFFERED, "{:#?}", asked(&walk));
+        assert!(walk.facts().version(Version::Tls13).value().is_none());
+        assert!(walk.facts().version(Version::Tls10).value().is_none());
+    }
+    // A server that answers nothing is not asked for long either.
+    let mut server = Server { longest: 0, ..Server::usual() };
+    let (walk, end) = walk(&mut server, Walk::new(WalkSize::Full));
+    assert_eq!((end, walk.connections()), (WalkEnd::Unanswered, 3));
+}
+
+/// A server with TLS 1.0 that refuses newer versions instead of choosing its own: the refusals prove nothing about TLS 1.0.
+#[test]
+fn a_version_behind_an_intolerance_is_found() {
+    for style in [Style::Alert, Style::OneAlert, Style::Close] {
+        for size in WalkSize::ALL {
+            let mut server = old_server(&["AES128-SHA", "DES-CBC3-SHA"]);
+            server.classic.retain(|version, _| *version == Version::Tls10);
+            server = Server { style, intolerant: true, modern: None, ..server };
+            let (walk, _) = walk(&mut server, Walk::new(*size));
+            let known = walk.facts().version(Version::Tls10);
+            assert_eq!(known.value(), OFFERED, "{style:?} {size} {:#?}", asked(&walk));
+            let weak = walk.facts().class(Version::Tls10, SuiteClass::Block64);
+            assert_ne!(weak.value(), NOT_OFFERED, "{style:?} {size} {:#?}", asked(&walk));
+        }
+    }
+}

@@ -54,6 +54,10 @@ pub(crate) struct Server {
     pub(crate) dh_octets: usize,
     /// Whether it objects to an empty key share or GREASE.
     pub(crate) strict: bool,
+    /// The most octets of a hello that it answers.
+    pub(crate) longest: usize,
+    /// Whether it refuses a hello with a version newer than its newest one.
+    pub(crate) intolerant: bool,
     /// Explicit curves instead of named ones.
     pub(crate) explicit: bool,
     /// The connections so far.
@@ -89,6 +93,8 @@ impl Server {
             reuse: false,
             dh_octets: 256,
             strict: false,
+            longest: usize::MAX,
+            intolerant: false,
             explicit: false,
             connections: 0,
         }
@@ -118,6 +124,9 @@ impl Server {
             session_id: [7; 32],
         };
         let bytes = question.to_bytes(&context);
+        if bytes.len() > self.longest {
+            return ConnectionOutcome::Answered(Answer::Silent);
+        }
         let hello = ClientHelloReader::new().receive(&bytes).expect("a hello").expect("a whole hello");
         let bytes = match self.answer(&hello) {
             Reply::Bytes(bytes) => bytes,
@@ -189,6 +198,10 @@ impl Server {
         let newest = Version::from_code(hello.version).expect("a version of ours");
         let best = self.classic.keys().copied().filter(|version| *version <= newest).max();
         let Some(version) = best else { return self.refuse(Alert::PROTOCOL_VERSION) };
+        let is_unknown = self.modern.is_none() && self.classic.keys().all(|own| *own < newest);
+        if self.intolerant && is_unknown {
+            return self.refuse(Alert::PROTOCOL_VERSION);
+        }
         let newer = self.modern.is_some() || self.classic.keys().any(|other| *other > version);
         if self.scsv && newer && hello.suites.contains(&CipherSuite::FALLBACK_SCSV) {
             return self.refuse(Alert::INAPPROPRIATE_FALLBACK);

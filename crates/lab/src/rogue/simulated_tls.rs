@@ -67,7 +67,7 @@ impl SimulatedTls {
             early.extend_from_slice(&buffer[..read]);
             match reader.receive(&buffer[..read]) {
                 Ok(None) if read > 0 => {}
-                Ok(Some(hello)) => break self.answer(&hello),
+                Ok(Some(hello)) => break self.answer(&hello, early.len()),
                 // The real server knows how to refuse what is not a ClientHello.
                 Ok(None) | Err(_) => break Reply::HandOver,
             }
@@ -88,13 +88,17 @@ impl SimulatedTls {
         Ok(None)
     }
 
-    fn answer(&self, hello: &AnyClientHello) -> Reply {
+    /// Answers a hello that was sent in so many octets.
+    fn answer(&self, hello: &AnyClientHello, length: usize) -> Reply {
         let hello = match hello {
             AnyClientHello::Tls(hello) => hello,
             AnyClientHello::Ssl2(hello) => return self.ssl2(hello),
         };
-        if is_for_a_real_server(hello) {
+        if self.model.has_modern_suite() && is_for_a_real_server(hello) {
             return Reply::HandOver;
+        }
+        if length > self.model.longest_hello {
+            return Reply::Bytes(Vec::new());
         }
         let connection = Connection::new(self, hello);
         let listed = hello.supported_versions();
@@ -105,6 +109,10 @@ impl SimulatedTls {
         let Some(version) = self.model.versions.iter().copied().filter(offered).max() else {
             return self.refuse(Alert::PROTOCOL_VERSION);
         };
+        let newest_offered = listed.into_iter().chain([hello.version]).filter_map(Version::from_code).max();
+        if self.model.refuses_newer_versions && newest_offered > self.model.newest() {
+            return self.refuse(Alert::PROTOCOL_VERSION);
+        }
         let is_fallback = hello.suites.contains(&CipherSuite::FALLBACK_SCSV);
         if self.model.fallback_scsv && is_fallback && self.model.newest() > Some(version) {
             return self.refuse(Alert::INAPPROPRIATE_FALLBACK);

@@ -38,6 +38,10 @@ pub struct TlsModel {
     pub closes: bool,
     /// A class of suites that the server chooses and cannot use.
     pub broken: Option<SuiteClass>,
+    /// Whether the server refuses a hello with a version newer than its newest one, instead of choosing an older one.
+    pub refuses_newer_versions: bool,
+    /// The most octets of a ClientHello that the server answers.
+    pub longest_hello: usize,
 }
 
 /// The size of a prime.
@@ -107,11 +111,18 @@ impl TlsModel {
         client_certificate: false,
         closes: false,
         broken: None,
+        refuses_newer_versions: false,
+        longest_hello: usize::MAX,
     };
 
     /// Returns the newest version.
     pub fn newest(&self) -> Option<Version> {
         self.versions.iter().copied().max()
+    }
+
+    /// Returns whether a current TLS library can complete a handshake with the server.
+    pub(super) fn has_modern_suite(&self) -> bool {
+        self.newest() >= Some(Version::Tls12) && self.suites.iter().any(|suite| GOOD.contains(suite))
     }
 
     /// Returns the suites that the server can use at a version, in its order.
@@ -174,6 +185,11 @@ const WITH_3DES: [CipherSuite; 10] = good_and(CipherSuite(0xc012));
 const WITH_STATIC_RSA: [CipherSuite; 10] = good_and(CipherSuite(0x009c));
 const WITH_DHE: [CipherSuite; 10] = good_and(CipherSuite(0x009e));
 
+/// Suites of TLS 1.0: AES and 3DES in CBC mode, and RC4, with and without forward secrecy.
+const OLD_SUITES: [CipherSuite; 5] =
+    [CipherSuite(0xc013), CipherSuite(0x002f), CipherSuite(0x0035), CipherSuite(0x000a), CipherSuite(0x0005)];
+const STATIC_SUITES: [CipherSuite; 2] = [CipherSuite(0x009c), CipherSuite(0x002f)];
+
 /// SSL_CK_RC4_128_WITH_MD5 and SSL_CK_DES_192_EDE3_CBC_WITH_MD5.
 const SSL2_KINDS: [Ssl2Kind; 2] = [Ssl2Kind([1, 0, 0x80]), Ssl2Kind([7, 0, 0xc0])];
 
@@ -228,6 +244,14 @@ pub enum TlsWeakness {
     ClientCertificate,
     /// A class of suites is chosen, and then fails.
     BrokenClass,
+    /// TLS 1.0 is the newest version.
+    OnlyTls10,
+    /// No suite has forward secrecy.
+    OnlyStaticRsa,
+    /// A hello with a newer version is refused, although the server has to choose an older one.
+    NewerVersionsRefused,
+    /// A hello of more than 255 octets is not answered.
+    LongHelloIgnored,
 }
 
 impl TlsWeakness {
@@ -257,6 +281,10 @@ impl TlsWeakness {
         Self::Heartbeat,
         Self::ClientCertificate,
         Self::BrokenClass,
+        Self::OnlyTls10,
+        Self::OnlyStaticRsa,
+        Self::NewerVersionsRefused,
+        Self::LongHelloIgnored,
     ];
 
     /// Returns the check that must report the weakness.
@@ -282,7 +310,36 @@ impl TlsWeakness {
             Self::Heartbeat => "tls-heartbeat",
             Self::ClientCertificate => "tls-client-auth",
             Self::BrokenClass => "tls-broken",
+            Self::OnlyTls10 => "tls-none",
+            Self::OnlyStaticRsa => "tls-suite",
+            Self::NewerVersionsRefused | Self::LongHelloIgnored => "tls-intolerant",
         }
+    }
+
+    /// Returns the other checks that report the weakness, since it implies a problem of theirs.
+    pub const fn also(self) -> &'static [&'static str] {
+        match self {
+            // The server has to offer an old version for the fallback.
+            Self::NoFallbackScsv => &["tls-deprecated"],
+            Self::OnlyTls10 | Self::NewerVersionsRefused => &[
+                "tls-none",
+                "tls-old",
+                "tls-deprecated",
+                "tls-suite",
+                "tls-weak",
+                "tls-block",
+                "tls-static",
+                "tls-cbc",
+                "tls-fallback",
+            ],
+            Self::OnlyStaticRsa => &["tls-old", "tls-static"],
+            _ => &[],
+        }
+    }
+
+    /// Returns whether a current TLS library completes a handshake with the server.
+    pub fn has_session(self) -> bool {
+        self.model().has_modern_suite()
     }
 
     /// Returns whether a server of this protocol can have the weakness. Before TLS, the octets of an SSL 2.0 hello look like
@@ -330,6 +387,15 @@ impl TlsWeakness {
             Self::BrokenClass => {
                 TlsModel { suites: &WITH_STATIC_RSA, broken: Some(SuiteClass::Static), ..SOUND }
             }
+            Self::OnlyTls10 => TlsModel { versions: &[Version::Tls10], suites: &OLD_SUITES, ..SOUND },
+            Self::OnlyStaticRsa => TlsModel { versions: &[Version::Tls12], suites: &STATIC_SUITES, ..SOUND },
+            Self::NewerVersionsRefused => TlsModel {
+                versions: &[Version::Tls10],
+                suites: &OLD_SUITES,
+                refuses_newer_versions: true,
+                ..SOUND
+            },
+            Self::LongHelloIgnored => TlsModel { longest_hello: 255, ..SOUND },
         }
     }
 }
