@@ -23,9 +23,13 @@ const COMPLETIONS: [&str; 3] = [
 /// Files in `contrib`, and where the package installs them.
 const CONTRIB: &[(&str, &str)] = &[
     ("starttls-gateway.service", "lib/systemd/system/starttls-gateway.service"),
+    ("starttls-policy.service", "lib/systemd/system/starttls-policy.service"),
     ("gateway.toml", "etc/starttls/gateway.toml"),
     ("nagios/starttls.cfg", "etc/nagios-plugins/config/starttls.cfg"),
     ("icinga2/starttls.conf", "usr/share/doc/starttls/examples/icinga2.conf"),
+    ("prometheus/starttls.rules.yml", "usr/share/doc/starttls/examples/prometheus.rules.yml"),
+    ("grafana/gateway.json", "usr/share/doc/starttls/examples/grafana-gateway.json"),
+    ("grafana/audits.json", "usr/share/doc/starttls/examples/grafana-audits.json"),
     ("debian/copyright", "usr/share/doc/starttls/copyright"),
 ];
 
@@ -127,9 +131,11 @@ if [ "$static" = true ]; then config=/etc/starttls/gateway.toml; else config=$ro
 errors=$(run gateway -c "$config" --check 2>&1) && exit 1
 echo "$errors" | grep -q listener
 for page in "$root"/usr/share/man/man1/starttls*.1.gz; do zcat "$page" | grep -q '^\.TH starttls'; done
-unit=$root/lib/systemd/system/starttls-gateway.service
-systemd-analyze security --no-pager --offline=true --threshold=20 "$unit" >/dev/null
-grep -q '^ExecStart=/usr/bin/starttls gateway -c /etc/starttls/gateway.toml$' "$unit"
+for unit in gateway policy; do
+    systemd-analyze security --no-pager --offline=true --threshold=20 \
+        "$root/lib/systemd/system/starttls-$unit.service" >/dev/null
+    grep -q "^ExecStart=/usr/bin/starttls $unit " "$root/lib/systemd/system/starttls-$unit.service"
+done
 
 echo '# changed' >>"$root/etc/starttls/gateway.toml"
 install --install "$newer"
