@@ -53,6 +53,7 @@ mod cleartext;
 mod client;
 mod dialect;
 mod dialects;
+mod each_protocol;
 mod error;
 mod escape;
 mod greeting;

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    AfterUpgrade, DialectContext, ErrorKind, Greeting, GreetingStep, Identity, OfferPlace, PROTOCOLS, Phase,
-    Progress, Protocol, ReceivedGreeting, Server, ServerMessage, TlsSupport,
+    AfterUpgrade, DialectContext, ErrorKind, Greeting, GreetingStep, Identity, OfferPlace, Phase, Progress,
+    Protocol, ReceivedGreeting, Server, ServerMessage, TlsSupport, each_protocol,
 };
 
 fn identity() -> DialectContext {
@@ -28,79 +28,77 @@ fn said(protocol: &Protocol, phase: Phase, message: ServerMessage) -> Vec<u8> {
     out
 }
 
-#[test]
-fn every_greeting_is_heard_and_what_is_behind_it_is_kept() {
-    let mut tried = 0;
-    for protocol in PROTOCOLS {
-        let list = ServerMessage::Offer { starttls: false };
-        let opening =
-            if protocol.flow.offer == OfferPlace::InGreeting { list } else { ServerMessage::Greeting };
-        let mut cases: Vec<(Vec<u8>, &dyn Fn() -> Greeting)> = Vec::new();
-        let first = || Greeting::new(protocol, identity());
-        let behind = || Greeting::after_upgrade(protocol, identity()).unwrap();
-        if protocol.flow.greeting {
-            cases.push((said(protocol, Phase::Cleartext, opening), &first));
-        }
-        match protocol.flow.after {
-            AfterUpgrade::ServerSpeaks => cases.push((said(protocol, Phase::InsideTls, list), &behind)),
-            AfterUpgrade::AnswerPending => {
-                cases.push((said(protocol, Phase::InsideTls, ServerMessage::Other), &behind))
-            }
-            _ => assert!(Greeting::after_upgrade(protocol, identity()).is_none(), "{}", protocol.name),
-        }
-        for (greeting, listening) in cases {
-            let whole = [greeting.as_slice(), b"more"].concat();
-            for cut in 1..whole.len() {
-                let GreetingStep::Greeted(greeted) = heard(listening, &whole, cut) else {
-                    panic!("{}: {}", protocol.name, greeting.escape_ascii());
-                };
-                assert_eq!(greeted.message, greeting, "{} at {cut}", protocol.name);
-                assert_eq!(greeted.unread, b"more", "{} at {cut}", protocol.name);
-                tried += 1;
-            }
-        }
-    }
-    assert!(tried > 200, "{tried}");
+each_protocol! {
+    every_greeting_is_heard_and_what_is_behind_it_is_kept
 }
 
-#[test]
-fn who_will_not_serve_and_who_knows_the_client_already_are_no_greetings() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.greeting) {
-        let bye = said(protocol, Phase::Cleartext, ServerMessage::Bye);
-        if bye.is_empty() {
-            // A server of NBD has no message that it could send in place of its greeting.
-            assert_eq!(protocol.name, "nbd");
-            continue;
+// A server of NBD has no message that it could send in place of its greeting.
+each_protocol! {
+    if |it| it.flow.greeting && it.name != "nbd", [ftp imap lmtp mysql nntp pop3 sieve smtp submission]:
+    a_goodbye_and_a_preauthentication_are_not_greetings
+}
+
+each_protocol! {
+    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    an_unannounced_upgrade_is_not_listed_and_is_granted
+}
+
+fn every_greeting_is_heard_and_what_is_behind_it_is_kept(protocol: &'static Protocol) {
+    let list = ServerMessage::Offer { starttls: false };
+    let opening = if protocol.flow.offer == OfferPlace::InGreeting { list } else { ServerMessage::Greeting };
+    let mut cases: Vec<(Vec<u8>, &dyn Fn() -> Greeting)> = Vec::new();
+    let first = || Greeting::new(protocol, identity());
+    let behind = || Greeting::after_upgrade(protocol, identity()).unwrap();
+    if protocol.flow.greeting {
+        cases.push((said(protocol, Phase::Cleartext, opening), &first));
+    }
+    match protocol.flow.after {
+        AfterUpgrade::ServerSpeaks => cases.push((said(protocol, Phase::InsideTls, list), &behind)),
+        AfterUpgrade::AnswerPending => {
+            cases.push((said(protocol, Phase::InsideTls, ServerMessage::Other), &behind))
         }
-        let listening = Greeting::new(protocol, identity()).receive(&bye).unwrap();
-        assert!(matches!(listening, GreetingStep::Bye(words) if words == bye), "{}", protocol.name);
-        let known = said(protocol, Phase::Cleartext, ServerMessage::PreAuthenticated);
-        if !known.is_empty() {
-            let error = Greeting::new(protocol, identity()).receive(&known).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::PreAuthenticated, "{}", protocol.name);
+        _ => assert!(Greeting::after_upgrade(protocol, identity()).is_none(), "{}", protocol.name),
+    }
+    for (greeting, listening) in cases {
+        let whole = [greeting.as_slice(), b"more"].concat();
+        for cut in 1..whole.len() {
+            let GreetingStep::Greeted(greeted) = heard(listening, &whole, cut) else {
+                panic!("{}: {}", protocol.name, greeting.escape_ascii());
+            };
+            assert_eq!(greeted.message, greeting, "{} at {cut}", protocol.name);
+            assert_eq!(greeted.unread, b"more", "{} at {cut}", protocol.name);
         }
     }
 }
 
-#[test]
-fn an_unannounced_upgrade_is_not_listed_and_is_granted() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
-        let speak = |tls, words: &[u8]| {
-            let mut out = Vec::new();
-            let server = Server::new(protocol, identity(), tls, &mut out);
-            let granted = matches!(server.receive(words, &mut out).unwrap(), Progress::Upgrade(_));
-            (out, granted)
-        };
-        let words = |message| {
-            let mut out = Vec::new();
-            protocol.new_dialect(identity()).write_client(message, &mut out);
-            out
-        };
-        let hello = words(starttls_proto::ClientMessage::Hello);
-        let unlisted = speak(TlsSupport::Unannounced, &hello);
-        assert_eq!(unlisted, speak(TlsSupport::Unavailable, &hello), "{}", protocol.name);
-        let asked = [hello, words(starttls_proto::ClientMessage::Request)].concat();
-        assert!(speak(TlsSupport::Unannounced, &asked).1, "{}", protocol.name);
-        assert!(!speak(TlsSupport::Unavailable, &asked).1, "{}", protocol.name);
+fn a_goodbye_and_a_preauthentication_are_not_greetings(protocol: &'static Protocol) {
+    let bye = said(protocol, Phase::Cleartext, ServerMessage::Bye);
+    assert!(!bye.is_empty(), "{}", protocol.name);
+    let listening = Greeting::new(protocol, identity()).receive(&bye).unwrap();
+    assert!(matches!(listening, GreetingStep::Bye(words) if words == bye), "{}", protocol.name);
+    let known = said(protocol, Phase::Cleartext, ServerMessage::PreAuthenticated);
+    if !known.is_empty() {
+        let error = Greeting::new(protocol, identity()).receive(&known).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::PreAuthenticated, "{}", protocol.name);
     }
+}
+
+fn an_unannounced_upgrade_is_not_listed_and_is_granted(protocol: &'static Protocol) {
+    let speak = |tls, words: &[u8]| {
+        let mut out = Vec::new();
+        let server = Server::new(protocol, identity(), tls, &mut out);
+        let granted = matches!(server.receive(words, &mut out).unwrap(), Progress::Upgrade(_));
+        (out, granted)
+    };
+    let words = |message| {
+        let mut out = Vec::new();
+        protocol.new_dialect(identity()).write_client(message, &mut out);
+        out
+    };
+    let hello = words(starttls_proto::ClientMessage::Hello);
+    let unlisted = speak(TlsSupport::Unannounced, &hello);
+    assert_eq!(unlisted, speak(TlsSupport::Unavailable, &hello), "{}", protocol.name);
+    let asked = [hello, words(starttls_proto::ClientMessage::Request)].concat();
+    assert!(speak(TlsSupport::Unannounced, &asked).1, "{}", protocol.name);
+    assert!(!speak(TlsSupport::Unavailable, &asked).1, "{}", protocol.name);
 }

@@ -3,7 +3,7 @@
 
 use starttls_proto::{
     ChannelBinding, Denial, DialectContext, Identity, LoginClient, LoginGranted, LoginStep, OutputBuffer,
-    PROTOCOLS, ReplyTo, Scan, Side, UserName, protocol,
+    Protocol, ReplyTo, Scan, Side, UserName, each_protocol, protocol,
 };
 
 /// A message of a conversation, with the side that sends it.
@@ -237,16 +237,17 @@ fn every_conversation_at_every_cut() {
     }
 }
 
-#[test]
-fn every_login_has_a_conversation() {
-    for protocol in PROTOCOLS {
-        let has_login =
-            LoginClient::new(protocol, identity(), &user(), false, &mut OutputBuffer::default()).is_some();
-        let told = CONVERSATIONS.iter().any(|it| it.protocol == protocol.name);
-        // Submission uses the dialect of SMTP, and XMPP between servers that of XMPP for clients.
-        let same = ["submission", "xmpp-server"].contains(&protocol.name);
-        assert_eq!(has_login, told || same, "{protocol:?}");
-    }
+each_protocol! {
+    every_login_has_a_conversation
+}
+
+fn every_login_has_a_conversation(protocol: &'static Protocol) {
+    let has_login =
+        LoginClient::new(protocol, identity(), &user(), false, &mut OutputBuffer::default()).is_some();
+    let told = CONVERSATIONS.iter().any(|it| it.protocol == protocol.name);
+    // Submission uses the dialect of SMTP, and XMPP between servers that of XMPP for clients.
+    let same = ["submission", "xmpp-server"].contains(&protocol.name);
+    assert_eq!(has_login, told || same, "{protocol:?}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use starttls_proto::{
     CapabilityRewrite, Client, ClientMessage, DeclinedReason, DialectContext, Edit, ErrorKind, EventKind,
-    Identity, OfferPlace, Outgoing, PROTOCOLS, Progress, Protocol, Refusal, Relay, RelayEvent, RelayRule,
-    Server, ServerMessage, Side, TlsSupport, Trigger,
+    Identity, OfferPlace, Outgoing, Progress, Protocol, Refusal, Relay, RelayEvent, RelayRule, Server,
+    ServerMessage, Side, TlsSupport, Trigger, each_protocol,
 };
 
 fn identity() -> DialectContext {
@@ -56,179 +56,162 @@ fn refused(refusal: Refusal) -> String {
     format!("{:?}", DeclinedReason::Refused(refusal))
 }
 
-#[test]
-fn an_observer_sees_the_request_the_answer_and_the_boundary() {
-    for protocol in PROTOCOLS {
-        let ends = between(protocol, Vec::new());
-        assert_eq!((ends.client.as_str(), ends.server.as_str()), ("upgrade", "upgrade"), "{}", protocol.name);
-        let saw = |what| ends.events.iter().any(|event| event.kind == what);
-        assert!(saw(EventKind::Client(ClientMessage::Request)), "{}: {:?}", protocol.name, ends.events);
-        assert_eq!(
-            saw(EventKind::Server(ServerMessage::Accept)),
-            protocol.flow.request_is_answered,
-            "{}",
-            protocol.name
-        );
-        let announced = protocol.flow.offer != OfferPlace::Unannounced;
-        assert_eq!(
-            saw(EventKind::Server(ServerMessage::Offer { starttls: true })),
-            announced,
-            "{}",
-            protocol.name
-        );
-        let boundaries = ends.events.iter().filter(|event| event.kind == EventKind::Boundary).count();
-        assert_eq!(boundaries, 2, "{}: {:?}", protocol.name, ends.events);
+each_protocol! {
+    an_observer_sees_the_request_the_answer_and_the_boundary
+    c2_a_stripped_offer_is_asked_for_all_the_same
+    b2_bytes_behind_the_request_kill_the_server
+    a_relay_that_stops_keeps_what_comes_beyond_the_boundary
+}
+
+each_protocol! {
+    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream
+    b2_bytes_behind_the_go_ahead_kill_the_client
+    a_swallowed_request_leaves_the_client_waiting
+    replaced_and_prefixed_messages_arrive_as_written
+}
+
+each_protocol! {
+    if |it| it.flow.request_is_answered && it.flow.offer == super::OfferPlace::AfterHello,
+    [ftp imap irc lmtp nntp pop3 smtp submission xmpp xmpp_server]:
+    c3_a_go_ahead_that_comes_first_is_no_answer
+}
+
+fn an_observer_sees_the_request_the_answer_and_the_boundary(protocol: &'static Protocol) {
+    let ends = between(protocol, Vec::new());
+    assert_eq!((ends.client.as_str(), ends.server.as_str()), ("upgrade", "upgrade"), "{}", protocol.name);
+    let saw = |what| ends.events.iter().any(|event| event.kind == what);
+    assert!(saw(EventKind::Client(ClientMessage::Request)), "{}: {:?}", protocol.name, ends.events);
+    assert_eq!(
+        saw(EventKind::Server(ServerMessage::Accept)),
+        protocol.flow.request_is_answered,
+        "{}",
+        protocol.name
+    );
+    let announced = protocol.flow.offer != OfferPlace::Unannounced;
+    assert_eq!(
+        saw(EventKind::Server(ServerMessage::Offer { starttls: true })),
+        announced,
+        "{}",
+        protocol.name
+    );
+    let boundaries = ends.events.iter().filter(|event| event.kind == EventKind::Boundary).count();
+    assert_eq!(boundaries, 2, "{}: {:?}", protocol.name, ends.events);
+}
+
+fn c2_a_stripped_offer_is_asked_for_all_the_same(protocol: &'static Protocol) {
+    let strip = RelayRule {
+        trigger: Trigger::Any(Side::Server),
+        edit: Edit::Rewrite(CapabilityRewrite::DropUpgrade),
+    };
+    let ends = between(protocol, vec![strip]);
+    // A client that sends the request without an offer is upgraded. In a protocol without an answer to the
+    // request, the client gives up.
+    let expected = if protocol.flow.request_is_answered {
+        String::from("upgrade")
+    } else {
+        format!("{:?}", DeclinedReason::NotOffered)
+    };
+    assert_eq!(ends.client, expected, "{}: {:?}", protocol.name, ends.events);
+}
+
+fn c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream(protocol: &'static Protocol) {
+    for refusal in [Refusal::Temporary, Refusal::Permanent] {
+        let rules = vec![
+            RelayRule {
+                trigger: Trigger::Any(Side::Server),
+                edit: Edit::Rewrite(CapabilityRewrite::DropUpgrade),
+            },
+            RelayRule {
+                trigger: Trigger::Client(ClientMessage::Request),
+                edit: Edit::Answer(ServerMessage::Refuse(refusal)),
+            },
+        ];
+        let ends = between(protocol, rules);
+        let no =
+            [refused(Refusal::Temporary), refused(Refusal::Permanent), format!("{:?}", DeclinedReason::Bye)];
+        assert!(no.contains(&ends.client), "{}: {}: {:?}", protocol.name, ends.client, ends.events);
+        assert_eq!(ends.server, "waiting", "{}: the request got through", protocol.name);
     }
 }
 
-#[test]
-fn c2_a_stripped_offer_is_asked_for_all_the_same() {
-    for protocol in PROTOCOLS {
-        let strip = RelayRule {
-            trigger: Trigger::Any(Side::Server),
-            edit: Edit::Rewrite(CapabilityRewrite::DropUpgrade),
-        };
-        let ends = between(protocol, vec![strip]);
-        // A client that sends the request without an offer is upgraded. In a protocol without an answer to the
-        // request, the client gives up.
-        let expected = if protocol.flow.request_is_answered {
-            String::from("upgrade")
-        } else {
-            format!("{:?}", DeclinedReason::NotOffered)
-        };
-        assert_eq!(ends.client, expected, "{}: {:?}", protocol.name, ends.events);
-    }
+fn b2_bytes_behind_the_go_ahead_kill_the_client(protocol: &'static Protocol) {
+    let inject =
+        RelayRule { trigger: Trigger::Server(ServerMessage::Accept), edit: Edit::After(b"x".to_vec()) };
+    let ends = between(protocol, vec![inject]);
+    assert_eq!(ends.client, format!("{:?}", ErrorKind::BeyondBoundary), "{}", protocol.name);
 }
 
-#[test]
-fn c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
-        for refusal in [Refusal::Temporary, Refusal::Permanent] {
-            let rules = vec![
-                RelayRule {
-                    trigger: Trigger::Any(Side::Server),
-                    edit: Edit::Rewrite(CapabilityRewrite::DropUpgrade),
-                },
-                RelayRule {
-                    trigger: Trigger::Client(ClientMessage::Request),
-                    edit: Edit::Answer(ServerMessage::Refuse(refusal)),
-                },
-            ];
-            let ends = between(protocol, rules);
-            let no = [
-                refused(Refusal::Temporary),
-                refused(Refusal::Permanent),
-                format!("{:?}", DeclinedReason::Bye),
-            ];
-            assert!(no.contains(&ends.client), "{}: {}: {:?}", protocol.name, ends.client, ends.events);
-            assert_eq!(ends.server, "waiting", "{}: the request got through", protocol.name);
+fn b2_bytes_behind_the_request_kill_the_server(protocol: &'static Protocol) {
+    let inject =
+        RelayRule { trigger: Trigger::Client(ClientMessage::Request), edit: Edit::After(b"x".to_vec()) };
+    let ends = between(protocol, vec![inject]);
+    assert_eq!(
+        ends.server,
+        format!("{:?}", ErrorKind::BeyondBoundary),
+        "{}: {:?}",
+        protocol.name,
+        ends.events
+    );
+}
+
+fn c3_a_go_ahead_that_comes_first_is_no_answer(protocol: &'static Protocol) {
+    // The go-ahead in the protocol's own syntax, as an attacker could guess it.
+    let mut forger = protocol.new_dialect(identity());
+    let (mut request, mut go_ahead) = (Vec::new(), Vec::new());
+    forger.write_client(ClientMessage::Request, &mut request);
+    forger.read_client(&request).unwrap();
+    forger.write_server(ServerMessage::Accept, &mut go_ahead);
+    let offered = Trigger::Server(ServerMessage::Offer { starttls: true });
+    let ends = between(protocol, vec![RelayRule { trigger: offered, edit: Edit::After(go_ahead) }]);
+    assert_eq!(ends.client, format!("{:?}", ErrorKind::EarlyAnswer), "{}: {:?}", protocol.name, ends.events);
+}
+
+fn a_swallowed_request_leaves_the_client_waiting(protocol: &'static Protocol) {
+    let ends = between(
+        protocol,
+        vec![RelayRule { trigger: Trigger::Client(ClientMessage::Request), edit: Edit::Drop }],
+    );
+    assert_eq!((ends.client.as_str(), ends.server.as_str()), ("waiting", "waiting"), "{}", protocol.name);
+}
+
+fn replaced_and_prefixed_messages_arrive_as_written(protocol: &'static Protocol) {
+    let request = Trigger::Client(ClientMessage::Request);
+    let replace = RelayRule { trigger: request, edit: Edit::Replace(b"one".to_vec()) };
+    let before = RelayRule { trigger: request, edit: Edit::Before(b"two".to_vec()) };
+    let mut relay = Relay::new(protocol, vec![replace, before]);
+    let mut asked = Vec::new();
+    protocol.new_dialect(identity()).write_client(ClientMessage::Request, &mut asked);
+    let (mut out, mut events) = (Outgoing::default(), Vec::new());
+    relay.receive(Side::Client, &asked, &mut out, &mut events);
+    assert_eq!(out.to_server, b"twoone", "{}", protocol.name);
+}
+
+fn a_relay_that_stops_keeps_what_comes_beyond_the_boundary(protocol: &'static Protocol) {
+    let (mut said, mut heard) = (Vec::new(), Vec::new());
+    let client = Client::new(protocol, identity(), &mut said);
+    let server = Server::new(protocol, identity(), TlsSupport::Available, &mut heard);
+    let mut relay = Relay::new(protocol, Vec::new()).until_boundary();
+    let (mut client, mut server) = (Some(client), Some(server));
+    let (mut out, mut events) = (Outgoing::default(), Vec::new());
+    for _turn in 0..20 {
+        relay.receive(Side::Server, &std::mem::take(&mut heard), &mut out, &mut events);
+        relay.receive(Side::Client, &std::mem::take(&mut said), &mut out, &mut events);
+        let to_server = std::mem::take(&mut out.to_server);
+        let served = server.take().map(|machine| machine.receive(&to_server, &mut heard));
+        if let Some(Ok(Progress::Continue(machine))) = served {
+            server = Some(machine);
         }
-    }
-}
-
-#[test]
-fn b2_bytes_behind_the_go_ahead_kill_the_client() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
-        let inject =
-            RelayRule { trigger: Trigger::Server(ServerMessage::Accept), edit: Edit::After(b"x".to_vec()) };
-        let ends = between(protocol, vec![inject]);
-        assert_eq!(ends.client, format!("{:?}", ErrorKind::BeyondBoundary), "{}", protocol.name);
-    }
-}
-
-#[test]
-fn b2_bytes_behind_the_request_kill_the_server() {
-    for protocol in PROTOCOLS {
-        let inject =
-            RelayRule { trigger: Trigger::Client(ClientMessage::Request), edit: Edit::After(b"x".to_vec()) };
-        let ends = between(protocol, vec![inject]);
-        assert_eq!(
-            ends.server,
-            format!("{:?}", ErrorKind::BeyondBoundary),
-            "{}: {:?}",
-            protocol.name,
-            ends.events
-        );
-    }
-}
-
-#[test]
-fn c3_a_go_ahead_that_comes_first_is_no_answer() {
-    for protocol in
-        PROTOCOLS.iter().filter(|it| it.flow.request_is_answered && it.flow.offer == OfferPlace::AfterHello)
-    {
-        // The go-ahead in the protocol's own syntax, as an attacker could guess it.
-        let mut forger = protocol.new_dialect(identity());
-        let (mut request, mut go_ahead) = (Vec::new(), Vec::new());
-        forger.write_client(ClientMessage::Request, &mut request);
-        forger.read_client(&request).unwrap();
-        forger.write_server(ServerMessage::Accept, &mut go_ahead);
-        let offered = Trigger::Server(ServerMessage::Offer { starttls: true });
-        let ends = between(protocol, vec![RelayRule { trigger: offered, edit: Edit::After(go_ahead) }]);
-        assert_eq!(
-            ends.client,
-            format!("{:?}", ErrorKind::EarlyAnswer),
-            "{}: {:?}",
-            protocol.name,
-            ends.events
-        );
-    }
-}
-
-#[test]
-fn a_swallowed_request_leaves_the_client_waiting() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
-        let ends = between(
-            protocol,
-            vec![RelayRule { trigger: Trigger::Client(ClientMessage::Request), edit: Edit::Drop }],
-        );
-        assert_eq!((ends.client.as_str(), ends.server.as_str()), ("waiting", "waiting"), "{}", protocol.name);
-    }
-}
-
-#[test]
-fn replaced_and_prefixed_messages_arrive_as_written() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
-        let request = Trigger::Client(ClientMessage::Request);
-        let replace = RelayRule { trigger: request, edit: Edit::Replace(b"one".to_vec()) };
-        let before = RelayRule { trigger: request, edit: Edit::Before(b"two".to_vec()) };
-        let mut relay = Relay::new(protocol, vec![replace, before]);
-        let mut asked = Vec::new();
-        protocol.new_dialect(identity()).write_client(ClientMessage::Request, &mut asked);
-        let (mut out, mut events) = (Outgoing::default(), Vec::new());
-        relay.receive(Side::Client, &asked, &mut out, &mut events);
-        assert_eq!(out.to_server, b"twoone", "{}", protocol.name);
-    }
-}
-
-#[test]
-fn a_relay_that_stops_keeps_what_comes_beyond_the_boundary() {
-    for protocol in PROTOCOLS {
-        let (mut said, mut heard) = (Vec::new(), Vec::new());
-        let client = Client::new(protocol, identity(), &mut said);
-        let server = Server::new(protocol, identity(), TlsSupport::Available, &mut heard);
-        let mut relay = Relay::new(protocol, Vec::new()).until_boundary();
-        let (mut client, mut server) = (Some(client), Some(server));
-        let (mut out, mut events) = (Outgoing::default(), Vec::new());
-        for _turn in 0..20 {
-            relay.receive(Side::Server, &std::mem::take(&mut heard), &mut out, &mut events);
-            relay.receive(Side::Client, &std::mem::take(&mut said), &mut out, &mut events);
-            let to_server = std::mem::take(&mut out.to_server);
-            let served = server.take().map(|machine| machine.receive(&to_server, &mut heard));
-            if let Some(Ok(Progress::Continue(machine))) = served {
-                server = Some(machine);
-            }
-            if let (Some(machine), to_client) = (client.take(), std::mem::take(&mut out.to_client)) {
-                match machine.receive(&to_client, &mut said) {
-                    Ok(Progress::Continue(machine)) => client = Some(machine),
-                    Ok(Progress::Upgrade(_)) => said.extend_from_slice(b"\x16\x03hello"),
-                    other => panic!("{}: {other:?}", protocol.name),
-                }
+        if let (Some(machine), to_client) = (client.take(), std::mem::take(&mut out.to_client)) {
+            match machine.receive(&to_client, &mut said) {
+                Ok(Progress::Continue(machine)) => client = Some(machine),
+                Ok(Progress::Upgrade(_)) => said.extend_from_slice(b"\x16\x03hello"),
+                other => panic!("{}: {other:?}", protocol.name),
             }
         }
-        assert_eq!(out, Outgoing::default(), "{}", protocol.name);
-        assert_eq!(relay.into_beyond(Side::Client), b"\x16\x03hello", "{}", protocol.name);
     }
+    assert_eq!(out, Outgoing::default(), "{}", protocol.name);
+    assert_eq!(relay.into_beyond(Side::Client), b"\x16\x03hello", "{}", protocol.name);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    CapabilityRewrite, ClientMessage, Edit, EventKind, Identity, OfferPlace, Outgoing, PROTOCOLS, Protocol,
-    Refusal, Relay, RelayEvent, RelayRule, ReplyTo, Scan, ServerMessage, Side, Trigger, protocol,
+    CapabilityRewrite, ClientMessage, Edit, EventKind, Identity, OfferPlace, Outgoing, Protocol, Refusal,
+    Relay, RelayEvent, RelayRule, ReplyTo, Scan, ServerMessage, Side, Trigger, each_protocol, protocol,
 };
 
 fn rewritten(scheme: &str, reply_to: ReplyTo, list: &str, how: CapabilityRewrite) -> String {
@@ -166,33 +166,30 @@ fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
     })
 }
 
-#[test]
-fn an_upgrade_that_is_put_in_is_offered() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.offer != OfferPlace::Unannounced) {
-        let reply_to =
-            if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
-        for offer in offers(protocol) {
-            let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
-            let mut hello = Vec::new();
-            dialect.write_client(ClientMessage::Hello, &mut hello);
-            let (mut rest, mut offered) = (offer.as_slice(), false);
-            while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
-                let rewritten =
-                    dialect.rewrite(Side::Server, reply_to, &rest[..end], CapabilityRewrite::AddUpgrade);
-                let whole = dialect.frame(Side::Server, reply_to, &rewritten, &mut Scan::default());
-                assert_eq!(
-                    whole,
-                    Ok(Some(rewritten.len())),
-                    "{}: {}",
-                    protocol.name,
-                    rewritten.escape_ascii()
-                );
-                let meaning = dialect.read_server(reply_to, &rewritten).unwrap();
-                offered |= meaning == ServerMessage::Offer { starttls: true };
-                rest = &rest[end..];
-            }
-            assert!(offered, "{}: {}", protocol.name, offer.escape_ascii());
+each_protocol! {
+    if |it| it.flow.offer != super::OfferPlace::Unannounced,
+    [ftp imap irc lmtp mysql nntp pop3 sieve smtp submission xmpp xmpp_server]:
+    an_upgrade_that_is_put_in_is_offered
+}
+
+fn an_upgrade_that_is_put_in_is_offered(protocol: &'static Protocol) {
+    let reply_to =
+        if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
+    for offer in offers(protocol) {
+        let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
+        let mut hello = Vec::new();
+        dialect.write_client(ClientMessage::Hello, &mut hello);
+        let (mut rest, mut offered) = (offer.as_slice(), false);
+        while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
+            let rewritten =
+                dialect.rewrite(Side::Server, reply_to, &rest[..end], CapabilityRewrite::AddUpgrade);
+            let whole = dialect.frame(Side::Server, reply_to, &rewritten, &mut Scan::default());
+            assert_eq!(whole, Ok(Some(rewritten.len())), "{}: {}", protocol.name, rewritten.escape_ascii());
+            let meaning = dialect.read_server(reply_to, &rewritten).unwrap();
+            offered |= meaning == ServerMessage::Offer { starttls: true };
+            rest = &rest[end..];
         }
+        assert!(offered, "{}: {}", protocol.name, offer.escape_ascii());
     }
 }
 

@@ -1,6 +1,8 @@
 //! Commands that the relay refuses, commands that end the session, and commands that pass.
 
-use starttls_proto::{CleartextPermission, ClientMessage, Identity, PROTOCOLS, ServerMessage, Side};
+use starttls_proto::{
+    CleartextPermission, ClientMessage, Identity, Protocol, ServerMessage, Side, each_protocol,
+};
 
 use crate::Session;
 
@@ -190,44 +192,42 @@ fn what_is_listed_passes_as_it_is() {
     }
 }
 
+each_protocol! {
+    a_protocol_lists_something_exactly_where_tls_may_be_optional
+    s4_credentials_of_no_protocol_pass
+}
+
 /// Exactly the protocols in which TLS may be optional list commands that need no login.
-#[test]
-fn a_protocol_lists_something_exactly_where_tls_may_be_optional() {
-    for protocol in PROTOCOLS {
-        let listed = PASSES.iter().any(|(scheme, _)| *scheme == protocol.name);
-        let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
-        let mut passes = false;
-        for message in [ClientMessage::Hello, ClientMessage::Probe, ClientMessage::Other, ClientMessage::Quit]
-        {
-            let mut words = Vec::new();
-            dialect.write_client(message, &mut words);
-            passes |= !words.is_empty()
-                && dialect.read_client(&words).is_ok()
-                && dialect.cleartext_permission(&words) == CleartextPermission::Allowed;
-            dialect.write_server(ServerMessage::TlsRequired, &mut Vec::new());
-        }
-        assert_eq!(passes, protocol.flow.tls_may_be_optional, "{}", protocol.name);
-        let known = ["ldap", "submission"].contains(&protocol.name);
-        assert!(listed == passes || known, "{} has no row in PASSES", protocol.name);
+fn a_protocol_lists_something_exactly_where_tls_may_be_optional(protocol: &'static Protocol) {
+    let listed = PASSES.iter().any(|(scheme, _)| *scheme == protocol.name);
+    let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
+    let mut passes = false;
+    for message in [ClientMessage::Hello, ClientMessage::Probe, ClientMessage::Other, ClientMessage::Quit] {
+        let mut words = Vec::new();
+        dialect.write_client(message, &mut words);
+        passes |= !words.is_empty()
+            && dialect.read_client(&words).is_ok()
+            && dialect.cleartext_permission(&words) == CleartextPermission::Allowed;
+        dialect.write_server(ServerMessage::TlsRequired, &mut Vec::new());
     }
+    assert_eq!(passes, protocol.flow.tls_may_be_optional, "{}", protocol.name);
+    let known = ["ldap", "submission"].contains(&protocol.name);
+    assert!(listed == passes || known, "{} has no row in PASSES", protocol.name);
 }
 
 /// Credentials never pass, in any protocol.
-#[test]
-fn s4_credentials_of_no_protocol_pass() {
-    for protocol in PROTOCOLS {
-        let mut words = Vec::new();
-        protocol
-            .new_dialect(Identity::new("mail.example.com"))
-            .write_client(ClientMessage::Credentials, &mut words);
-        if words.is_empty() {
-            assert!(!protocol.flow.tls_may_be_optional, "{}", protocol.name);
-            continue;
-        }
-        for chunk in [1, 7, words.len()] {
-            let (heard, passed) = Session::new(protocol.name).says_raw(Side::Client, &words, chunk);
-            assert!(passed.is_empty() && !heard.is_empty(), "{} by {chunk}", protocol.name);
-        }
+fn s4_credentials_of_no_protocol_pass(protocol: &'static Protocol) {
+    let mut words = Vec::new();
+    protocol
+        .new_dialect(Identity::new("mail.example.com"))
+        .write_client(ClientMessage::Credentials, &mut words);
+    if words.is_empty() {
+        assert!(!protocol.flow.tls_may_be_optional, "{}", protocol.name);
+        return;
+    }
+    for chunk in [1, 7, words.len()] {
+        let (heard, passed) = Session::new(protocol.name).says_raw(Side::Client, &words, chunk);
+        assert!(passed.is_empty() && !heard.is_empty(), "{} by {chunk}", protocol.name);
     }
 }
 
