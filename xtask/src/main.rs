@@ -8,6 +8,7 @@ mod docs;
 mod endurance;
 mod features;
 mod fuzz;
+mod msrv;
 mod process;
 mod proof;
 mod repeat;
@@ -40,6 +41,7 @@ Commands:
                                  test them; with --twice, build in two folders and compare the bytes
   dist --binary FILE             the same with a binary that exists, such as target/debug/starttls
   features                       check the combinations of the library's features that programs use
+  msrv                           check the libraries with the oldest Rust that they promise
   docs-check                     check that every file named in the documentation exists
   help                           print this text
 ";
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ["dist", ref rest @ ..] => dist::run(rest),
         ["endurance"] => endurance::run(),
         ["features"] => features::run(),
+        ["msrv"] => msrv::run(),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

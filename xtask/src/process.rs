@@ -14,6 +14,9 @@ exec 3<&0
 "$@" </dev/null 3<&-
 "#;
 
+/// The deadline of commands that download.
+pub(crate) const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+
 /// Runs a command until its deadline. Its output goes to `log`, or to the terminal.
 pub(crate) fn run(command: &Command, deadline: Duration, log: Option<&File>) -> Result<(), String> {
     let line = words(command).join(" ");

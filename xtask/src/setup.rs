@@ -1,13 +1,12 @@
 //! Installs the missing packages that the tests need.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use crate::{cargo, features, process, root};
+use crate::process::HALF_AN_HOUR;
+use crate::{cargo, features, msrv, process, root};
 
 const PACKAGES: &str = include_str!("../packages.txt");
 const INSTALLER: &str = "xtask/install.sh";
-const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 
 /// Packages that conflict with others of the list (cyrus-imapd with dovecot-imapd). They are downloaded, and the tests unpack
 /// them.
@@ -19,6 +18,7 @@ pub(crate) fn run() -> Result<(), String> {
     packages()?;
     downloads()?;
     rust_target()?;
+    msrv::install();
     cargo_deny()
 }
 

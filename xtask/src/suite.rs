@@ -1,7 +1,7 @@
 //! Runs every check and test: dependencies first, then the cheapest first.
 
 use crate::report::{Output, Report};
-use crate::{cargo, dist, docs, features, fuzz, root, setup};
+use crate::{cargo, dist, docs, features, fuzz, msrv, root, setup};
 
 pub(crate) fn run() -> Result<(), String> {
     let mut report = Report::default();
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<(), String> {
         ["clippy", "--workspace", "--all-targets", "--locked", "--keep-going", "--", "-D", "warnings"];
     report.step("clippy", 20, kept, &cargo(clippy));
     features::steps(&mut report);
+    msrv::steps(&mut report);
     let mut doc = cargo(["doc", "--workspace", "--lib", "--no-deps", "--locked", "--keep-going"]);
     report.step("doc", 20, kept, doc.env("RUSTDOCFLAGS", "-D warnings"));
     report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked", "--no-fail-fast"]));

@@ -82,8 +82,8 @@ pub fn render(generator: &str, suites: &[TestSuite]) -> String {
         }
         for TestCase { name, seconds, outcome } in cases {
             let (class, name) = (Markup(class), Markup(name));
-            let case = format_args!("classname=\"{class}\" name=\"{name}\" time=\"{seconds:.3}\"");
-            let _ = writeln!(out, "    <testcase {case}>{outcome}</testcase>");
+            let _ = write!(out, "    <testcase classname=\"{class}\" name=\"{name}\" time=\"{seconds:.3}\">");
+            let _ = writeln!(out, "{outcome}</testcase>");
         }
         out.push_str("  </testsuite>\n");
     }

@@ -98,6 +98,29 @@ fn the_testkit_is_a_development_dependency_only() {
     complain(&users);
 }
 
+fn the_libraries_that_promise_an_old_compiler_are_checked_with_it() {
+    let step = fs::read_to_string(root().join("xtask/src/msrv.rs")).unwrap();
+    let version = step.split("VERSION: &str = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let mut problems = Vec::new();
+    for (name, _) in MAY_IMPORT.iter().filter(|(name, _)| name.starts_with("starttls")) {
+        let folder = match *name {
+            "starttls" => "crates/net".to_owned(),
+            "starttls-conformance" => "conformance".to_owned(),
+            name => name.replacen("starttls-", "crates/", 1),
+        };
+        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        let promises = manifest.contains(&format!("\nrust-version = \"{version}\"\n"));
+        if !promises && !manifest.contains("\nrust-version.workspace = true\n") {
+            problems.push(format!("the rust-version of {name} is neither {version} nor the workspace's"));
+        }
+        if promises != step.contains(&format!("(\"{name}\", ")) {
+            problems
+                .push(format!("{name}: only the manifest or only xtask/src/msrv.rs names Rust {version}"));
+        }
+    }
+    complain(&problems);
+}
+
 #[test]
 fn setup_installs_what_the_testkit_needs() {
     let list = fs::read_to_string(root().join("xtask/packages.txt")).unwrap();

@@ -330,7 +330,9 @@ impl Dialect for Imap {
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
         self.turn = Turn::Command;
-        self.asked.pop_back_if(|asked| *asked == self.tag);
+        if self.asked.back() == Some(&self.tag) {
+            self.asked.pop_back();
+        }
         self.tagless = self.tagless.saturating_sub(u32::from(self.tag == b"*"));
         let name = &self.context.identity.server_name;
         let (untagged, tagged) = match msg {

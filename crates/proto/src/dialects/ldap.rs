@@ -211,7 +211,9 @@ impl Dialect for Ldap {
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
         // This side answers the request, so no answer to it from a server is expected.
-        self.asked.pop_back_if(|asked| *asked == self.id);
+        if self.asked.back() == Some(&self.id) {
+            self.asked.pop_back();
+        }
         let bytes = match msg {
             ServerMessage::Offer { starttls } => {
                 let mut attributes = attribute(SUPPORTED_VERSION, &[b"3"]);

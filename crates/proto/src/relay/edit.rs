@@ -125,8 +125,9 @@ impl Relay {
 
     /// Sends the relay's own answers that no earlier answer delays.
     pub(super) fn answer(&mut self, out: &mut Outgoing) {
-        while let Some(Due::Ours(answer)) = self.due.pop_front_if(|due| matches!(due, Due::Ours(_))) {
-            out.to_client.extend_from_slice(&answer);
+        while let Some(Due::Ours(answer)) = self.due.front() {
+            out.to_client.extend_from_slice(answer);
+            self.due.pop_front();
         }
     }
 }

@@ -82,8 +82,10 @@ impl Data {
     /// Records an answer of the server. Returns whether the server answers the same command again.
     pub(super) fn answered(&mut self, reply_to: ReplyTo, code: u16) -> bool {
         // The relay answered these in place of the server.
-        let other = |it: &mut Asked| matches!(it, Asked::Other(to) | Asked::Reset(to) if *to != reply_to);
-        while self.due.pop_front_if(other).is_some() {}
+        let other = |it: &Asked| matches!(it, Asked::Other(to) | Asked::Reset(to) if *to != reply_to);
+        while self.due.front().is_some_and(other) {
+            self.due.pop_front();
+        }
         match (self.due.pop_front(), code) {
             (Some(Asked::Message(answers)), _) if answers > 1 => {
                 self.due.push_front(Asked::Message(answers - 1));
