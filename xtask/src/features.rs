@@ -8,12 +8,13 @@ use crate::report::{Output, Report};
 const COMBINATIONS: &[(&str, &str)] = &[
     ("with a crypto provider of its own", ""),
     ("blocking, on ring, with Mozilla's roots", "ring,webpki-roots"),
+    ("blocking, traced", "ring,tracing"),
     ("blocking, with login", "aws-lc-rs,native-certs,login"),
     ("blocking, sends mail", "aws-lc-rs,native-certs,submission"),
     ("tokio, on ring", "ring,native-certs,tokio"),
     ("tokio, without login", "aws-lc-rs,native-certs,tokio"),
     ("tokio, probes", "aws-lc-rs,raw-tls"),
-    ("everything", "aws-lc-rs,ring,native-certs,webpki-roots,tokio,raw-tls,login,submission"),
+    ("everything", "aws-lc-rs,ring,native-certs,webpki-roots,tokio,raw-tls,login,submission,tracing"),
 ];
 
 /// A target that has no standard library.

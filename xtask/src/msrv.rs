@@ -17,7 +17,7 @@ pub(crate) const LIBRARIES: &[(&str, &str)] = &[
     ("starttls-report", ""),
     ("starttls-processes", ""),
     ("starttls-dns", "stub"),
-    ("starttls", "native-certs,webpki-roots,tokio,raw-tls,login,submission"),
+    ("starttls", "native-certs,webpki-roots,tokio,raw-tls,login,submission,tracing"),
     ("starttls-policy", ""),
     ("starttls-inspect", ""),
 ];

@@ -181,7 +181,7 @@ impl<D> Connector<D> {
             None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),
         };
         let setup = TlsSetup::Client { config: Arc::new(config), name, verifier };
-        Ok(ConnectionAttempt::new(setup, Tap::new(Side::Client, self.observer.clone()), deadline))
+        Ok(ConnectionAttempt::new(setup, protocol, Tap::new(Side::Client, self.observer.clone()), deadline))
     }
 }
 

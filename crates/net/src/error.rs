@@ -127,6 +127,37 @@ impl Error {
         Self::Config { what: what.into(), source: Some(source.into()) }
     }
 
+    /// Returns the name of the kind of error, for logs and metrics: "timeout". A name does not change.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Config { .. } => "config",
+            Self::Resolve { .. } => "resolve",
+            Self::Connect { .. } => "connect",
+            Self::Socket { .. } => "socket",
+            Self::Proxy(_) => "proxy",
+            Self::Timeout { .. } => "timeout",
+            Self::Io { .. } => "io",
+            Self::Declined(_) => "declined",
+            Self::Quit(_) => "quit",
+            Self::Protocol(_) => "protocol",
+            Self::PlaintextNotTls { .. } => "plaintext-not-tls",
+            Self::Certificate { .. } => "certificate",
+            Self::ClientCertificate(_) => "client-certificate",
+            Self::NoServerName(_) => "no-server-name",
+            Self::NoAlpn { .. } => "no-alpn",
+            Self::Tls(_) => "tls",
+        }
+    }
+
+    /// Returns the step that the error ended, if it is known: that of a timeout, of a broken connection or of a proxy.
+    pub fn step(&self) -> Option<Step> {
+        match self {
+            Self::Timeout { step, .. } | Self::Io { step, .. } => Some(*step),
+            Self::Proxy(error) => Some(error.step),
+            _ => None,
+        }
+    }
+
     /// Returns the TLS error that ended a session, if reading or writing failed because of TLS and not because the
     /// connection broke.
     ///

@@ -19,6 +19,7 @@ use crate::facts::{CertificateVerdict, Timings, TlsFacts};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
 use crate::tapped_stream::TappedStream;
+use crate::trace::Span;
 use crate::verify::{RecordingResolver, RecordingVerifier, VerificationRecord};
 use crate::{CertificateFailure, CertificateFault, Error, Step};
 
@@ -26,6 +27,7 @@ use crate::{CertificateFailure, CertificateFault, Error, Step};
 #[derive(Debug)]
 pub(crate) struct ConnectionAttempt {
     setup: TlsSetup,
+    protocol: &'static str,
     pub(crate) tap: Tap,
     pub(crate) deadline: Deadline,
     pub(crate) timings: Timings,
@@ -54,9 +56,10 @@ pub(crate) enum TlsSetup {
 }
 
 impl ConnectionAttempt {
-    pub(crate) fn new(setup: TlsSetup, tap: Tap, deadline: Deadline) -> Self {
+    pub(crate) fn new(setup: TlsSetup, protocol: &Protocol, tap: Tap, deadline: Deadline) -> Self {
         Self {
             setup,
+            protocol: protocol.name,
             tap,
             deadline,
             timings: Timings::default(),
@@ -77,6 +80,11 @@ impl ConnectionAttempt {
         let offers = |setup: &TlsSetup| !matches!(setup, TlsSetup::Server { config, .. } if config.alpn_protocols.is_empty());
         self.required_alpn = protocol.required_alpn().filter(|_| offers(&self.setup));
         self.begin(tapped, Vec::new())
+    }
+
+    /// Returns the span of the negotiation.
+    pub(crate) fn negotiation(&self) -> Span {
+        Span::negotiation(self.protocol, self.tap.side, self.address)
     }
 
     /// Records how the connection was opened, and returns its stream.
@@ -179,6 +187,11 @@ fn only_tickets_left(tls: &Connection) -> bool {
 const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 
 impl<IO> Handshake<IO> {
+    /// Returns the span of this handshake.
+    pub(crate) fn span(&self) -> Span {
+        Span::handshake(self.attempt.protocol, self.attempt.tap.side, self.attempt.address)
+    }
+
     /// Returns the alert to send instead of the one that rustls chose; empty to send that one. Without a certificate for
     /// the client's server name rustls sends `access_denied`, where `unrecognized_name` names the cause.
     pub(crate) fn own_alert(&self) -> &'static [u8] {

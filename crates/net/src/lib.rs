@@ -67,6 +67,13 @@
 //! Each error has one line in plain words, a cause, and a [`hint`](Error::hint) if a fix is known. What a program decides on
 //! is typed: [`Step`], [`CertificateFault`], and the variants of [`Error`].
 //!
+//! # Tracing
+//! With the feature `tracing`, each connection has the spans `negotiation`, `handshake` and `login` at the level `DEBUG`, with the
+//! target `starttls`. Their fields are `protocol`, `side`, `peer` (the address, if a dialer of this library connected), and at
+//! their end `outcome`: `upgrade`, `encrypted` or `granted`, or the [`name`](Error::name) of the error, with the `step` that it
+//! ended. A handshake adds `tls_version`, `cipher_suite` and `kind`, a login its `mechanism`. An event at the level `TRACE` names
+//! each step of a negotiation. No span or event contains an octet that a peer sent, a user name or a secret.
+//!
 //! # Features
 //! | feature | default | adds |
 //! |---|---|---|
@@ -77,6 +84,7 @@
 //! | `tokio` | yes | the asynchronous driver; the [blocking] one is always present |
 //! | `login` | yes | [`login`] |
 //! | `submission` | yes | [`submission`], and `login` |
+//! | `tracing` | | spans of the crate `tracing`, as below |
 //! | `raw-tls` | | a stream after the boundary for probes, and `tokio` |
 //!
 //! Without `aws-lc-rs` and `ring`, the caller sets a [`crypto_provider`](ConnectorBuilder::crypto_provider).
@@ -115,6 +123,7 @@ mod stream;
 pub mod submission;
 mod tapped_stream;
 mod tls;
+mod trace;
 mod transcript;
 mod verify;
 

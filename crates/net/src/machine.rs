@@ -5,7 +5,7 @@ use std::io;
 use starttls_proto::{Client, Declined, Progress, Quit, Server, Upgrade};
 
 use crate::deadline::Deadline;
-use crate::{Error, Step};
+use crate::{Error, Step, trace};
 
 /// One side of a conversation, without I/O. Both drivers have one loop each for all machines.
 pub(crate) trait Machine: Sized {
@@ -69,8 +69,13 @@ macro_rules! negotiation {
 
             fn receive(self, input: &[u8], out: &mut Vec<u8>) -> Result<Turn<Self>, Error> {
                 let Self { side, deadline } = self;
+                let step: fn(&$side) -> Step = $step;
+                let before = step(&side);
                 Ok(match side.receive(input, out)? {
-                    Progress::Continue(side) => Turn::Continue(Self { side, deadline }),
+                    Progress::Continue(side) => {
+                        trace::step_changed(before, step(&side));
+                        Turn::Continue(Self { side, deadline })
+                    }
                     Progress::End(end) => Turn::Done(NegotiationEnd::Otherwise(end)),
                     Progress::Upgrade(upgrade) => Turn::Done(NegotiationEnd::Upgrade(upgrade)),
                 })

@@ -119,7 +119,8 @@ impl Acceptor {
             None => TlsSetup::Unavailable,
         };
         let tap = Tap::new(Side::Server, self.observer.clone());
-        let mut attempt = ConnectionAttempt::new(setup, tap, Deadline::starting_now(self.timeout));
+        let mut attempt =
+            ConnectionAttempt::new(setup, self.protocol, tap, Deadline::starting_now(self.timeout));
         attempt.space_before_tls = self.protocol.flow.space_before_tls;
         attempt
     }

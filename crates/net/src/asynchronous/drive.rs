@@ -17,7 +17,11 @@ use crate::tapped_stream::TappedStream;
 use crate::{Encrypted, Error, Step, stream};
 
 impl<IO: Stream> Handshake<IO> {
-    pub(super) async fn run(mut self) -> Result<Encrypted<IO>, Error> {
+    pub(super) async fn run(self) -> Result<Encrypted<IO>, Error> {
+        self.span().run(self.complete()).await
+    }
+
+    async fn complete(mut self) -> Result<Encrypted<IO>, Error> {
         let Self { tls, tapped, attempt, .. } = &mut self;
         let advancing = poll_fn(|cx| match advance_handshake(tls, &mut Polled { tapped, cx }) {
             Err(HandshakeFailure::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,

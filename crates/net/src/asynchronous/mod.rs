@@ -197,6 +197,16 @@ impl<D> Connector<D> {
         attempt: ConnectionAttempt,
         io: IO,
     ) -> Result<Negotiated<IO>, Error> {
+        attempt.negotiation().run(self.converse(protocol, identity, attempt, io)).await
+    }
+
+    async fn converse<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        identity: Identity,
+        attempt: ConnectionAttempt,
+        io: IO,
+    ) -> Result<Negotiated<IO>, Error> {
         let mut tapped = TappedStream::new(io, attempt.tap.clone());
         let mut out = Vec::new();
         let mut client = Client::new(protocol, identity, &mut out);
@@ -276,6 +286,10 @@ impl Acceptor {
     /// As for [`accept`](Self::accept).
     pub async fn negotiate<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Result<Ready<IO>, Error> {
         let attempt = self.attempt();
+        attempt.negotiation().run(self.converse(attempt, io)).await
+    }
+
+    async fn converse<IO: Stream>(&self, attempt: ConnectionAttempt, io: IO) -> Result<Ready<IO>, Error> {
         let mut tapped = TappedStream::new(io, attempt.tap.clone());
         let mut out = Vec::new();
         let server = Server::new(self.protocol(), self.identity(), self.tls(), &mut out);

@@ -12,7 +12,11 @@ use crate::tapped_stream::TappedStream;
 use crate::{Encrypted, Error, Step, stream};
 
 impl<IO: Stream> Handshake<IO> {
-    pub(super) fn run_blocking(mut self) -> Result<Encrypted<IO>, Error> {
+    pub(super) fn run_blocking(self) -> Result<Encrypted<IO>, Error> {
+        self.span().run_blocking(|| self.complete_blocking())
+    }
+
+    fn complete_blocking(mut self) -> Result<Encrypted<IO>, Error> {
         self.tapped.deadline = Some(self.attempt.deadline);
         if let Err(failure) = advance_handshake(&mut self.tls, &mut self.tapped) {
             self.tapped.deadline = Some(self.attempt.deadline.at_most(LAST_MESSAGE_TIMEOUT));

@@ -221,6 +221,16 @@ impl<D> Connector<'_, D> {
         attempt: ConnectionAttempt,
         io: IO,
     ) -> Result<Negotiated<IO>, Error> {
+        attempt.negotiation().run_blocking(|| self.converse(protocol, identity, attempt, io))
+    }
+
+    fn converse<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        identity: Identity,
+        attempt: ConnectionAttempt,
+        io: IO,
+    ) -> Result<Negotiated<IO>, Error> {
         let mut tapped = timed(io, &attempt);
         let mut out = Vec::new();
         let mut client = Client::new(protocol, identity, &mut out);
@@ -292,6 +302,10 @@ impl Acceptor<'_> {
     /// As for [`accept`](Self::accept).
     pub fn negotiate<IO: Stream>(&self, io: IO) -> Result<Ready<IO>, Error> {
         let attempt = self.0.attempt();
+        attempt.negotiation().run_blocking(|| self.converse(attempt, io))
+    }
+
+    fn converse<IO: Stream>(&self, attempt: ConnectionAttempt, io: IO) -> Result<Ready<IO>, Error> {
         let mut tapped = timed(io, &attempt);
         let mut out = Vec::new();
         let server = Server::new(self.0.protocol(), self.0.identity(), self.0.tls(), &mut out);

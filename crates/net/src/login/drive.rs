@@ -8,6 +8,7 @@ use starttls_proto::{Identity, OutputBuffer, Protocol, ServiceName};
 use super::{Account, LoggedIn, LoginError, LoginMachine, LoginProgress};
 use crate::deadline::{Budget, Deadline};
 use crate::machine::{Machine, Turn};
+use crate::trace::Span;
 use crate::{Encrypted, Step, TlsFacts, blocking};
 
 impl Account {
@@ -21,11 +22,15 @@ impl Account {
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
     ) -> Result<LoggedIn, LoginError> {
-        let mut out = Vec::new();
-        match self.start(protocol, stream, &mut out)? {
-            Turn::Continue(login) => crate::asynchronous::drive(stream, login, &mut out).await,
-            Turn::Done(done) => Ok(done),
-        }
+        let span = Span::login(protocol.name, stream.facts().address);
+        let logging_in = async {
+            let mut out = Vec::new();
+            match self.start(protocol, stream, &mut out)? {
+                Turn::Continue(login) => crate::asynchronous::drive(stream, login, &mut out).await,
+                Turn::Done(done) => Ok(done),
+            }
+        };
+        span.run(logging_in).await
     }
 
     /// Logs in to a session in which nothing has been sent or received yet, blocking.
@@ -37,13 +42,15 @@ impl Account {
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
     ) -> Result<LoggedIn, LoginError> {
-        let mut out = Vec::new();
-        let done = match self.start(protocol, stream, &mut out)? {
-            Turn::Continue(login) => blocking::drive(stream, login, &mut out)?,
-            Turn::Done(done) => done,
-        };
-        stream.remove_deadline().map_err(|source| LoginError::Io { step: Step::Session, source })?;
-        Ok(done)
+        Span::login(protocol.name, stream.facts().address).run_blocking(|| {
+            let mut out = Vec::new();
+            let done = match self.start(protocol, stream, &mut out)? {
+                Turn::Continue(login) => blocking::drive(stream, login, &mut out)?,
+                Turn::Done(done) => done,
+            };
+            stream.remove_deadline().map_err(|source| LoginError::Io { step: Step::Session, source })?;
+            Ok(done)
+        })
     }
 
     fn start<IO>(

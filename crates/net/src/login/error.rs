@@ -131,6 +131,30 @@ impl fmt::Display for MechanismFault {
 impl std::error::Error for MechanismFault {}
 
 impl LoginError {
+    /// Returns the name of the kind of error, for logs and metrics: "refused". A name does not change.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoLogin { .. } => "no-login",
+            Self::Account { .. } => "account",
+            Self::NotOffered { .. } => "not-offered",
+            Self::Refused { .. } => "refused",
+            Self::Unproven { .. } => "unproven",
+            Self::Mechanism { .. } => "mechanism",
+            Self::Tls(_) => "tls",
+            Self::Protocol(_) => "protocol",
+            Self::Timeout { .. } => "timeout",
+            Self::Io { .. } => "io",
+        }
+    }
+
+    /// Returns the step that the error ended, if it is known: that of a timeout or of a broken connection.
+    pub fn step(&self) -> Option<Step> {
+        match self {
+            Self::Timeout { step, .. } | Self::Io { step, .. } => Some(*step),
+            _ => None,
+        }
+    }
+
     pub(super) fn mechanism(name: &str, fault: MechanismFault) -> Self {
         Self::Mechanism { mechanism: name.to_owned(), fault }
     }

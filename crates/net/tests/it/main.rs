@@ -20,6 +20,8 @@ mod refusals;
 mod scram;
 mod script;
 mod submission;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod unverifiable;
 mod verification;
 mod white_space;
