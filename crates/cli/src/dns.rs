@@ -1,12 +1,12 @@
-//! Queries DNS. Every query has a deadline, and names in answers that are not valid host names are dropped.
+//! Queries DNS for mail exchangers and services. Every query has a deadline, and names in answers that are not valid host
+//! names are dropped.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::{NetError, runtime::TokioRuntimeProvider};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::{Resolver, TokioResolver};
+use starttls_dns::{
+    AdTrust, DnsAnswer, DnsName, DnsQuestion, MxTarget, RecordData, RecordType, Stub, system_resolvers,
+};
 
 /// The address families to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) struct Host {
 
 /// A resolver with a deadline for each query.
 pub(crate) struct Dns {
-    resolver: Result<TokioResolver, String>,
+    stub: Result<Stub, String>,
     /// Whether the user chose the server. Otherwise the system's resolver looks up addresses, with its configuration
     /// (hosts file, search list).
     chosen: bool,
@@ -56,33 +56,16 @@ pub(crate) struct Dns {
     deadline: Duration,
 }
 
-/// The longest wait for one answer. A lost datagram is sent again within the deadline.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-
 impl Dns {
     pub(crate) fn new(server: Option<SocketAddr>, family: Family, deadline: Duration) -> Self {
-        let builder = match server {
-            None => TokioResolver::builder_tokio(),
-            Some(server) => {
-                let at = |mut connection: ConnectionConfig| {
-                    connection.port = server.port();
-                    connection
-                };
-                let connections = vec![at(ConnectionConfig::udp()), at(ConnectionConfig::tcp())];
-                let server = NameServerConfig::new(server.ip(), true, connections);
-                let config = ResolverConfig::from_name_servers(vec![server]);
-                Ok(Resolver::builder_with_config(config, TokioRuntimeProvider::default()))
-            }
+        let addresses = match server {
+            Some(server) => Ok(vec![server]),
+            None => system_resolvers().map(|system| system.addresses),
         };
-        let resolver = builder.and_then(|mut builder| {
-            let options = builder.options_mut();
-            options.use_hosts_file = ResolveHosts::Never;
-            options.attempts = 2;
-            options.timeout = (deadline / 3).min(MAX_WAIT);
-            builder.build()
-        });
-        let resolver = resolver.map_err(|error| format!("cannot start the DNS resolver: {error}"));
-        Self { resolver, chosen: server.is_some(), family, deadline }
+        // Nothing here depends on the AD bit.
+        let stub = addresses.and_then(|addresses| Stub::new(addresses, AdTrust::Never));
+        let stub = stub.map(|stub| stub.timeout(deadline)).map_err(|error| error.to_string());
+        Self { stub, chosen: server.is_some(), family, deadline }
     }
 
     /// Returns every address of a host, in the order of the answers.
@@ -91,8 +74,9 @@ impl Dns {
             Ok(address) => vec![address],
             Err(_) if self.chosen => self.asked(host).await?,
             Err(_) => {
+                let late = || format!("no answer from DNS within {:?}", self.deadline);
                 let lookup = tokio::time::timeout(self.deadline, tokio::net::lookup_host((host, 0))).await;
-                let found = lookup.map_err(|_| self.late())?.map_err(|error| error.to_string())?;
+                let found = lookup.map_err(|_| late())?.map_err(|error| error.to_string())?;
                 found.map(|address| address.ip()).collect()
             }
         };
@@ -108,14 +92,14 @@ impl Dns {
     }
 
     async fn asked(&self, host: &str) -> Result<Vec<IpAddr>, String> {
-        let address = |data: &RData| data.ip_addr();
+        let address = |data: &RecordData| if let RecordData::Address(it) = data { Some(*it) } else { None };
         let ask = async |record, wanted| match wanted {
             true => self.ask(host, record, address).await,
             false => Answer::Nothing,
         };
         let (v4, v6) = tokio::join!(
             ask(RecordType::A, self.family != Family::V6),
-            ask(RecordType::AAAA, self.family != Family::V4),
+            ask(RecordType::Aaaa, self.family != Family::V4),
         );
         match (v4, v6) {
             (Answer::Records(mut v4), Answer::Records(v6)) => {
@@ -130,22 +114,22 @@ impl Dns {
 
     /// Returns the mail exchangers of a domain, the preferred ones first (RFC 5321 section 5.1).
     pub(crate) async fn exchangers(&self, domain: &str) -> Answer<Host> {
-        let mx = |data: &RData| match data {
-            RData::MX(mx) => {
-                Some(Host { rank: mx.preference, weight: 0, port: 25, name: host_name(&mx.exchange)? })
+        let mx = |data: &RecordData| match data {
+            RecordData::Mx(mx) => {
+                Some(Host { rank: mx.preference, weight: 0, port: 25, name: host_name(&mx.target)? })
             }
             _ => None,
         };
-        ordered(self.ask(domain, RecordType::MX, mx).await)
+        ordered(self.ask(domain, RecordType::Mx, mx).await)
     }
 
     /// Returns the target of the CNAME record of a name, if it has one.
     pub(crate) async fn alias(&self, name: &str) -> Option<String> {
-        let target = |data: &RData| match data {
-            RData::CNAME(target) => host_name(&target.0)?,
+        let target = |data: &RecordData| match data {
+            RecordData::Name(target) => Some(target.to_string()),
             _ => None,
         };
-        match self.ask(name, RecordType::CNAME, target).await {
+        match self.ask(name, RecordType::Cname, target).await {
             Answer::Records(mut targets) => targets.pop(),
             _ => None,
         }
@@ -153,8 +137,8 @@ impl Dns {
 
     /// Returns the servers of a service, the preferred ones first (RFC 2782).
     pub(crate) async fn servers(&self, service: &str) -> Answer<Host> {
-        let srv = |data: &RData| match data {
-            RData::SRV(srv) => Some(Host {
+        let srv = |data: &RecordData| match data {
+            RecordData::Srv(srv) => Some(Host {
                 rank: srv.priority,
                 weight: srv.weight,
                 port: srv.port,
@@ -162,33 +146,32 @@ impl Dns {
             }),
             _ => None,
         };
-        ordered(self.ask(service, RecordType::SRV, srv).await)
+        ordered(self.ask(service, RecordType::Srv, srv).await)
     }
 
-    async fn ask<T>(&self, name: &str, record: RecordType, read: impl Fn(&RData) -> Option<T>) -> Answer<T> {
-        let resolver = match &self.resolver {
-            Ok(resolver) => resolver,
+    async fn ask<T>(
+        &self,
+        name: &str,
+        record: RecordType,
+        read: impl Fn(&RecordData) -> Option<T>,
+    ) -> Answer<T> {
+        let stub = match &self.stub {
+            Ok(stub) => stub,
             Err(why) => return Answer::Failed(why.clone()),
         };
-        let Ok(mut name) = Name::from_ascii(name) else {
-            return Answer::Failed(String::from("invalid DNS name"));
+        let name: DnsName = match name.parse() {
+            Ok(name) => name,
+            Err(error) => return Answer::Failed(starttls_dns::InvalidName::to_string(&error)),
         };
-        // No search list: the result must not depend on the machine.
-        name.set_fqdn(true);
-        match tokio::time::timeout(self.deadline, resolver.lookup(name, record)).await {
-            Err(_) | Ok(Err(NetError::Timeout)) => Answer::Failed(self.late()),
-            Ok(Err(error)) if error.is_nx_domain() => Answer::NoSuchName,
-            Ok(Err(error)) if error.is_no_records_found() => Answer::Nothing,
-            Ok(Err(error)) => Answer::Failed(error.to_string()),
-            Ok(Ok(lookup)) => {
-                let found: Vec<_> = lookup.answers().iter().filter_map(|answer| read(&answer.data)).collect();
+        match stub.ask(&DnsQuestion { name, record }).await {
+            DnsAnswer::Failed(failure) => Answer::Failed(failure.to_string()),
+            DnsAnswer::NoName { .. } => Answer::NoSuchName,
+            DnsAnswer::NoData { .. } => Answer::Nothing,
+            DnsAnswer::Found { records, .. } => {
+                let found: Vec<_> = records.iter().filter_map(read).collect();
                 if found.is_empty() { Answer::Nothing } else { Answer::Records(found) }
             }
         }
-    }
-
-    fn late(&self) -> String {
-        format!("no answer from DNS within {:?}", self.deadline)
     }
 }
 
@@ -201,11 +184,15 @@ fn ordered(mut answer: Answer<Host>) -> Answer<Host> {
     answer
 }
 
-/// Returns the name as text, `Some(None)` for the root, and `None` if it is not a valid host name.
-fn host_name(name: &Name) -> Option<Option<String>> {
-    if name.is_root() {
-        return Some(None);
+/// Returns the name as text, `Some(None)` for the root, and `None` if it is not a host name. An address is returned, so that
+/// the report can name it.
+fn host_name(target: &MxTarget) -> Option<Option<String>> {
+    match target {
+        MxTarget::Null => Some(None),
+        MxTarget::Host(name) => Some(Some(name.to_string())),
+        MxTarget::Invalid(text) => {
+            let text = text.trim_end_matches('.').to_owned();
+            text.parse::<IpAddr>().is_ok().then_some(Some(text))
+        }
     }
-    let text = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    text.parse::<crate::target::Host>().is_ok_and(|host| host.ascii == text).then_some(Some(text))
 }

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use crate::{exit, hint};
 
 /// The failure of a command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failed {
     pub(crate) code: u8,
     /// One line. An empty message ends the command without output.

@@ -1,10 +1,12 @@
 //! Makes a connector from the options that the commands share.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::dialer::TcpRoute;
 use starttls::proto::ClientName;
+use starttls::rustls::client::danger::ServerCertVerifier;
 use starttls::{AddressFamily, Connector, ConnectorBuilder, Endpoint, Error, Step};
 use starttls_x509::{Bundle, BundleError};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -50,20 +52,22 @@ impl Peer {
         retries: u32,
         without_roots: bool,
     ) -> Result<ConnectorBuilder, Failed> {
-        let builder = self.builder(without_roots)?.client_name(client_name);
-        let mut builder = builder.retries(retries, Duration::from_secs(1));
-        if trace.insecure {
-            builder = builder.insecure();
-        }
-        if let Some(path) = &trace.keylog {
-            builder = builder.key_log_file(path);
-        }
-        Ok(builder)
+        Ok(watched(self.builder(without_roots)?, client_name, trace, retries))
+    }
+
+    /// Returns the builder for a session that the user watches, and whose server this verifier authenticates instead of roots.
+    pub(crate) fn verified_builder(
+        &self,
+        client_name: ClientName,
+        trace: &Trace,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<ConnectorBuilder, Failed> {
+        Ok(watched(self.builder_without_roots()?, client_name, trace, 0).verifier(verifier))
     }
 
     /// Returns the builder for every connector of a command. With `insecure`, root certificates may be missing.
     pub(crate) fn builder(&self, insecure: bool) -> Result<ConnectorBuilder, Failed> {
-        let mut builder = Connector::builder().timeout(self.timeout).client_name(self.client_name());
+        let mut builder = self.builder_without_roots()?;
         if let Some(path) = &self.ca_file {
             builder = builder.roots_pem(roots(path)?);
         } else if self.no_system_roots && !insecure {
@@ -73,6 +77,11 @@ impl Peer {
         if self.no_system_roots {
             builder = builder.no_system_roots();
         }
+        Ok(builder)
+    }
+
+    fn builder_without_roots(&self) -> Result<ConnectorBuilder, Failed> {
+        let mut builder = Connector::builder().timeout(self.timeout).client_name(self.client_name());
         if let (Some(chain), Some(key)) = (&self.cert, &self.key) {
             let chain = read(chain, Bundle::certificates)?;
             builder = builder.client_certificate_pem(chain, read(key, Bundle::private_key)?);
@@ -128,6 +137,22 @@ impl Peer {
     pub(crate) fn dial_target(&self, target: &Target) -> Result<Dial, Failed> {
         self.dial(&target.host.ascii, target.port)
     }
+}
+
+fn watched(
+    builder: ConnectorBuilder,
+    client_name: ClientName,
+    trace: &Trace,
+    retries: u32,
+) -> ConnectorBuilder {
+    let mut builder = builder.client_name(client_name).retries(retries, Duration::from_secs(1));
+    if trace.insecure {
+        builder = builder.insecure();
+    }
+    if let Some(path) = &trace.keylog {
+        builder = builder.key_log_file(path);
+    }
+    builder
 }
 
 impl Dial {

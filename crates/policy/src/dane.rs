@@ -91,8 +91,10 @@ impl DaneStep {
             Self::N2 => "the configuration names the host, so its name is secure (2.2.2)",
             Self::M1 => "the MX lookup failed: mail is deferred (2.1.2)",
             Self::M2 => "the domain does not exist",
-            Self::M3 => "DNSSEC proves that there is no MX record: the domain is its own host (2.2.2)",
-            Self::M4 => "there is no MX record, without DNSSEC: DANE does not apply (2.2.1)",
+            Self::M3 => "DNSSEC proves that the domain has no MX record: it is its own mail host (2.2.2)",
+            Self::M4 => {
+                "the domain has no MX record, and DNSSEC does not prove it: DANE does not apply (2.2.1)"
+            }
             Self::M5 => "the domain accepts no mail (RFC 7505)",
             Self::M6 => "a null MX record beside others is ignored (RFC 7505 section 3)",
             Self::M7 => "DNSSEC proves the MX records: DANE applies to each host (2.2.1)",
@@ -110,7 +112,7 @@ impl DaneStep {
                 "the host is an alias to unsigned addresses; DNSSEC may still prove the alias (2.2.2)"
             }
             Self::T1 => "the TLSA lookup failed: mail is not sent to this host (2.1.2)",
-            Self::T2 => "there are no secure TLSA records (2.2.3)",
+            Self::T2 => "the host has no secure TLSA records (2.2.3)",
             Self::T3 => "secure TLSA records exist and can be used: they must match (2.2.3)",
             Self::T4 => {
                 "secure TLSA records exist but none can be used: TLS is required, without authentication (2.2)"
@@ -130,6 +132,13 @@ pub struct DomainFacts {
     pub steps: Vec<DaneStep>,
     /// The smallest time to live of the answers that were used, in seconds.
     pub ttl: Option<u32>,
+}
+
+impl DomainFacts {
+    /// Returns whether DNSSEC proves which hosts accept mail for the domain, or the configuration names them.
+    pub fn are_exchangers_secure(&self) -> bool {
+        matches!(self.exchangers, ExchangerState::Known { secure: true, .. })
+    }
 }
 
 /// The state of the MX records of a domain.

@@ -1,8 +1,8 @@
 //! Which policy governs: per host for a client that sends mail, per domain for a mail server that asks.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use starttls_dns::DnsName;
+use starttls_dns::{DnsName, DnsQuestion, LookupFailure};
 
 use crate::dane::{DaneRecords, DomainFacts, ExchangerState, HostDane, HostFacts};
 use crate::sts::{StsMode, StsPolicy};
@@ -66,7 +66,7 @@ pub enum PolicyChoice {
     Best,
     /// DANE only.
     Dane,
-    /// MTA-STS only. RFC 8461 section 2 forbids to override DANE, so a host that DANE forbids stays forbidden.
+    /// MTA-STS, also where DANE authenticates. RFC 8461 section 2 forbids to override DANE, so both must hold there.
     Sts,
     /// None: TLS is opportunistic.
     None,
@@ -76,7 +76,7 @@ pub enum PolicyChoice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRule<'a> {
     /// It must not deliver to this host.
-    Skip(String),
+    Skip(SkipReason),
     /// TLS is required.
     Require {
         /// A record must match the server's certificate.
@@ -86,6 +86,42 @@ pub enum HostRule<'a> {
     },
     /// TLS is used if the server offers it.
     Opportunistic,
+}
+
+/// Why a client must not deliver to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// A lookup failed, so whether the host has TLSA records is unknown (RFC 7672 section 2.1.2).
+    LookupFailed {
+        /// The question.
+        question: DnsQuestion,
+        /// The reason.
+        failure: LookupFailure,
+    },
+    /// The host has no address.
+    NoAddress,
+    /// The MX record does not name a host (RFC 5321 section 5.1).
+    NotAHost,
+    /// No pattern of the enforced MTA-STS policy matches the host (RFC 8461 section 4.1).
+    NotCovered,
+    /// The message requires REQUIRETLS, and nothing proves that the host is an exchanger of the domain (RFC 8689 section 4.2.1).
+    NotProven,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LookupFailed { question, failure } => {
+                write!(f, "the lookup of {question} failed: {failure}")
+            }
+            Self::NoAddress => f.write_str("the host has no address"),
+            Self::NotAHost => f.write_str("the MX record does not name a host"),
+            Self::NotCovered => f.write_str("no mx pattern of the MTA-STS policy matches the host"),
+            Self::NotProven => f.write_str(
+                "REQUIRETLS needs a proof that the host is an exchanger of the domain, by DNSSEC or MTA-STS",
+            ),
+        }
+    }
 }
 
 /// Returns what a client must do at this host.
@@ -98,32 +134,61 @@ pub fn host_rule<'a>(
     sts: Option<&StsPolicy>,
     choice: PolicyChoice,
 ) -> HostRule<'a> {
+    if host.name().is_none() {
+        return HostRule::Skip(SkipReason::NotAHost);
+    }
     if choice == PolicyChoice::None {
         return HostRule::Opportunistic;
     }
-    let secure = matches!(facts.exchangers, ExchangerState::Known { secure: true, .. });
     let enforced = sts.filter(|it| it.mode == StsMode::Enforce && choice != PolicyChoice::Dane);
     let dane = match &host.dane {
         HostDane::Failed { question, failure } => {
-            return HostRule::Skip(format!("the lookup of {question} failed: {failure}"));
+            let (question, failure) = (question.clone(), failure.clone());
+            return HostRule::Skip(SkipReason::LookupFailed { question, failure });
         }
-        HostDane::NoAddress => return HostRule::Skip(String::from("the host has no address")),
+        HostDane::NoAddress => return HostRule::Skip(SkipReason::NoAddress),
         HostDane::Absent => None,
         HostDane::Records(records) => Some(records),
     };
     let authenticated = dane.filter(|it| !it.usable.is_empty());
-    let by_dane_alone = secure && authenticated.is_some();
+    let by_dane_alone =
+        facts.are_exchangers_secure() && authenticated.is_some() && choice != PolicyChoice::Sts;
     let pkix = enforced.is_some() && !by_dane_alone;
     if let Some(policy) = enforced
         && pkix
-        && !host.name().is_some_and(|name| policy.covers(name))
+        && !covers(policy, host)
     {
-        return HostRule::Skip(String::from("no mx pattern of the MTA-STS policy matches the host"));
+        return HostRule::Skip(SkipReason::NotCovered);
     }
     match (dane, pkix) {
         (None, false) => HostRule::Opportunistic,
         _ => HostRule::Require { dane: authenticated, pkix },
     }
+}
+
+/// Returns what a client must do at this host for a message that requires REQUIRETLS (RFC 8689 section 4.2.1): DNSSEC or MTA-STS
+/// proves that the host is an exchanger of the domain, and DANE or a trusted root authenticates it. The client must also
+/// find the keyword REQUIRETLS in the server's reply to EHLO inside TLS.
+pub fn require_tls_rule<'a>(
+    facts: &DomainFacts,
+    host: &'a HostFacts,
+    sts: Option<&StsPolicy>,
+    choice: PolicyChoice,
+) -> HostRule<'a> {
+    // A policy in mode testing comes from the domain as well as an enforced one.
+    let is_covered = sts.is_some_and(|it| it.mode != StsMode::None && covers(it, host));
+    match host_rule(facts, host, sts, choice) {
+        HostRule::Skip(reason) => HostRule::Skip(reason),
+        _ if !facts.are_exchangers_secure() && !is_covered => HostRule::Skip(SkipReason::NotProven),
+        HostRule::Require { dane: Some(records), pkix } => HostRule::Require { dane: Some(records), pkix },
+        HostRule::Require { dane: None, .. } | HostRule::Opportunistic => {
+            HostRule::Require { dane: None, pkix: true }
+        }
+    }
+}
+
+fn covers(policy: &StsPolicy, host: &HostFacts) -> bool {
+    host.name().is_some_and(|name| policy.covers(name))
 }
 
 /// The answer to a mail server for a whole domain, in the terms of Postfix's TLS security levels.

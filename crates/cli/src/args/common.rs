@@ -126,7 +126,7 @@ pub(crate) enum HeaderVersion {
 }
 
 /// Options for diagnosis: what a connection records, and whether an invalid certificate ends it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Trace {
     /// Complete the handshake even if the certificate is invalid; the verdict is still shown

@@ -162,7 +162,7 @@ pub(crate) enum PartialArg {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "DNS")]
 pub(crate) struct Resolver {
-    /// Ask this DNS resolver for policies [default: those of /etc/resolv.conf]
+    /// Ask this DNS resolver [default port: 53; default: the resolvers of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
     pub(crate) resolver: Option<SocketAddr>,
 

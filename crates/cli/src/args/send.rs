@@ -1,15 +1,16 @@
 //! The arguments of `send`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 use starttls::submission::{Notify, Until};
+use starttls_policy::decide::PolicyChoice;
 
-use super::common::{Format, Output, Peer, Trace, dns_server, duration};
+use super::common::{Format, Output, Peer, Trace, duration};
 use super::login::Credentials;
+use super::policy::Resolver;
 use crate::candidates;
 
 /// Send a mail message, only inside TLS, and show each step
@@ -26,8 +27,12 @@ use crate::candidates;
   starttls send lmtp://localhost:24 --to jane@example.org --body Hello
   starttls send smtp://mx.example.org --to jane@example.org --until rcpt
 
-Exit code 1: the server refused the message or a recipient; 7: it refused temporarily; 8: it refused the login.
-The other exit codes are those of every command.")]
+Exit codes of send in addition to those of every command:
+  1   the server refused the message or a recipient, or does not offer an extension that the message needs
+  4   no STARTTLS, also where a policy of the domain requires it
+  5   TLS failed, or no exchanger satisfies the policy of the domain
+  7   a temporary refusal, or a failed lookup on which a policy depends
+  8   the server refused the login")]
 pub(crate) struct Send {
     /// PROTO://HOST[:PORT]: submission, smtp, lmtp, smtps
     #[arg(required_unless_present = "mx", conflicts_with = "mx", add = ArgValueCandidates::new(candidates::targets))]
@@ -49,11 +54,26 @@ pub(crate) struct Send {
     #[arg(long, value_enum, value_name = "STEP")]
     pub(crate) until: Option<Stop>,
 
-    /// Require every server on the path to use verified TLS, or to return the message (REQUIRETLS)
-    #[arg(long, conflicts_with = "tls_optional")]
+    /// Which policies of the domain to obey: best is DANE, and MTA-STS where DANE does not authenticate the server; sts
+    /// is MTA-STS in addition to DANE [default: best with --mx, none with TARGET]
+    #[arg(long, value_enum, value_name = "CHOICE")]
+    pub(crate) policy: Option<PolicyArg>,
+
+    /// The port of policy hosts, for tests
+    #[arg(long, default_value_t = 443, hide = true)]
+    pub(crate) sts_port: u16,
+
+    /// The port of mail exchangers, for tests
+    #[arg(long, default_value_t = 25, hide = true)]
+    pub(crate) mx_port: u16,
+
+    /// Require every server on the path to use verified TLS, or to return the message (REQUIRETLS). With --mx, DNSSEC
+    /// or MTA-STS must prove the exchanger
+    #[arg(long, conflicts_with_all = ["tls_optional", "insecure"])]
     pub(crate) require_tls: bool,
 
-    /// Allow the servers after this one to deliver without TLS (the header field TLS-Required: No)
+    /// Deliver rather than obey policies (the header field TLS-Required: No): the servers after this one may deliver
+    /// without TLS, and with --mx the policies of the domain are shown and not enforced
     #[arg(long)]
     pub(crate) tls_optional: bool,
 
@@ -80,9 +100,8 @@ pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 
-    /// With --mx: use this DNS server instead of the system's [default port: 53]
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server, help_heading = "Connection")]
-    pub(crate) resolver: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) resolver: Resolver,
 
     #[command(flatten)]
     pub(crate) peer: Peer,
@@ -140,6 +159,25 @@ impl Stop {
             Self::Ehlo | Self::Starttls | Self::Auth => Until::Hello,
             Self::Rcpt => Until::Recipients,
             Self::Data => Until::Data,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyArg {
+    Best,
+    Dane,
+    Sts,
+    None,
+}
+
+impl From<PolicyArg> for PolicyChoice {
+    fn from(arg: PolicyArg) -> Self {
+        match arg {
+            PolicyArg::Best => Self::Best,
+            PolicyArg::Dane => Self::Dane,
+            PolicyArg::Sts => Self::Sts,
+            PolicyArg::None => Self::None,
         }
     }
 }

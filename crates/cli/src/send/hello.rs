@@ -9,15 +9,16 @@ use super::route::Hop;
 use crate::args::Send;
 use crate::error::Failed;
 use crate::exit;
+use crate::peer::Dial;
 use crate::session::Watch;
 
 const CLEARTEXT: &str = "cleartext";
 
 /// Reads the greeting, sends EHLO, reads the reply and quits.
-pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Failed> {
+pub(super) async fn run(args: &Send, hop: &Hop, dial: &Dial, watch: &Watch) -> Result<(), Failed> {
     let connector = args.connector()?;
     let asking = async {
-        let mut io = hop.dial.open(&connector).await?;
+        let mut io = dial.open(&connector).await?;
         let mut identity = Identity::new(args.peer.server_name(&hop.target.host.ascii));
         identity.client_name = args.client_name();
         let mut dialect = hop.target.protocol.new_dialect(identity);

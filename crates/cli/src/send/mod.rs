@@ -2,6 +2,7 @@
 
 mod compose;
 mod hello;
+mod policy;
 pub(crate) mod report;
 mod route;
 
@@ -10,6 +11,7 @@ use starttls::dialer;
 use starttls::login::{Account, LoggedIn};
 use starttls::proto::ClientName;
 use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError};
+use starttls_policy::decide::PolicyChoice;
 
 use crate::args::{Format, Send, Stop};
 use crate::console::{Console, Tone};
@@ -21,6 +23,7 @@ use crate::output::Sink;
 use crate::session::report::Failure;
 use crate::session::stdio::LineDiscipline;
 use crate::session::{Inside, Opened, Opening, Session, Watch, text};
+use policy::HostPolicy;
 use report::{Attempt, Outcome, RecipientResult, Report};
 use route::{Hop, Route};
 
@@ -30,30 +33,31 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let console = if json { Console::new(&args.output).silent() } else { Console::new(&args.output) };
     let mut sink = Sink::replacing(&args.output)?;
     let sender = Sender::new(args, console).await?;
-    let Route { hops, left_out } = route::find(args).await?;
+    let Route { hops, left_out, notes } = route::find(args).await?;
+    for note in &notes {
+        console.line(Tone::Boundary, note);
+    }
     if args.until == Some(Stop::Ehlo) {
         let code = sender.look(&hops, json, &mut sink).await?;
         return sink.finish().map(|()| code);
     }
     let mut attempts = Vec::new();
-    let mut ended = None;
+    let mut ended = Err(Failed::new(exit::UNREACHABLE, "no server to try was found"));
     for hop in &hops {
         if args.mx {
             console.line(Tone::Heading, format_args!("{}", hop.target));
         }
         let (attempt, end) = sender.attempt(hop).await?;
         attempts.push(attempt);
-        // The next server may accept the message, unless this one refused it permanently or refused the login.
-        let next =
-            matches!(&end, Err(failed) if failed.code != exit::FINDINGS && failed.code != exit::REFUSED);
-        ended = Some(end);
-        if !next {
+        let goes_on = matches!(&end, Err(stopped) if stopped.try_next);
+        ended = heavier(ended, end.map_err(|stopped| stopped.failed), attempts.len() == 1 || !goes_on);
+        if !goes_on {
             break;
         }
     }
-    let ended = ended.unwrap_or_else(|| Err(Failed::new(exit::UNREACHABLE, "no server to try was found")));
     let tried = attempts.len();
     let mut report = sender.report(attempts, ended);
+    report.policy_notes = notes;
     if report.exit_code != exit::DONE && tried == hops.len() && !left_out.is_empty() {
         let left = left_out.join(", ");
         console.line(
@@ -76,7 +80,34 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     }
 }
 
+/// Returns the result of several attempts: that of the last one, or the most specific failure if none succeeded.
+fn heavier(
+    earlier: Result<Option<Delivered>, Failed>,
+    last: Result<Option<Delivered>, Failed>,
+    is_decisive: bool,
+) -> Result<Option<Delivered>, Failed> {
+    match (earlier, last) {
+        (Err(earlier), Err(last)) if !is_decisive && exit::worse(earlier.code, last.code) != last.code => {
+            Err(earlier)
+        }
+        (_, last) => last,
+    }
+}
+
 impl Send {
+    /// Returns which policies are obeyed. A target is not an exchanger of a domain unless the user asks for its policies.
+    fn policy_choice(&self) -> PolicyChoice {
+        match self.policy {
+            Some(choice) => choice.into(),
+            None if self.mx => PolicyChoice::Best,
+            None => PolicyChoice::None,
+        }
+    }
+
+    fn logs_in(&self) -> bool {
+        self.credentials.principal.user.is_some() || self.credentials.mechanism.is_some()
+    }
+
     /// Returns the client's own name. With `--mx` this is the name of the host if it is fully qualified, because a mail
     /// exchanger may compare it with the client's address (RFC 5321 section 4.1.4).
     fn client_name(&self) -> ClientName {
@@ -100,6 +131,21 @@ fn in_words(told: &RecipientResult, outcome: Outcome) -> String {
     format!("{address} {verdict}{}", said.unwrap_or_default())
 }
 
+/// A failed attempt.
+struct Stopped {
+    failed: Failed,
+    /// Whether the next server may accept the message.
+    try_next: bool,
+}
+
+impl From<Failed> for Stopped {
+    fn from(failed: Failed) -> Self {
+        // A server that refused the message permanently, or the login, speaks for all.
+        let try_next = failed.code != exit::FINDINGS && failed.code != exit::REFUSED;
+        Self { failed, try_next }
+    }
+}
+
 /// The state that all attempts share.
 struct Sender<'a> {
     args: &'a Send,
@@ -113,7 +159,7 @@ struct Sender<'a> {
 impl<'a> Sender<'a> {
     async fn new(args: &'a Send, console: Console) -> Result<Self, Failed> {
         let credentials = &args.credentials;
-        let logs_in = credentials.principal.user.is_some() || credentials.mechanism.is_some();
+        let logs_in = args.logs_in();
         let no_login = matches!(args.until, Some(Stop::Ehlo | Stop::Starttls));
         let account = match logs_in && !no_login {
             true => Some(credentials.account(&args.peer, None).await?),
@@ -148,7 +194,11 @@ impl<'a> Sender<'a> {
         let mut last = Failed::new(exit::UNREACHABLE, "no server to try was found");
         for hop in hops {
             let watch = self.watch(hop)?;
-            match hello::run(self.args, hop, &watch).await {
+            let looked = match &hop.dial {
+                Ok(dial) => hello::run(self.args, hop, dial, &watch).await,
+                Err(failed) => Err(failed.clone()),
+            };
+            match looked {
                 Ok(()) if !json => return Ok(exit::DONE),
                 Ok(()) => {
                     let attempt = Attempt { messages: watch.messages(), ..Attempt::to(&hop.target) };
@@ -166,29 +216,60 @@ impl<'a> Sender<'a> {
     }
 
     /// Tries one server. Returns the record of the attempt and its result.
-    async fn attempt(&self, hop: &Hop) -> Result<(Attempt, Result<Option<Delivered>, Failed>), Failed> {
+    async fn attempt(&self, hop: &Hop) -> Result<(Attempt, Result<Option<Delivered>, Stopped>), Failed> {
         let (args, target) = (self.args, &hop.target);
-        let (peer, dial, console) = (&args.peer, hop.dial.clone(), self.console);
-        let opening = Opening { peer, target, dial, watch: self.watch(hop)? };
-        let Opened { mut session, local, watch } = match opening.open(&self.connector).await {
-            Ok(opened) => opened,
-            Err(connection) => {
-                text::show(&console, target, &connection, None);
-                let failed = connection.failure();
-                return Ok((Attempt::new(target, *connection), Err(failed)));
+        let (peer, console) = (&args.peer, self.console);
+        let mut policy = hop.policy.clone();
+        if let Some(policy) = &policy {
+            console.fact("Policy", policy.shown.in_words());
+        }
+        let shown = |policy: &Option<HostPolicy>| policy.as_ref().map(|it| it.shown.clone());
+        let dial = match &hop.dial {
+            Ok(dial) => dial.clone(),
+            Err(failed) => {
+                console.line(Tone::Bad, &failed.message);
+                let error = Some(failed.message.clone());
+                let attempt = Attempt { policy: shown(&policy), error, ..Attempt::to(target) };
+                return Ok((attempt, Err(failed.clone().into())));
             }
         };
+        let own = policy.as_ref().map(|it| it.connector(args)).transpose()?.flatten();
+        let opening = Opening { peer, target, dial, watch: self.watch(hop)? };
+        let Opened { mut session, local, watch } =
+            match opening.open(own.as_ref().unwrap_or(&self.connector)).await {
+                Ok(opened) => opened,
+                Err(connection) => {
+                    text::show(&console, target, &connection, None);
+                    let failed = connection.failure();
+                    let failed = policy.as_ref().map(|it| it.explain(failed.clone())).unwrap_or(failed);
+                    let mut attempt = Attempt::new(target, *connection);
+                    attempt.policy = shown(&policy);
+                    attempt.error = Some(failed.message.clone());
+                    return Ok((attempt, Err(failed.into())));
+                }
+            };
         let connection = session.report(target, watch.conversation().finish());
         text::show(&console, target, &connection, local);
         let mut attempt = Attempt::new(target, connection);
-        let done = self.inside(hop, &watch, &mut session, &mut attempt).await;
+        let satisfied = match &mut policy {
+            Some(policy) => policy.check(session.chain()).map_err(|failed| policy.explain(failed)),
+            None => Ok(()),
+        };
+        attempt.policy = shown(&policy);
+        if let Some(record) = attempt.policy.as_ref().and_then(|it| it.matched.as_ref()) {
+            console.fact("Policy", format_args!("satisfied: TLSA {record}"));
+        }
+        let done = match satisfied {
+            Ok(()) => self.inside(hop, &watch, &mut session, &mut attempt).await,
+            Err(failed) => Err(failed.into()),
+        };
         // After DATA, a QUIT would become part of the message.
         if args.until != Some(Stop::Data) {
             let discipline = LineDiscipline::of(target.protocol, peer.server_name(&target.host.ascii));
             let _ = session.leave(&discipline).await;
         }
         attempt.messages = watch.messages();
-        attempt.error = done.as_ref().err().map(|failed| failed.message.clone());
+        attempt.error = done.as_ref().err().map(|stopped| stopped.failed.message.clone());
         Ok((attempt, done))
     }
 
@@ -198,7 +279,7 @@ impl<'a> Sender<'a> {
         watch: &Watch,
         session: &mut Session,
         attempt: &mut Attempt,
-    ) -> Result<Option<Delivered>, Failed> {
+    ) -> Result<Option<Delivered>, Stopped> {
         let protocol = hop.target.protocol;
         let mut login: Option<LoggedIn> = None;
         if let Some(account) = &self.account {
@@ -216,10 +297,12 @@ impl<'a> Sender<'a> {
         }
         let shown = watch.clone();
         let delivery = self.delivery.clone().on_message(move |said| shown.show_inside_tls(said));
-        let delivered = session
-            .submit(delivery, protocol, login.as_ref())
-            .await
-            .map_err(|error| failed(&error, self.account.is_some()))?;
+        let delivered =
+            session.submit(delivery, protocol, login.as_ref()).await.map_err(|error| Stopped {
+                // RFC 8689 section 4.2.1: each exchanger is tried until one supports REQUIRETLS.
+                try_next: matches!(error, SubmissionError::Lacks { extension: "REQUIRETLS", .. }),
+                ..failed(&error, self.account.is_some()).into()
+            })?;
         attempt.show(&delivered);
         Ok(Some(delivered))
     }
@@ -232,6 +315,7 @@ impl<'a> Sender<'a> {
             outcome: Outcome::NotSent,
             exit_code: exit::DONE,
             attempts,
+            policy_notes: Vec::new(),
             not_tried: Vec::new(),
             recipients: Vec::new(),
             error: None,

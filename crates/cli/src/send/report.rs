@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) exit_code: u8,
     /// The servers that were tried, the last one last.
     pub(crate) attempts: Vec<Attempt>,
+    /// What could not be found out about the policies of the domain.
+    pub(crate) policy_notes: Vec<String>,
     /// The exchangers and addresses that were left out, since only the first five are tried.
     pub(crate) not_tried: Vec<String>,
     /// The recipients, in order.
@@ -52,6 +54,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Attempt {
     /// The target in its canonical form.
     pub(crate) target: String,
+    /// The policy that governs the delivery to this server; null if policies were not looked up.
+    pub(crate) policy: Option<AttemptPolicy>,
     /// The conversation in cleartext.
     pub(crate) negotiation: Option<Negotiation>,
     /// The TLS session, if there is one.
@@ -68,6 +72,73 @@ pub(crate) struct Attempt {
     pub(crate) messages: Vec<Message>,
     /// What went wrong here, if anything did.
     pub(crate) error: Option<String>,
+}
+
+/// The policy that governs the delivery to one server.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct AttemptPolicy {
+    /// The kind.
+    pub(crate) kind: PolicyKind,
+    /// The domain that publishes it: the TLSA base domain, or that of the MTA-STS policy.
+    pub(crate) domain: Option<String>,
+    /// Where it comes from: `dnssec`, `fetched` or `cache`.
+    pub(crate) source: Option<&'static str>,
+    /// Whether it is enforced. `--tls-optional` asks servers to deliver in spite of policies.
+    pub(crate) is_enforced: bool,
+    /// Whether the message requires REQUIRETLS.
+    pub(crate) require_tls: bool,
+    /// What the certificate must satisfy: `dane`, `pkix`, both or neither. Without a policy, the command itself
+    /// requires a trusted certificate.
+    pub(crate) authenticated_by: Vec<&'static str>,
+    /// The TLSA record that matches the certificate.
+    pub(crate) matched: Option<String>,
+    /// The age of the MTA-STS policy in seconds.
+    pub(crate) age: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PolicyKind {
+    /// No policy applies.
+    None,
+    /// TLSA records, alone.
+    Dane,
+    /// TLSA records exist, and none can be used: TLS is required.
+    DaneUnusable,
+    /// An enforced MTA-STS policy.
+    Sts,
+    /// Both must hold, because the MX records are not signed.
+    DaneAndSts,
+}
+
+impl AttemptPolicy {
+    /// Returns the policy and the domain that publishes it.
+    pub(crate) fn title(&self) -> String {
+        let domain = self.domain.as_deref().unwrap_or_default();
+        match self.kind {
+            PolicyKind::None => String::from("none"),
+            PolicyKind::Dane | PolicyKind::DaneUnusable => format!("DANE for {domain}"),
+            PolicyKind::Sts => format!("the MTA-STS policy of {domain}"),
+            PolicyKind::DaneAndSts => format!("DANE for {domain} together with MTA-STS"),
+        }
+    }
+
+    /// Returns what the policy requires, in one line.
+    pub(crate) fn in_words(&self) -> String {
+        let rule = match (self.kind, self.require_tls) {
+            (PolicyKind::None, false) => "the domain has none for this server",
+            (PolicyKind::None, true) => "a trusted certificate for this server is required",
+            (PolicyKind::Dane, _) => "a TLSA record must match the certificate",
+            (PolicyKind::DaneUnusable, _) => "no TLSA record can be used, TLS is required",
+            (PolicyKind::Sts, _) => "a trusted certificate for this server is required",
+            (PolicyKind::DaneAndSts, _) => "a TLSA record must match, and the certificate must be trusted",
+        };
+        let more = if self.require_tls { "; REQUIRETLS" } else { "" };
+        let more = if self.is_enforced { more } else { "; not enforced (TLS-Required: No)" };
+        format!("{}: {rule}{more}", self.title())
+    }
 }
 
 /// What became of one recipient.
@@ -99,6 +170,7 @@ impl Attempt {
     pub(crate) fn to(target: &Target) -> Self {
         Self {
             target: target.to_string(),
+            policy: None,
             negotiation: None,
             tls: None,
             certificate: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use starttls::dialer::TcpRoute;
 use starttls::login::{self, Account, LoggedIn};
 use starttls::proto::Protocol;
+use starttls::rustls::pki_types::CertificateDer;
 use starttls::submission::{self, Delivered, Delivery};
 use starttls::{Connector, Encrypted, Endpoint, Error};
 use tokio::io::AsyncRead;
@@ -96,6 +97,14 @@ impl Session {
         match self {
             Self::Tcp(session) => session.io().local_addr().ok().map(|address| address.to_string()),
             Self::Other(_) => None,
+        }
+    }
+
+    /// Returns the certificates that the server presented, its own first.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        match self {
+            Self::Tcp(session) => &session.facts().chain,
+            Self::Other(session) => &session.facts().chain,
         }
     }
 

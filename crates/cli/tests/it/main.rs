@@ -45,6 +45,7 @@ mod refusals;
 mod report;
 mod schema;
 mod send;
+mod send_policy;
 mod session;
 mod signals;
 #[path = "../support/mod.rs"]

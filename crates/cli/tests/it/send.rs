@@ -170,7 +170,7 @@ fn a_domain_without_exchangers() {
         ("example.test MX 0 .", &[][..], 1),
         ("example.test A 127.0.0.250", &[], 3),
         ("other.test A 127.0.0.1", &[], 3),
-        ("example.test SERVFAIL", &[], 3),
+        ("example.test SERVFAIL", &[], 7),
         ("example.test MX 5 mx.example.test", &[], 3),
         ("", &["--to", "joe@example.org"], 2),
         ("", &["--to", "joe"], 2),

@@ -1,10 +1,12 @@
 //! Asks DNS and policy hosts, with the feature `drive`.
 
 mod fetch;
+mod lookup;
 mod service;
 mod store;
 
 pub use fetch::{FetchedPolicy, PolicyFetcher};
+pub use lookup::{StsFault, StsLookup, look_up_sts};
 pub use service::{PolicyService, ServiceCounters, ServiceSettings};
 pub use store::{PolicyStore, StoreError};
 

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use starttls_dns::{
     Answers, DnsAnswer, DnsName, DnsQuestion, FailureKind, Mx, MxTarget, RecordData, RecordType, TlsaData,
 };
-use starttls_policy::dane::{DaneStep, DomainFacts, Gathered, HostDane, HostFacts, NextHop, gather};
-use starttls_policy::decide::{DaneState, Decision, HostRule, PartialDane, PolicyChoice, decide, host_rule};
+use starttls_policy::dane::{DaneStep, DomainFacts, Gathered, HostDane, NextHop, gather};
+use starttls_policy::decide::{
+    DaneState, Decision, HostRule, PartialDane, PolicyChoice, decide, host_rule, require_tls_rule,
+};
 use starttls_policy::sts::{StsPolicy, parse_policy};
 
 use crate::support::{Case, cases, complain};
@@ -166,19 +168,20 @@ fn observe(
         "order" => {
             facts.hosts.iter().filter_map(|it| Some(it.name()?.to_string())).collect::<Vec<_>>().join(" ")
         }
-        "host" => {
+        "host" | "require-tls" => {
             let name = value.split(' ').next().unwrap();
             let host = facts.hosts.iter().find(|it| it.name().is_some_and(|it| it.as_str() == name)).unwrap();
-            format!("{name} {}", rule(facts, host, sts, choice))
+            let rule = if key == "host" { host_rule } else { require_tls_rule };
+            format!("{name} {}", shown_rule(rule(facts, host, sts, choice)))
         }
         other => panic!("{other}"),
     }
 }
 
-fn rule(facts: &DomainFacts, host: &HostFacts, sts: Option<&StsPolicy>, choice: PolicyChoice) -> String {
-    match host_rule(facts, host, sts, choice) {
+fn shown_rule(rule: HostRule<'_>) -> String {
+    match rule {
         HostRule::Skip(reason) => {
-            assert!(!reason.is_empty());
+            assert!(!reason.to_string().is_empty());
             String::from("skip")
         }
         HostRule::Opportunistic => String::from("opportunistic"),

@@ -132,7 +132,7 @@ impl Report {
         let send = facts.hosts.iter().map(|host| {
             let (tls, authenticated_by, reason) =
                 match host_rule(facts, host, policy.as_ref(), PolicyChoice::Best) {
-                    HostRule::Skip(reason) => ("skip", Vec::new(), Some(reason)),
+                    HostRule::Skip(reason) => ("skip", Vec::new(), Some(reason.to_string())),
                     HostRule::Opportunistic => ("opportunistic", Vec::new(), None),
                     HostRule::Require { dane, pkix } => {
                         let ways = [dane.map(|_| "dane"), pkix.then_some("pkix")];
