@@ -43,6 +43,11 @@ fn policy_report() {
 }
 
 #[test]
+fn policy_stored() {
+    same("policy-stored", &schema_for!(crate::policy::stored::Report));
+}
+
+#[test]
 fn policy_check() {
     same("policy-check", &schema_for!(crate::policy::check::report::Report));
 }

@@ -18,7 +18,7 @@ pub mod report;
 mod serve;
 mod session;
 mod setup_error;
-mod systemd;
+pub mod systemd;
 pub mod tickets;
 pub mod values;
 pub mod watch;

@@ -5,9 +5,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use listenfd::ListenFd;
 
-/// A socket from the service manager.
-pub(crate) enum Passed {
+/// A socket from the service manager, which does not block.
+#[derive(Debug)]
+pub enum Passed {
+    /// A TCP socket.
     Tcp(std::net::TcpListener),
+    /// A socket in the file system.
     Unix(std::os::unix::net::UnixListener),
 }
 
@@ -18,7 +21,10 @@ struct Sockets {
 }
 
 /// Takes the socket with this name. Each socket can be taken once.
-pub(crate) fn take(name: &str) -> io::Result<Passed> {
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`] if there is no socket with this name.
+pub fn take(name: &str) -> io::Result<Passed> {
     static SOCKETS: OnceLock<Mutex<Sockets>> = OnceLock::new();
     let sockets = SOCKETS.get_or_init(|| {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();

@@ -130,6 +130,17 @@ impl MapReply {
     }
 }
 
+impl fmt::Display for MapReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Found(value) => write!(f, "OK {value}"),
+            Self::NotFound => f.write_str("NOTFOUND"),
+            Self::Temporary(reason) => write!(f, "TEMP {reason}"),
+            Self::Permanent(reason) => write!(f, "PERM {reason}"),
+        }
+    }
+}
+
 fn bounded(text: &str) -> &str {
     let mut end = text.len().min(2_000);
     while !text.is_char_boundary(end) {

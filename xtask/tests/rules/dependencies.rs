@@ -98,6 +98,7 @@ fn the_testkit_is_a_development_dependency_only() {
     complain(&users);
 }
 
+#[test]
 fn the_libraries_that_promise_an_old_compiler_are_checked_with_it() {
     let step = fs::read_to_string(root().join("xtask/src/msrv.rs")).unwrap();
     let version = step.split("VERSION: &str = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();

@@ -28,8 +28,8 @@ pub(crate) use inspect::{Inspect, InspectFormat};
 pub(crate) use lab::Lab;
 pub(crate) use login::{Credentials, Login, Principal, Sasl};
 pub(crate) use policy::{
-    PartialArg, Policy, PolicyCheck, PolicyCommand, PolicyReport, PolicyServe, PolicySts, PolicyTlsa,
-    Resolver, StsPart,
+    ListenAt, PartialArg, Policy, PolicyCheck, PolicyCommand, PolicyForget, PolicyList, PolicyReport,
+    PolicyServe, PolicyShow, PolicySts, PolicyTlsa, Resolver, StoreAt, StsPart,
 };
 pub(crate) use send::{Send, Stop};
 

@@ -5,6 +5,7 @@ mod keys;
 pub(crate) mod report;
 pub(crate) mod resolver;
 mod serve;
+pub(crate) mod stored;
 mod sts;
 mod tlsa;
 
@@ -15,8 +16,11 @@ use crate::error::Failed;
 pub(crate) async fn run(args: &Policy) -> Result<u8, Failed> {
     match &args.command {
         PolicyCommand::Check(args) => check::run(args).await,
+        PolicyCommand::Forget(args) => stored::forget(args),
+        PolicyCommand::List(args) => stored::list(args),
         PolicyCommand::Report(args) => report::run(args),
         PolicyCommand::Serve(args) => serve::run(args).await,
+        PolicyCommand::Show(args) => stored::show(args),
         PolicyCommand::Sts(args) => sts::run(args),
         PolicyCommand::Tlsa(args) => tlsa::run(args).await,
     }

@@ -26,7 +26,7 @@ fn hex(octets: impl AsRef<[u8]>) -> String {
 
 #[test]
 fn help_of_each_command() {
-    for command in ["check", "report", "serve", "sts", "tlsa"] {
+    for command in ["check", "forget", "list", "report", "serve", "show", "sts", "tlsa"] {
         shows!(format!("help-policy-{command}"), policy(&[command, "--help"]).exits(0).stdout);
     }
 }

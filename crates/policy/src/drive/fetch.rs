@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::sts::{self, MAX_POLICY, POLICY_PATH, StsFailure, StsPolicy, StsText};
 
-/// The time limit of a fetch from one address.
+/// The default time limit of a fetch from one address.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The most addresses of a policy host.
 const MAX_ADDRESSES: usize = 8;
@@ -26,6 +26,7 @@ const MAX_ADDRESSES: usize = 8;
 pub struct PolicyFetcher {
     connector: Connector,
     port: u16,
+    timeout: Duration,
 }
 
 /// The answer of one address of a policy host.
@@ -56,7 +57,13 @@ impl FetchedPolicy {
 impl PolicyFetcher {
     /// Returns a client that verifies policy hosts as this connector does. The port of policy hosts is 443.
     pub fn new(connector: Connector, port: u16) -> Self {
-        Self { connector, port }
+        Self { connector, port, timeout: TIMEOUT }
+    }
+
+    /// Sets the time limit of a fetch from one address, from the connection to the last octet.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Returns the addresses of the policy host of a domain.
@@ -107,11 +114,11 @@ impl PolicyFetcher {
         let mut fetched = FetchedPolicy {
             address,
             text: Vec::new(),
-            result: Err(StsFailure::Fetch(format!("no answer within {} s", TIMEOUT.as_secs()))),
+            result: Err(StsFailure::Fetch(format!("no complete answer within {:?}", self.timeout))),
             content_type: String::new(),
             status: 0,
         };
-        let outcome = timeout(TIMEOUT, self.exchange(domain, &mut fetched)).await;
+        let outcome = timeout(self.timeout, self.exchange(domain, &mut fetched)).await;
         if let Ok(result) = outcome {
             fetched.result = result;
         }

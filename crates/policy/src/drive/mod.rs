@@ -7,8 +7,8 @@ mod store;
 
 pub use fetch::{FetchedPolicy, PolicyFetcher};
 pub use lookup::{StsFault, StsLookup, look_up_sts};
-pub use service::{PolicyService, ServiceCounters, ServiceSettings};
-pub use store::{PolicyStore, StoreError};
+pub use service::{KeptAnswer, PolicyService, ServiceNumbers, ServiceSettings, Warn};
+pub use store::{PolicyStore, StoreError, StoredPolicy};
 
 use starttls_dns::{Answers, DnsAnswer, DnsName, FailureKind, RecordData, RecordType, Stub};
 
