@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod attacks;
+mod dnssec;
 mod login;
 mod mail;
 mod middle;
