@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "it reports to the developer on the terminal")]
 
 mod bench;
+mod captures;
 mod dist;
 mod docs;
 mod endurance;
@@ -33,6 +34,7 @@ Commands:
   repeat [--runs N] [-- ARGS...] run the tests N times on an idle machine and N times beside two busy threads (default 10);
                                  ARGS go to cargo test instead of --workspace
   endurance                      run the gateway's endurance tests at their full size, and print their figures
+  captures FOLDER                compare starttls inspect with the captures of a folder and its truth.tsv
   bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, only check ratios
   bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh)
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::run(),
         ["test" | "ci"] => suite::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["captures", ref rest @ ..] => captures::run(rest),
         ["bench", ref rest @ ..] => bench::run(rest),
         ["proof", ref rest @ ..] => proof::run(rest),
         ["repeat", ref rest @ ..] => repeat::run(rest),

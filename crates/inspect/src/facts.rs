@@ -39,7 +39,10 @@ pub struct Facts {
     pub cleartext: CleartextOctets,
     /// Names that the client sent in cleartext, escaped: of EHLO, of an XMPP stream.
     pub names: Vec<String>,
-    /// Logins in cleartext. Secrets are never part of this.
+    /// The proxies before the conversation, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<ProxyHop>,
+    /// Logins in cleartext, to the server and to proxies. Secrets are never part of this.
     pub credentials: Vec<ObservedLogin>,
     /// Whether content or a login crossed before the client requested the upgrade.
     #[serde(skip)]
@@ -54,10 +57,63 @@ impl Facts {
     pub fn clue(&self, kind: ClueKind) -> Option<&Clue> {
         self.clues.iter().find(|clue| clue.kind == kind)
     }
+
+    /// Returns the server that the client asked a proxy for, with its port.
+    pub fn destination(&self) -> Option<&str> {
+        let asked = |hop: &&ProxyHop| !matches!(hop.kind, ProxyKind::ProxyV1 | ProxyKind::ProxyV2);
+        self.proxies.iter().rev().find(asked).and_then(|hop| hop.destination.as_deref())
+    }
+
+    /// Returns the client that a PROXY header names.
+    pub fn source(&self) -> Option<std::net::SocketAddr> {
+        self.proxies.iter().find_map(|hop| hop.source.as_ref()?.parse().ok())
+    }
 }
 
 fn protocol_name<S: Serializer>(protocol: &Option<&'static Protocol>, to: S) -> Result<S::Ok, S::Error> {
     protocol.map(|it| it.name).serialize(to)
+}
+
+/// A proxy that the client used, or a header in which a proxy names the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProxyHop {
+    /// The protocol.
+    pub kind: ProxyKind,
+    /// The client's address and port, if a header names them.
+    pub source: Option<String>,
+    /// Host and port that the client asked for, escaped, or the address that it reached.
+    pub destination: Option<String>,
+}
+
+/// A protocol between a client and a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyKind {
+    /// SOCKS 4 or 4a.
+    Socks4,
+    /// SOCKS 5.
+    Socks5,
+    /// The CONNECT method of HTTP.
+    HttpConnect,
+    /// The PROXY protocol as text.
+    ProxyV1,
+    /// The PROXY protocol in binary.
+    ProxyV2,
+}
+
+impl ProxyKind {
+    /// Returns the value's spelling in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Socks4 => "socks4",
+            Self::Socks5 => "socks5",
+            Self::HttpConnect => "http-connect",
+            Self::ProxyV1 => "proxy-v1",
+            Self::ProxyV2 => "proxy-v2",
+        }
+    }
 }
 
 /// How a protocol was recognized.

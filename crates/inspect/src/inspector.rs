@@ -51,7 +51,7 @@ pub struct ConnectionReport {
     pub client: String,
     /// The server's address and port.
     pub server: String,
-    /// VLAN tags and tunnels around the packets, the outermost first.
+    /// VLAN tags, tunnels and proxies around the conversation, the outermost first.
     pub tunnel: Vec<String>,
     /// The packets.
     pub packets: u64,
@@ -60,6 +60,13 @@ pub struct ConnectionReport {
     pub facts: Facts,
     /// What is wrong with that.
     pub findings: Vec<Observation>,
+}
+
+impl ConnectionReport {
+    /// Returns the server's name in the summary of its connections.
+    pub fn server_name(&self) -> String {
+        crate::verdict::server_name(&self.server, self.facts.destination())
+    }
 }
 
 /// The totals of a capture.
@@ -309,6 +316,7 @@ impl Inspector {
         self.summary.evicted += u64::from(end == ConversationEnd::Evicted);
         self.summary.recognized += u64::from(facts.protocol.is_some() || facts.handshake.is_some());
         self.servers.add(tracked.client.ip(), tracked.server, tracked.start.time, &facts);
+        let proxies = facts.proxies.iter().map(|hop| hop.kind.name().to_owned());
         self.finished.push(ConnectionReport {
             id: tracked.id,
             community_id: community_id(tracked.client, tracked.server),
@@ -317,7 +325,7 @@ impl Inspector {
             end: tracked.last.rfc3339(),
             client: tracked.client.to_string(),
             server: tracked.server.to_string(),
-            tunnel: tracked.layers.names(),
+            tunnel: tracked.layers.names().into_iter().chain(proxies).collect(),
             packets: tracked.packets,
             findings: judge(&facts),
             facts,

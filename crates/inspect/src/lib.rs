@@ -24,8 +24,8 @@ pub use capture::{CaptureError, CaptureReader, CapturedPacket};
 pub use conversation::{Conversation, ConversationEnd};
 pub use facts::{
     BoundaryPoint, CertificateView, CleartextOctets, Clue, ClueKind, Exposure, Facts, FatalAlert, Handshake,
-    ObservedLogin, Offered, Readable, Recognition, RequestAnswer, Requested, SideName, SuiteName, TlsUse,
-    Visibility,
+    ObservedLogin, Offered, ProxyHop, ProxyKind, Readable, Recognition, RequestAnswer, Requested, SideName,
+    SuiteName, TlsUse, Visibility,
 };
 pub use inspector::{CaptureSummary, ConnectionReport, InspectLimits, Inspector, SkippedPackets};
 pub use moment::Moment;

@@ -38,12 +38,13 @@ impl TextReport {
         if console.verbose {
             sink.line(&connection(&report))?;
         }
+        let server = report.server_name();
         for finding in report.findings {
             *self.counts.entry(finding.severity).or_default() += 1;
             if finding.severity < Weight::Low && !console.verbose {
                 continue;
             }
-            self.keep(&report.server, report.client.clone(), finding);
+            self.keep(&server, report.client.clone(), finding);
         }
         Ok(())
     }
@@ -74,7 +75,7 @@ impl TextReport {
         }
         for (server, findings) in &self.findings {
             let known = servers.iter().find(|it| it.server == *server);
-            sink.line(&console.word(Tone::Heading, &heading(server, known)))?;
+            sink.line(&console.word(Tone::Heading, &Plain(&heading(server, known)).to_string()))?;
             for (client, finding) in findings {
                 show(client, finding, console, sink)?;
             }
@@ -139,7 +140,11 @@ fn table(servers: &[ServerSummary], sink: &mut Sink) -> Result<(), Failed> {
         let numbers =
             [it.connections, it.offered, it.not_offered, it.encrypted, it.readable].map(|it| it.to_string());
         let [a, b, c, d, e] = &numbers;
-        sink.line(&row(&it.server, it.protocol.as_deref().unwrap_or("unknown"), [a, b, c, d, e]))?;
+        sink.line(&row(
+            &Plain(&it.server).to_string(),
+            it.protocol.as_deref().unwrap_or("unknown"),
+            [a, b, c, d, e],
+        ))?;
     }
     match servers.len().checked_sub(MAX_ROWS) {
         Some(more) if more > 0 => sink.line(&format!("{more} more servers are in the JSON report")),
@@ -228,6 +233,8 @@ fn connection(report: &ConnectionReport) -> String {
     };
     format!(
         "{} {} -> {} {protocol}: {offered}, {requested}{answer}, {tls}{session}{seen}",
-        report.start, report.client, report.server
+        report.start,
+        report.client,
+        Plain(&report.server_name())
     )
 }

@@ -37,14 +37,15 @@ pub(super) struct Cut {
 }
 
 impl Lane {
-    pub(super) fn new(from: Side) -> Self {
+    /// Returns a lane whose first octet has this offset in the stream.
+    pub(super) fn new(from: Side, offset: u64) -> Self {
         Self {
             from,
             bytes: Vec::new(),
             start: 0,
             scan: Scan::default(),
             reply_to: ReplyTo::Other,
-            offset: 0,
+            offset,
             added: 0,
             skip: 0,
             moment: Moment::default(),

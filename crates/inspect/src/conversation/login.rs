@@ -18,7 +18,7 @@ pub(super) struct LoginPart {
 }
 
 impl LoginPart {
-    fn new(mechanism: &str, user: Option<&[u8]>, exposure: Exposure) -> Self {
+    pub(super) fn new(mechanism: &str, user: Option<&[u8]>, exposure: Exposure) -> Self {
         let user = user.filter(|user| !user.is_empty()).map(<[u8]>::to_vec);
         Self { mechanism: mechanism.to_owned(), user, exposure, continues: false, steps: 0 }
     }
@@ -165,6 +165,13 @@ fn line(family: ProtocolFamily, msg: &[u8]) -> Option<LoginPart> {
         (_, b"ADAT") => LoginPart::new("ADAT", None, Exposure::Guessable).continuing(),
         _ => return None,
     })
+}
+
+/// Returns the name in NICK, the command of IRC.
+pub(super) fn nick(msg: &[u8]) -> Option<&[u8]> {
+    let mut words = msg.split(|octet| octet.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let is_nick = words.next()?.eq_ignore_ascii_case(b"NICK");
+    words.next().filter(|_| is_nick)
 }
 
 /// Returns the user of an IMAP LOGIN. A literal or a quoted string with a space in it names none here, because what

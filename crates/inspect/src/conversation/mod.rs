@@ -3,23 +3,27 @@
 mod lane;
 mod login;
 mod opening;
+mod prefix;
 mod substance;
 mod watcher;
 
 use starttls_proto::{OfferPlace, Side};
 
 use crate::facts::{
-    BoundaryPoint, CleartextOctets, Clue, ClueKind, Facts, Offered, Recognition, RequestAnswer, Requested,
-    TlsUse, Visibility,
+    BoundaryPoint, CleartextOctets, Clue, ClueKind, Exposure, Facts, ObservedLogin, Offered, ProxyHop,
+    Recognition, RequestAnswer, Requested, TlsUse, Visibility,
 };
 use crate::moment::Moment;
 use crate::tls::{TlsEnd, TlsWatch, is_hello_record, is_record_start};
 use opening::Opening;
+use prefix::{NoPrefix, Prefix};
 use watcher::{Noted, Reading, Watcher};
 
 /// The most octets and messages before the port decides between protocols.
 const MAX_RACE: u64 = 4096;
 const MAX_RACE_MESSAGES: u32 = 6;
+/// The most proxies between the client and the server.
+const MAX_HOPS: usize = 3;
 
 /// What is seen of one connection, without I/O: give it the octets of each side, in the order in which the sides could
 /// have received them, and take the facts at the end.
@@ -44,6 +48,8 @@ pub struct Conversation {
     port: u16,
     stage: Stage,
     noted: Noted,
+    /// What the exchanges with proxies before the conversation showed.
+    before: BeforeTalk,
     recognized: Option<&'static starttls_proto::Protocol>,
     recognized_by: Recognition,
     boundary: Option<BoundaryPoint>,
@@ -66,6 +72,18 @@ pub enum ConversationEnd {
     Open,
     /// It was followed no further for lack of memory.
     Evicted,
+}
+
+/// What precedes the conversation.
+#[derive(Debug, Default)]
+struct BeforeTalk {
+    hops: Vec<ProxyHop>,
+    /// Whether the next octets are known not to be a prefix.
+    is_over: bool,
+    logins: Vec<ObservedLogin>,
+    clues: Vec<Clue>,
+    /// The octets of the client and of the server.
+    octets: [u64; 2],
 }
 
 #[derive(Debug)]
@@ -120,6 +138,7 @@ impl Conversation {
             port,
             stage: Stage::Opening { first: Vec::new(), octets: 0 },
             noted: Noted::default(),
+            before: BeforeTalk::default(),
             recognized: None,
             recognized_by: Recognition::Unknown,
             boundary: None,
@@ -207,7 +226,8 @@ impl Conversation {
             Stage::Scanning => {
                 let kind = if side == Side::Client { 1 } else { 2 };
                 if is_hello_record(bytes, kind) {
-                    let first = self.received[index(side)] == bytes.len() as u64;
+                    let before = self.before.octets[index(side)];
+                    let first = self.received[index(side)] - before == bytes.len() as u64;
                     self.begin_tls(TlsBegin::Seen { first }, &[], bytes.len() as u64, side);
                     self.read_tls(side, bytes, moment);
                 }
@@ -223,6 +243,13 @@ impl Conversation {
         let of = |side: Side| -> Vec<u8> {
             first.iter().filter(|(from, ..)| *from == side).flat_map(|(_, bytes, _)| bytes.clone()).collect()
         };
+        if speaker == Side::Client && !self.before.is_over {
+            match prefix::read(&of(Side::Client), &of(Side::Server)) {
+                Ok(prefix) => return self.skip_prefix(prefix),
+                Err(NoPrefix::Undecided) if *octets <= prefix::MAX_PREFIX => return,
+                Err(_) => self.before.is_over = true,
+            }
+        }
         let mut opening = opening::read(speaker, &of(speaker), self.port);
         if opening == Opening::Undecided && *octets > 1024 {
             opening = Opening::Unknown;
@@ -236,7 +263,9 @@ impl Conversation {
                 self.begin_tls(TlsBegin::FirstOctet, &[], 0, Side::Client);
             }
             Opening::Protocols(protocols) => {
-                self.stage = Stage::Race(protocols.into_iter().map(Watcher::new).collect());
+                let before = self.before.octets;
+                let watchers = protocols.into_iter().map(|protocol| Watcher::new(protocol, before));
+                self.stage = Stage::Race(watchers.collect());
             }
             Opening::Tls | Opening::Unknown | Opening::Undecided => {
                 self.is_lost = true;
@@ -246,6 +275,36 @@ impl Conversation {
         for (side, bytes, moment) in first {
             self.read(side, &bytes, moment);
         }
+    }
+
+    /// Notes the exchange with a proxy, and starts again with what follows it.
+    fn skip_prefix(&mut self, prefix: Prefix) {
+        let Stage::Opening { first, octets } = &mut self.stage else { return };
+        let moment = first.last().map_or_else(Moment::default, |(.., moment)| *moment);
+        prefix::remove(first, prefix.octets);
+        *octets = first.iter().map(|(_, bytes, _)| bytes.len()).sum();
+        let before = &mut self.before;
+        let start = before.octets;
+        for (total, len) in before.octets.iter_mut().zip(prefix.octets) {
+            *total += len as u64;
+        }
+        if let Some(part) = prefix.login {
+            let range = start[0]..before.octets[0];
+            if part.exposure >= Exposure::Guessable {
+                before.clues.push(Clue::new(ClueKind::Login, Side::Client, range, moment));
+            }
+            before.logins.push(ObservedLogin {
+                mechanism: part.mechanism,
+                user: part.user.as_deref().map(watcher::shown),
+                exposure: part.exposure,
+                accepted: Some(true),
+                packet: moment.packet,
+            });
+        }
+        before.hops.push(prefix.hop);
+        before.is_over = before.hops.len() >= MAX_HOPS;
+        self.port = prefix.port.unwrap_or(self.port);
+        self.open();
     }
 
     /// Decides between the protocols that are possible.
@@ -327,7 +386,7 @@ impl Conversation {
                 self.cleartext = Some(CleartextOctets { client: ends[0], server: ends[1] });
                 let start = match agreed {
                     true => TlsBegin::Agreed,
-                    false => TlsBegin::Seen { first: ends[0] == 0 },
+                    false => TlsBegin::Seen { first: ends[0] == self.before.octets[0] },
                 };
                 self.stage = Stage::Tls(Box::new(TlsStage::new(start, space)));
                 for (side, rest) in [Side::Client, Side::Server].into_iter().zip(rest) {
@@ -343,7 +402,7 @@ impl Conversation {
         let mut ends = self.received;
         ends[index(side)] -= pending;
         if start == TlsBegin::FirstOctet {
-            ends = [0, 0];
+            ends = self.before.octets;
         } else {
             self.boundary =
                 Some(BoundaryPoint { client: ends[0], server: ends[1], packet: 0, negotiated: false });
@@ -426,6 +485,11 @@ impl Conversation {
 
     /// Returns what the conversation has shown.
     pub fn finish(mut self, end: ConversationEnd) -> Facts {
+        if let Stage::Opening { .. } = &self.stage
+            && !std::mem::replace(&mut self.before.is_over, true)
+        {
+            self.open();
+        }
         if let Stage::Race(_) = &self.stage {
             self.choose();
             let moment = self.last_moment();
@@ -481,7 +545,8 @@ impl Conversation {
             self.cleartext.unwrap_or(CleartextOctets { client: self.received[0], server: self.received[1] });
         facts.readable = self.noted.readable;
         facts.crossed_before_request = self.noted.crossed_before_request;
-        let had_cleartext = facts.cleartext.client + facts.cleartext.server > 0 && !self.is_midstream;
+        let talked = facts.cleartext.client + facts.cleartext.server > self.before.octets.iter().sum();
+        let had_cleartext = talked && !self.is_midstream;
         match self.stage {
             Stage::Tls(stage) => {
                 let begin = stage.start;
@@ -501,8 +566,11 @@ impl Conversation {
             _ => {}
         }
         facts.names = self.noted.names;
-        facts.credentials = self.noted.logins;
-        facts.clues = self.noted.clues;
+        facts.proxies = self.before.hops;
+        facts.credentials = self.before.logins;
+        facts.credentials.extend(self.noted.logins);
+        facts.clues = self.before.clues;
+        facts.clues.extend(self.noted.clues);
         facts
     }
 

@@ -120,7 +120,8 @@ impl std::fmt::Debug for Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(protocol: &'static Protocol) -> Self {
+    /// Returns a watcher of a conversation that starts at these offsets of the client and of the server.
+    pub(super) fn new(protocol: &'static Protocol, start: [u64; 2]) -> Self {
         let mut dialect = (protocol.dialect)(Identity::new("").with_nonce(0));
         let mut hello = Vec::new();
         dialect.write_client(ClientMessage::Hello, &mut hello);
@@ -128,8 +129,8 @@ impl Watcher {
         Self {
             protocol,
             dialect: (protocol.dialect)(Identity::new("").with_nonce(0)),
-            client: Lane::new(Side::Client),
-            server: Lane::new(Side::Server),
+            client: Lane::new(Side::Client, start[0]),
+            server: Lane::new(Side::Server, start[1]),
             reading: Reading::Messages,
             due: protocol.flow.greeting.then_some(ReplyTo::Connect).into_iter().collect(),
             score: 0,
@@ -263,6 +264,11 @@ impl Watcher {
             }
             ClientMessage::Silent | ClientMessage::Partial => due = None,
             ClientMessage::Probe | ClientMessage::OnBehalf | ClientMessage::Quit | ClientMessage::Other => {
+                // IRC names the user after its password.
+                if let Some(login) = self.noted.logins.last_mut().filter(|login| login.mechanism == "PASS") {
+                    let nick = login::nick(message).filter(|_| family == ProtocolFamily::Irc);
+                    login.user = login.user.take().or(nick.map(shown));
+                }
                 if self.pending.is_none() {
                     if let Some(name) = substance::hello_name(family, message)
                         .filter(|_| message.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"HELO")))
@@ -532,6 +538,7 @@ fn starts_tls(unread: &[u8]) -> Option<bool> {
     if unread.len() < 6 { None } else { Some(is_hello_record(unread, 1)) }
 }
 
-fn shown(user: &[u8]) -> String {
+/// Returns a user's name for a report.
+pub(super) fn shown(user: &[u8]) -> String {
     Escaped(user.get(..120).unwrap_or(user)).to_string()
 }

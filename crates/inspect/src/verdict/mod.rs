@@ -6,6 +6,7 @@ mod servers;
 
 pub use connection::judge;
 pub use rule::{ObservationRule, RULES, rule};
+pub(crate) use servers::server_name;
 pub use servers::{ClientSummary, ServerSummary, Servers};
 
 use serde::Serialize;

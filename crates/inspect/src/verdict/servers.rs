@@ -17,7 +17,8 @@ const MAX_WITHOUT: usize = 256;
 /// What is known of each server and client.
 #[derive(Debug, Default)]
 pub struct Servers {
-    servers: BTreeMap<SocketAddr, ServerState>,
+    /// By address, and by the destination behind a proxy.
+    servers: BTreeMap<(SocketAddr, Option<String>), ServerState>,
     clients: BTreeMap<IpAddr, ClientSummary>,
     /// Servers and clients that were not remembered, for lack of room.
     pub forgotten: u64,
@@ -43,7 +44,7 @@ struct Without {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServerSummary {
-    /// Address and port.
+    /// Address and port. Behind a proxy: the destination that the client asked for, and the proxy.
     pub server: String,
     /// The protocol.
     pub protocol: Option<String>,
@@ -75,6 +76,11 @@ pub struct ClientSummary {
     pub readable: u64,
 }
 
+/// Returns the name of a server at this address, or of the destination behind the proxy at this address.
+pub(crate) fn server_name(address: &str, destination: Option<&str>) -> String {
+    destination.map_or_else(|| address.to_owned(), |destination| format!("{destination} via {address}"))
+}
+
 impl Servers {
     /// Adds a connection that started at this time.
     pub fn add(&mut self, client: IpAddr, server: SocketAddr, time: u64, facts: &Facts) {
@@ -85,6 +91,8 @@ impl Servers {
         }
         let encrypted = u64::from(matches!(facts.tls, TlsUse::Upgrade | TlsUse::FirstOctet));
         let readable = u64::from(facts.readable >= Readable::Content);
+        let client = facts.source().map_or(client, |source| source.ip());
+        let server = (server, facts.destination().map(str::to_owned));
         let known = (self.servers.len() < MAX_KNOWN || self.servers.contains_key(&server))
             && (self.clients.len() < MAX_KNOWN || self.clients.contains_key(&client));
         if !known {
@@ -123,10 +131,9 @@ impl Servers {
 
     /// Returns the summaries of all servers, with findings across connections.
     pub fn servers(&self) -> Vec<ServerSummary> {
-        let summary = |(address, state): (&SocketAddr, &ServerState)| ServerSummary {
-            server: address.to_string(),
-            findings: state.stripped(),
-            ..state.summary.clone()
+        let summary = |((address, destination), state): (&(SocketAddr, Option<String>), &ServerState)| {
+            let server = server_name(&address.to_string(), destination.as_deref());
+            ServerSummary { server, findings: state.stripped(), ..state.summary.clone() }
         };
         self.servers.iter().map(summary).collect()
     }

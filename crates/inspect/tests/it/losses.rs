@@ -103,6 +103,17 @@ fn weaker(damaged: &ConnectionReport, whole: &ConnectionReport, what: &str) {
     }
 }
 
+/// Returns the exchange with a SOCKS 5 proxy before a conversation.
+fn behind_a_proxy(port: u16) -> [(Side, Vec<u8>); 4] {
+    let request = [&b"\x05\x01\0\x03\x0cmail.example"[..], &port.to_be_bytes()].concat();
+    [
+        (Side::Client, b"\x05\x01\0".to_vec()),
+        (Side::Server, b"\x05\0".to_vec()),
+        (Side::Client, request),
+        (Side::Server, b"\x05\0\0\x01\0\0\0\0\0\0".to_vec()),
+    ]
+}
+
 #[test]
 fn losses_only_move_answers_to_unknown() {
     let vectors: Vec<_> = Vector::all().into_iter().filter(|vector| !vector.turns.is_empty()).collect();
@@ -111,7 +122,11 @@ fn losses_only_move_answers_to_unknown() {
         for vector in &vectors {
             let port = vector.protocol.port;
             let segment = [1448, 40, 9][random.below(3)];
-            let segments = connection(&turns(vector), [1000, 2000], segment);
+            let mut turns = turns(vector);
+            if random.below(4) == 0 {
+                turns.splice(0..0, behind_a_proxy(port));
+            }
+            let segments = connection(&turns, [1000, 2000], segment);
             let whole = inspect_one(&pcap(1, &frames(&segments, port)));
             for _ in 0..4 {
                 cases += 1;

@@ -1,6 +1,7 @@
 //! What the network and the capture do to packets without loss changes no fact.
 
 use starttls_inspect::{ConnectionReport, Facts};
+use starttls_proto::Side;
 
 use crate::packets::{Tcp, connection, ethernet, frames, inspect_one, ipv4, ipv6, pcap};
 use crate::vector::Vector;
@@ -190,4 +191,58 @@ fn every_file_format_is_read() {
         }
         file
     });
+}
+
+#[test]
+fn proxies_before_the_conversation_do_not_matter() {
+    type Prefix = &'static [(Side, &'static [u8])];
+    use Side::{Client, Server};
+    let socks5: Prefix = &[
+        (Client, b"\x05\x01\0"),
+        (Server, b"\x05\0"),
+        (Client, b"\x05\x01\0\x03\x0cmail.example"),
+        (Server, b"\x05\0\0\x01\0\0\0\0\0\0"),
+    ];
+    let socks4: Prefix = &[(Client, b"\x04\x01"), (Server, b"\0\x5a\0\0\0\0\0\0")];
+    let connect: Prefix = &[(Client, b"CONNECT mail.example:"), (Server, b"HTTP/1.1 200 Connected\r\n\r\n")];
+    let header: Prefix = &[(Client, b"PROXY TCP4 198.51.100.7 203.0.113.1 40000 ")];
+    for (name, prefix) in
+        [("socks5", socks5), ("socks4", socks4), ("http-connect", connect), ("proxy-v1", header)]
+    {
+        for vector in Vector::all().into_iter().filter(|vector| !vector.turns.is_empty()) {
+            let port = vector.protocol.port;
+            let mut all: Vec<(Side, Vec<u8>)> =
+                prefix.iter().map(|(side, bytes)| (*side, bytes.to_vec())).collect();
+            let octets = port.to_be_bytes();
+            match name {
+                "socks5" => all[2].1.extend(octets),
+                "socks4" => all[0].1.extend([&octets[..], &[203, 0, 113, 1, 0]].concat()),
+                "http-connect" => all[0].1.extend(format!("{port} HTTP/1.1\r\n\r\n").as_bytes()),
+                _ => all[0].1.extend(format!("{port}\r\n").as_bytes()),
+            }
+            let before = [Client, Server].map(|side| {
+                all.iter().filter(|(from, _)| *from == side).map(|(_, bytes)| bytes.len() as u64).sum::<u64>()
+            });
+            all.extend(turns(&vector));
+            let plain = connection(&turns(&vector), [1000, 2000], 1448);
+            let plain = inspect_one(&pcap(1, &frames(&plain, port)));
+            for segment in [1448, 1] {
+                // The port of the proxy says nothing.
+                let behind = connection(&all, [1000, 2000], segment);
+                let behind = inspect_one(&pcap(1, &frames(&behind, 1080)));
+                let path = vector.path.display();
+                assert_eq!(behind.tunnel, [name], "{path}");
+                let (mut behind, mut plain) = (facts(&behind), facts(&plain));
+                for point in behind.0.boundary.iter_mut() {
+                    (point.client, point.server) = (point.client - before[0], point.server - before[1]);
+                }
+                let cleartext = &mut behind.0.cleartext;
+                cleartext.client -= before[0];
+                cleartext.server -= before[1];
+                behind.0.proxies.clear();
+                plain.0.proxies.clear();
+                assert_eq!(behind, plain, "{name} {segment}: {path}");
+            }
+        }
+    }
 }
