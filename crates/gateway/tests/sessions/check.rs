@@ -5,7 +5,7 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls::proto::Protocol;
 use starttls_audit::report::{CheckOutcome, Finding};
-use starttls_audit::{Audit, Limits};
+use starttls_audit::{Audit, Limits, Requirement};
 use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::Environment;
@@ -13,9 +13,9 @@ use crate::environment::Environment;
 /// Limit for the audit of one listener on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-each_protocol_with_own_greeting! { a_required_upgrade_has_no_findings = super::audit_required }
+each_protocol_with_own_greeting! { a_required_upgrade_has_no_findings }
 
-async fn audit_required(protocol: &'static Protocol) {
+async fn a_required_upgrade_has_no_findings(protocol: &'static Protocol) {
     let found = audit(&Environment::new(), protocol, None).await;
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
@@ -39,12 +39,13 @@ async fn audit(env: &Environment, protocol: &'static Protocol, offer: Option<Upg
     let audit = audit.endpoint(protocol, &target, "localhost", running.address);
     let report = tokio::time::timeout(DEADLINE, audit).await.unwrap();
     assert!(report.tls.is_some() && report.findings.len() > 10, "{}: {}", protocol.name, report.summary);
-    // `srv-stall` requires `--slow`, some checks a larger TLS survey or a profile; all other checks have to run.
+    // `srv-stall` needs the slow checks, some checks a larger TLS survey or a profile; all other checks have to run.
     let sound = |it: &Finding| match it.outcome {
         CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
-        CheckOutcome::NotRun => {
-            it.id == "srv-stall" || ["needs --tls survey", "needs --profile"].contains(&&*it.summary)
-        }
+        CheckOutcome::NotRun => matches!(
+            it.requirement,
+            Some(Requirement::SlowChecks | Requirement::TlsSurvey | Requirement::TlsProfile)
+        ),
         _ => false,
     };
     let bad = report.findings.iter().filter(|it| !sound(it));

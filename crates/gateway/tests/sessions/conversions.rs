@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Quit};
-use starttls::proto::{AfterUpgrade, Identity, PROTOCOLS, Protocol};
+use starttls::proto::{AfterUpgrade, Identity, PROTOCOLS, Protocol, each_protocol};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -25,7 +25,7 @@ fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
     [plain, upgraded, implicit].into_iter().flatten().collect()
 }
 
-each_protocol_with_own_greeting! { every_listener_reaches_every_backend = super::all_combinations }
+each_protocol_with_own_greeting! { every_listener_reaches_every_backend }
 
 /// Returns the schemes of the protocol's listeners with TLS, and whether TLS starts at the first byte.
 fn listeners(protocol: &Protocol) -> Vec<(String, bool)> {
@@ -34,7 +34,7 @@ fn listeners(protocol: &Protocol) -> Vec<(String, bool)> {
     [upgrade].into_iter().chain(implicit).collect()
 }
 
-async fn all_combinations(protocol: &'static Protocol) {
+async fn every_listener_reaches_every_backend(protocol: &'static Protocol) {
     let env = Environment::new();
     for backend in backends(&env, protocol) {
         for (scheme, implicit) in listeners(protocol) {
@@ -61,43 +61,45 @@ fn there_are_more_than_sixty_combinations() {
     assert!(tried > 60, "{tried}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_speaks_first_receives_nothing_before() {
+each_protocol! {
+    async if |it| !it.flow.greeting, [http irc ldap nut postgres xmpp xmpp_server]:
+    a_client_that_speaks_first_receives_nothing_before
+}
+
+async fn a_client_that_speaks_first_receives_nothing_before(protocol: &'static Protocol) {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| !it.flow.greeting) {
-        let all = backends(&env, protocol);
-        if let Some(implicit) = protocol.implicit_tls {
-            let running = env.gateway(&format!("{}://{{}}", implicit.name), &all[..1], None);
-            let mut stream = within(env.connect(protocol, running.address, true)).await;
-            assert!(silent(&mut stream).await, "{}", implicit.name);
-        }
-        let upgraded = all.iter().find(|url| url.contains("+starttls")).unwrap();
-        let running = env.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(upgraded), None);
-        let mut stream = TcpStream::connect(running.address).await.unwrap();
-        assert!(silent(&mut stream).await, "{}", protocol.name);
+    let all = backends(&env, protocol);
+    if let Some(implicit) = protocol.implicit_tls {
+        let running = env.gateway(&format!("{}://{{}}", implicit.name), &all[..1], None);
+        let mut stream = within(env.connect(protocol, running.address, true)).await;
+        assert!(silent(&mut stream).await, "{}", implicit.name);
     }
+    let upgraded = all.iter().find(|url| url.contains("+starttls")).unwrap();
+    let running = env.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(upgraded), None);
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    assert!(silent(&mut stream).await, "{}", protocol.name);
 }
 
 async fn silent(stream: &mut (impl AsyncReadExt + Unpin)) -> bool {
     tokio::time::timeout(Duration::from_millis(200), stream.read_u8()).await.is_err()
 }
 
+each_protocol! {
+    async if |it| !it.flow.client_preamble.is_empty(), [nbd]:
+    a_preamble_reaches_a_backend_once
+}
+
 /// A client without TLS sends its preamble to the gateway, which has sent its own to the backend before the upgrade.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_preamble_reaches_a_backend_once() {
+async fn a_preamble_reaches_a_backend_once(protocol: &'static Protocol) {
     let env = Environment::new();
-    let with_preamble = |it: &&&Protocol| !it.flow.client_preamble.is_empty();
-    for protocol in PROTOCOLS.iter().filter(with_preamble) {
-        for backend in backends(&env, protocol).into_iter().filter(|it| it.contains("+starttls")) {
-            let running =
-                env.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(&backend), None);
-            let mut dialect = protocol.new_dialect(Identity::new("localhost").with_nonce(0));
-            let mut said = Vec::new();
-            dialect.write_client(Other, &mut said);
-            assert!(said.starts_with(protocol.flow.client_preamble), "{}", protocol.name);
-            let heard = tell(cleartext(protocol, running.address).await, &said).await;
-            assert!(!heard.is_empty(), "{backend}");
-            assert_eq!(running.ended(1).await, ["ok"], "{backend}: {}", heard.escape_ascii());
-        }
+    for backend in backends(&env, protocol).into_iter().filter(|it| it.contains("+starttls")) {
+        let running = env.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(&backend), None);
+        let mut dialect = protocol.new_dialect(Identity::new("localhost").with_nonce(0));
+        let mut said = Vec::new();
+        dialect.write_client(Other, &mut said);
+        assert!(said.starts_with(protocol.flow.client_preamble), "{}", protocol.name);
+        let heard = tell(cleartext(protocol, running.address).await, &said).await;
+        assert!(!heard.is_empty(), "{backend}");
+        assert_eq!(running.ended(1).await, ["ok"], "{backend}: {}", heard.escape_ascii());
     }
 }

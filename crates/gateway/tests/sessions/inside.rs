@@ -1,8 +1,8 @@
 //! What the gateway relays inside TLS and what it refuses, and unreachable backends.
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other};
+use starttls::proto::Protocol;
 use starttls::proto::smtp::SMTP;
-use starttls::proto::{AfterUpgrade, PROTOCOLS, Protocol};
 use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -85,45 +85,43 @@ async fn g3_nobody_speaks_on_behalf_of_others() {
     assert!(behind.contains("GET / ") && !behind.contains("192.0.2.1"), "{behind}");
 }
 
-/// The client receives an error of its protocol, if the protocol has one, and the connection ends.
-#[tokio::test(flavor = "multi_thread")]
-async fn backends_that_are_down_are_a_temporary_error() {
-    let env = Environment::new();
-    let words_of = [
-        ("smtp", "421 "),
-        ("submission", "421 "),
-        ("lmtp", "421 "),
-        ("imap", "* BYE [UNAVAILABLE] "),
-        ("pop3", "-ERR [SYS/TEMP] "),
-        ("sieve", "BYE (TRYLATER) "),
-        ("nntp", "400 "),
-        ("ftp", "421 "),
-        ("irc", "ERROR "),
-        ("ldap", "1.3.6.1.4.1.1466.20036"),
-        ("postgres", "C57P03"),
-        ("xmpp", "<internal-server-error "),
-        ("xmpp-server", "<internal-server-error "),
-        ("http", "503 "),
-        ("nut", "ERR DRIVER-NOT-CONNECTED"),
-        // NBD has no message before the first option.
-        ("nbd", ""),
-    ];
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        let (_, expected) = words_of.iter().find(|(name, _)| *name == protocol.name).unwrap();
-        let (_reserved, nowhere) = nowhere();
-        let backend = format!("{}://{nowhere}", protocol.name);
-        let running = env.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], None);
-        let mut stream = within(env.connect(protocol, running.address, false)).await;
-        let said = [[Hello, Other].as_slice(), &[Credentials]].map(|messages| words(protocol, messages));
-        // The gateway may have ended the connection already.
-        let _ = stream.write_all(said.iter().find(|said| !said.is_empty()).unwrap()).await;
-        let mut heard = Vec::new();
-        let _ = within(stream.read_to_end(&mut heard)).await;
-        let heard = String::from_utf8_lossy(&heard).into_owned();
-        assert!(heard.contains(expected), "{}: {heard:?}", protocol.name);
-        let ended = running.ended(1).await;
-        assert!(ended[0].starts_with("cannot reach the backend"), "{}: {ended:?}", protocol.name);
+each_protocol_with_own_greeting! { a_backend_that_is_down_is_a_temporary_error }
+
+/// Returns the start of the error that a client of this protocol receives. NBD has no message before the first option.
+fn temporary_error(protocol: &Protocol) -> &'static str {
+    match protocol.name {
+        "smtp" | "submission" | "lmtp" | "ftp" => "421 ",
+        "imap" => "* BYE [UNAVAILABLE] ",
+        "pop3" => "-ERR [SYS/TEMP] ",
+        "sieve" => "BYE (TRYLATER) ",
+        "nntp" => "400 ",
+        "irc" => "ERROR ",
+        "ldap" => "1.3.6.1.4.1.1466.20036",
+        "postgres" => "C57P03",
+        "xmpp" | "xmpp-server" => "<internal-server-error ",
+        "http" => "503 ",
+        "nut" => "ERR DRIVER-NOT-CONNECTED",
+        "nbd" => "",
+        other => panic!("{other} has no row"),
     }
+}
+
+/// The client receives an error of its protocol, if the protocol has one, and the connection ends.
+async fn a_backend_that_is_down_is_a_temporary_error(protocol: &'static Protocol) {
+    let env = Environment::new();
+    let (_reserved, nowhere) = nowhere();
+    let backend = format!("{}://{nowhere}", protocol.name);
+    let running = env.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], None);
+    let mut stream = within(env.connect(protocol, running.address, false)).await;
+    let said = [[Hello, Other].as_slice(), &[Credentials]].map(|messages| words(protocol, messages));
+    // The gateway may have ended the connection already.
+    let _ = stream.write_all(said.iter().find(|said| !said.is_empty()).unwrap()).await;
+    let mut heard = Vec::new();
+    let _ = within(stream.read_to_end(&mut heard)).await;
+    let heard = String::from_utf8_lossy(&heard).into_owned();
+    assert!(heard.contains(temporary_error(protocol)), "{}: {heard:?}", protocol.name);
+    let ended = running.ended(1).await;
+    assert!(ended[0].starts_with("cannot reach the backend"), "{}: {ended:?}", protocol.name);
 }
 
 #[tokio::test(flavor = "multi_thread")]

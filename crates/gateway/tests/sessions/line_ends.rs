@@ -1,7 +1,7 @@
 //! Lines that end with LF alone: the client gets the protocol's error before the connection ends.
 
 use starttls::proto::ClientMessage::{Hello, Probe};
-use starttls::proto::{Identity, Phase, Protocol, ServerMessage};
+use starttls::proto::{Identity, Phase, Protocol, ServerMessage, each_protocol};
 use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
@@ -30,11 +30,11 @@ fn gateway(env: &Environment, protocol: &Protocol, offer: UpgradePolicy) -> Runn
 }
 
 each_protocol! {
-    a_bare_line_feed_is_answered_before_the_end = super::bare_line_feed, if |it| super::command(it).is_some();
-    ftp http imap irc lmtp nntp pop3 sieve smtp submission
+    async if |it| super::command(it).is_some(), [ftp http imap irc lmtp nntp pop3 sieve smtp submission]:
+    a_bare_line_feed_is_answered_before_the_end
 }
 
-async fn bare_line_feed(protocol: &'static Protocol) {
+async fn a_bare_line_feed_is_answered_before_the_end(protocol: &'static Protocol) {
     let (env, command) = (Environment::new(), command(protocol).unwrap());
     for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden, UpgradePolicy::Optional] {
         if offer == UpgradePolicy::Optional && !protocol.flow.tls_may_be_optional {

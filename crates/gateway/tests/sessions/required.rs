@@ -1,7 +1,7 @@
 //! Listeners on which TLS is required: no cleartext reaches a backend.
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Probe, Quit, Request};
-use starttls::proto::{AfterUpgrade, Identity, PROTOCOLS, Protocol, ServerMessage};
+use starttls::proto::{Identity, Protocol, ServerMessage, each_protocol};
 use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
@@ -76,9 +76,9 @@ async fn g1_holds(protocol: &Protocol, running: &Running, heard: impl Fn() -> Ve
     }
 }
 
-each_protocol_with_own_greeting! { g1_no_cleartext_octet_reaches_a_backend = super::no_cleartext_octet }
+each_protocol_with_own_greeting! { g1_no_cleartext_octet_reaches_a_backend }
 
-async fn no_cleartext_octet(protocol: &'static Protocol) {
+async fn g1_no_cleartext_octet_reaches_a_backend(protocol: &'static Protocol) {
     let env = Environment::new();
     for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
         let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
@@ -93,29 +93,28 @@ async fn no_cleartext_octet(protocol: &'static Protocol) {
     assert!(!env.cleartext.heard(protocol.name).is_empty(), "{}", protocol.name);
 }
 
+each_protocol! {
+    async if |it| it.flow.after == starttls::proto::AfterUpgrade::SequenceContinues, [mysql]:
+    g1_no_cleartext_octet_reaches_a_backend_that_greets
+}
+
 /// A backend whose greeting is relayed receives nothing in cleartext.
-#[tokio::test(flavor = "multi_thread")]
-async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
+async fn g1_no_cleartext_octet_reaches_a_backend_that_greets(protocol: &'static Protocol) {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after == AfterUpgrade::SequenceContinues) {
-        for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
-            let backend = Scripted::start(mysql_greeting(protocol), |_| Some("")).await;
-            let running = env.gateway(
-                &front(protocol),
-                &[format!("{}://{}", protocol.name, backend.address)],
-                Some(offer),
-            );
-            g1_holds(protocol, &running, || backend.heard().concat().into_bytes()).await;
-            assert!(!backend.heard().is_empty(), "it was not even asked for its greeting");
-        }
+    for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
+        let backend = Scripted::start(mysql_greeting(protocol), |_| Some("")).await;
+        let running =
+            env.gateway(&front(protocol), &[format!("{}://{}", protocol.name, backend.address)], Some(offer));
+        g1_holds(protocol, &running, || backend.heard().concat().into_bytes()).await;
+        assert!(!backend.heard().is_empty(), "it was not even asked for its greeting");
     }
 }
 
-each_protocol_with_own_greeting! { a_client_that_sends_tls_at_once_gets_an_alert = super::tls_at_once }
+each_protocol_with_own_greeting! { a_client_that_sends_tls_at_once_gets_an_alert }
 
 /// A client that starts TLS at the first byte, such as `sslnegotiation=direct`, learns from an alert that this listener
 /// does not.
-async fn tls_at_once(protocol: &'static Protocol) {
+async fn a_client_that_sends_tls_at_once_gets_an_alert(protocol: &'static Protocol) {
     let env = Environment::new();
     let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
     let running = env.gateway(&front(protocol), &[backend], None);
@@ -153,10 +152,10 @@ fn front(protocol: &Protocol) -> String {
     format!("{}+starttls://{{}}", protocol.name)
 }
 
-each_protocol_with_own_greeting! { b1_b2_an_octet_after_the_request_ends_the_connection = super::octet_after_the_request }
+each_protocol_with_own_greeting! { b1_b2_an_octet_after_the_request_ends_the_connection }
 
 /// Every octet after the request ends the connection, before a backend is contacted.
-async fn octet_after_the_request(protocol: &'static Protocol) {
+async fn b1_b2_an_octet_after_the_request_ends_the_connection(protocol: &'static Protocol) {
     let env = Environment::new();
     let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
     let running = env.gateway(&front(protocol), &[backend], None);
@@ -183,10 +182,10 @@ fn asks(protocol: &Protocol) -> Vec<u8> {
     out
 }
 
-each_protocol_with_own_greeting! { b5_a_failed_handshake_ends_the_connection = super::failed_handshake }
+each_protocol_with_own_greeting! { b5_a_failed_handshake_ends_the_connection }
 
 /// A failed handshake leads neither back to cleartext nor to a backend.
-async fn failed_handshake(protocol: &'static Protocol) {
+async fn b5_a_failed_handshake_ends_the_connection(protocol: &'static Protocol) {
     let env = Environment::new();
     let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
     let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
@@ -221,10 +220,10 @@ async fn ask(tcp: &mut tokio::net::TcpStream, said: &[u8]) -> Vec<u8> {
     heard
 }
 
-each_protocol_with_own_greeting! { s3_s4_there_is_one_upgrade = super::one_upgrade }
+each_protocol_with_own_greeting! { s3_s4_there_is_one_upgrade }
 
 /// Inside TLS the upgrade is neither offered nor granted, and no backend is asked for it.
-async fn one_upgrade(protocol: &'static Protocol) {
+async fn s3_s4_there_is_one_upgrade(protocol: &'static Protocol) {
     let env = Environment::new();
     let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
     let running = env.gateway(&front(protocol), &[backend], None);

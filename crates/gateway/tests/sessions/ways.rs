@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use starttls::proto::smtp::SUBMISSION;
-use starttls::proto::{ClientMessage, PROTOCOLS};
+use starttls::proto::{ClientMessage, Protocol, each_protocol};
 use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -123,50 +123,60 @@ async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateways() {
+each_protocol! {
+    async if |it| it.flow.login_is_optional, [imap lmtp nntp pop3 sieve smtp submission]:
+    g5_the_gateway_logs_in_where_the_client_need_not
+}
+
+each_protocol! {
+    if |it| !it.flow.login_is_optional, [ftp http irc ldap mysql nbd nut postgres xmpp xmpp_server]:
+    a_login_is_refused_where_the_client_has_to_log_in
+}
+
+async fn g5_the_gateway_logs_in_where_the_client_need_not(protocol: &'static Protocol) {
     let env = Environment::new();
     let right = env.folder.path().join("right");
     let wrong = env.folder.path().join("wrong");
     std::fs::write(&right, env.lab.password()).unwrap();
     std::fs::write(&wrong, "wrong").unwrap();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.login_is_optional) {
-        let name = protocol.name;
-        let Some(backend) = env.lab.endpoint(name) else { panic!("the lab has no {name}") };
-        // The lab's LMTP has no logins, so that only the refusal is visible.
-        for (password, served) in [(&right, name != "lmtp"), (&wrong, false)] {
-            let text = format!(
-                "[[listener]]\nlisten = \"{name}://127.0.0.1:0\"\n\
-                 forward = {{ url = \"{name}+starttls://localhost:{}\", ca-file = {:?}, \
-                 login = {{ user = \"test\", password-file = {password:?} }} }}\n",
-                backend.address.port(),
-                env.lab.ca_file(),
-            );
-            let config = Config::parse(&text, "t").unwrap_or_else(|error| panic!("{error}\n{text}"));
-            let running = env.start(config);
-            let mut tcp = TcpStream::connect(running.address).await.unwrap();
-            let mut goodbye = Vec::new();
-            let mut dialect = protocol.new_dialect(starttls::proto::Identity::new("localhost"));
-            dialect.write_client(ClientMessage::Quit, &mut goodbye);
-            tcp.write_all(&goodbye).await.unwrap();
-            let mut heard = String::new();
-            within(tcp.read_to_string(&mut heard)).await.unwrap();
-            drop(tcp);
-            let ended = running.ended(1).await.remove(0);
-            assert_eq!(ended == "ok", served, "{name}: {ended}; {heard}");
-            assert_eq!(ended.starts_with("cannot log in to the backend"), !served, "{name}: {ended}");
-        }
-    }
-    for protocol in PROTOCOLS.iter().filter(|it| !it.flow.login_is_optional) {
-        let name = protocol.name;
+    let name = protocol.name;
+    let Some(backend) = env.lab.endpoint(name) else { panic!("the lab has no {name}") };
+    // The lab's LMTP has no logins, so that only the refusal is visible.
+    for (password, served) in [(&right, name != "lmtp"), (&wrong, false)] {
         let text = format!(
             "[[listener]]\nlisten = \"{name}://127.0.0.1:0\"\n\
-             forward = {{ url = \"{name}+starttls://localhost:1\", \
-             login = {{ user = \"test\", password-file = {right:?} }} }}\n",
+             forward = {{ url = \"{name}+starttls://localhost:{}\", ca-file = {:?}, \
+             login = {{ user = \"test\", password-file = {password:?} }} }}\n",
+            backend.address.port(),
+            env.lab.ca_file(),
         );
-        let error = Config::parse(&text, "t").unwrap_err().to_string();
-        assert!(error.contains("cannot log in on behalf of clients"), "{name}: {error}");
+        let config = Config::parse(&text, "t").unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let running = env.start(config);
+        let mut tcp = TcpStream::connect(running.address).await.unwrap();
+        let mut goodbye = Vec::new();
+        let mut dialect = protocol.new_dialect(starttls::proto::Identity::new("localhost"));
+        dialect.write_client(ClientMessage::Quit, &mut goodbye);
+        tcp.write_all(&goodbye).await.unwrap();
+        let mut heard = String::new();
+        within(tcp.read_to_string(&mut heard)).await.unwrap();
+        drop(tcp);
+        let ended = running.ended(1).await.remove(0);
+        assert_eq!(ended == "ok", served, "{name}: {ended}; {heard}");
+        assert_eq!(ended.starts_with("cannot log in to the backend"), !served, "{name}: {ended}");
     }
+}
+
+fn a_login_is_refused_where_the_client_has_to_log_in(protocol: &'static Protocol) {
+    let (name, folder) = (protocol.name, tempfile::tempdir().unwrap());
+    let password = folder.path().join("password");
+    std::fs::write(&password, "secret").unwrap();
+    let text = format!(
+        "[[listener]]\nlisten = \"{name}://127.0.0.1:0\"\n\
+         forward = {{ url = \"{name}+starttls://localhost:1\", \
+         login = {{ user = \"test\", password-file = {password:?} }} }}\n",
+    );
+    let error = Config::parse(&text, "t").unwrap_err().to_string();
+    assert!(error.contains("cannot log in on behalf of clients"), "{name}: {error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
