@@ -18,7 +18,6 @@ pub(crate) const LIBRARIES: &[(&str, &str)] = &[
     ("starttls-processes", ""),
     ("starttls-dns", "stub"),
     ("starttls", "native-certs,webpki-roots,tokio,raw-tls,login,submission,tracing"),
-    ("starttls-policy", ""),
     ("starttls-inspect", ""),
 ];
 

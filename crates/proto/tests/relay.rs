@@ -160,7 +160,7 @@ fn c3_a_go_ahead_that_comes_first_is_no_answer(protocol: &'static Protocol) {
     let mut forger = protocol.new_dialect(identity());
     let (mut request, mut go_ahead) = (Vec::new(), Vec::new());
     forger.write_client(ClientMessage::Request, &mut request);
-    forger.read_client(&request).unwrap();
+    forger.read_client(&request).expect("the request of a client");
     forger.write_server(ServerMessage::Accept, &mut go_ahead);
     let offered = Trigger::Server(ServerMessage::Offer { starttls: true });
     let ends = between(protocol, vec![RelayRule { trigger: offered, edit: Edit::After(go_ahead) }]);
