@@ -1,10 +1,10 @@
-//! The log: one line of JSON for each session and for each event of the gateway.
+//! The log: one line of JSON for each session and for each event of the gateway, and with a higher level for its parts.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +14,7 @@ use starttls::file;
 use starttls_x509::validity;
 
 use crate::config::Log;
+use crate::log_level::LogLevel;
 
 /// The maximum number of lines that wait for a slow disk or pipe.
 const WAITING: usize = 4096;
@@ -29,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Logger {
     lines: Option<SyncSender<Order>>,
+    /// The last [`LogLevel`] that is written.
+    level: AtomicU8,
     lost: AtomicU64,
     writer: Option<JoinHandle<()>>,
 }
@@ -45,6 +48,7 @@ enum Order {
 #[derive(Serialize)]
 struct Event<'a> {
     time: String,
+    level: LogLevel,
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     what: Option<&'a str>,
@@ -53,21 +57,43 @@ struct Event<'a> {
 }
 
 impl Logger {
-    /// Opens the log.
+    /// Opens the log, with the default level.
     ///
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(log: &Log) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
         let out = match log {
-            Log::Nowhere => return Ok(Self { lines: None, lost: AtomicU64::new(0), writer: None }),
+            Log::Nowhere => return Ok(Self::new(None, None)),
             log => open(log)?,
         };
         let again = log.clone();
         let writer = std::thread::Builder::new()
             .name(String::from("log"))
             .spawn(move || write(&receiver, out, &again))?;
-        Ok(Self { lines: Some(sender), lost: AtomicU64::new(0), writer: Some(writer) })
+        Ok(Self::new(Some(sender), Some(writer)))
+    }
+
+    fn new(lines: Option<SyncSender<Order>>, writer: Option<JoinHandle<()>>) -> Self {
+        Self { lines, level: AtomicU8::new(LogLevel::default() as u8), lost: AtomicU64::new(0), writer }
+    }
+
+    /// Sets the level of the log: lines of this level and of all before it are written.
+    pub fn set_level(&self, level: LogLevel) {
+        self.level.store(level as u8, Ordering::Relaxed);
+        // Whether spans are collected at all is decided from the level.
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// Returns the level of the log.
+    pub fn level(&self) -> LogLevel {
+        let level = self.level.load(Ordering::Relaxed);
+        LogLevel::ALL.into_iter().find(|it| *it as u8 == level).unwrap_or_default()
+    }
+
+    /// Returns whether lines of this level are written.
+    pub fn has_level(&self, level: LogLevel) -> bool {
+        self.lines.is_some() && level as u8 <= self.level.load(Ordering::Relaxed)
     }
 
     /// Checks that the log can be opened, without creating a file.
@@ -87,15 +113,16 @@ impl Logger {
     }
 
     /// Writes an event of the gateway: its name and a text.
-    pub fn event(&self, event: &str, what: &str) {
-        self.write(&Event { time: now(), event, what: Some(what), lines: None });
+    pub fn event(&self, level: LogLevel, event: &str, what: &str) {
+        self.write(level, &Event { time: now(), level, event, what: Some(what), lines: None });
     }
 
-    /// Writes one line.
-    pub fn write(&self, line: &impl Serialize) {
-        let Some(lines) = &self.lines else { return };
+    /// Writes one line, if the log contains lines of this level. The line names the level itself.
+    pub fn write(&self, level: LogLevel, line: &impl Serialize) {
+        let Some(lines) = self.lines.as_ref().filter(|_| self.has_level(level)) else { return };
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        let loss = || Event { time: now(), event: "lost", what: None, lines: Some(lost) };
+        let loss =
+            || Event { time: now(), level: LogLevel::Error, event: "lost", what: None, lines: Some(lost) };
         let reported = lost == 0 || send(lines, &loss());
         if !reported {
             self.lost.fetch_add(lost, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use starttls::proto::{ErrorKind, Side};
 
 use crate::config::{Downstream, Listener, UpgradePolicy};
 use crate::failure::SessionFailure;
+use crate::log_level::LogLevel;
 use crate::record::SessionRecord;
 
 /// How a session ended.
@@ -77,6 +78,23 @@ impl SessionOutcome {
     }
 }
 
+impl SessionOutcome {
+    /// Returns the level of the session's line in the log: whether the administrator has to act, should know, or need not.
+    pub fn level(self) -> LogLevel {
+        match self {
+            Self::BackendDown | Self::BackendBroke | Self::LoginFailed => LogLevel::Error,
+            Self::Violation | Self::Refused | Self::Stopped => LogLevel::Warn,
+            Self::Done
+            | Self::Cleartext
+            | Self::NotUpgraded
+            | Self::NotAdmitted
+            | Self::HandshakeFailed
+            | Self::TimedOut
+            | Self::ClientBroke => LogLevel::Info,
+        }
+    }
+}
+
 impl Serialize for SessionOutcome {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.name())
@@ -93,7 +111,12 @@ impl SessionOutcome {
                 _ => Self::Done,
             };
         };
-        let backend = if record.backend.is_some() { Self::BackendBroke } else { Self::BackendDown };
+        Self::of_failure(failure, record.backend.is_some())
+    }
+
+    /// Returns how a session ended that failed, with or without a backend.
+    pub(crate) fn of_failure(failure: &SessionFailure, had_backend: bool) -> Self {
+        let backend = if had_backend { Self::BackendBroke } else { Self::BackendDown };
         match failure {
             SessionFailure::Tls { side: Side::Client, source } => Self::of_handshake(source),
             SessionFailure::Tls { side: Side::Server, .. } => Self::BackendDown,

@@ -7,6 +7,7 @@ use starttls::TlsFacts;
 
 use crate::config::Listener;
 use crate::failure::SessionFailure;
+use crate::session_id::SessionId;
 
 /// The addresses of a client connection.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct ClientAddresses {
 /// The record of a finished session.
 #[derive(Debug)]
 pub struct SessionRecord {
+    /// The session's id.
+    pub id: SessionId,
     /// The client.
     pub client: ClientAddresses,
     /// The TLS session with the client, if there was one.
@@ -45,8 +48,10 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
-    pub(crate) fn new(client: ClientAddresses) -> Self {
+    /// Returns the record of a session that starts now.
+    pub fn new(client: ClientAddresses) -> Self {
         Self {
+            id: SessionId::next(),
             client,
             downstream: None,
             server_name: None,

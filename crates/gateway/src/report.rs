@@ -13,9 +13,11 @@ use starttls_x509::Certificate;
 use crate::config::Listener;
 use crate::failure::{SessionFailure, peer};
 use crate::log::Logger;
+use crate::log_level::LogLevel;
 use crate::metrics::{ListenerMetrics, Metrics};
 use crate::outcome::SessionOutcome;
 use crate::record::{SessionObserver, SessionRecord};
+use crate::session_id::SessionId;
 
 /// Writes the log and the metrics of every session.
 #[derive(Debug)]
@@ -50,7 +52,8 @@ impl SessionObserver for Reporter {
 
     fn session(&self, listener: &Listener, record: &SessionRecord) {
         self.listener(&listener.name).ended(listener, record);
-        self.log.write(&SessionLine::of(listener, record));
+        let line = SessionLine::of(listener, record);
+        self.log.write(line.level, &line);
     }
 }
 
@@ -59,6 +62,10 @@ impl SessionObserver for Reporter {
 pub struct SessionLine<'a> {
     /// The end of the session: RFC 3339 in UTC.
     pub time: String,
+    /// The level of the line, which the verdict decides.
+    pub level: LogLevel,
+    /// The id of the session, which all its lines contain.
+    pub session: SessionId,
     /// The listener's name.
     pub listener: &'a str,
     /// The protocol's name.
@@ -100,12 +107,15 @@ pub struct SessionLine<'a> {
 impl<'a> SessionLine<'a> {
     /// Makes the line of a session of this listener.
     pub fn of(listener: &'a Listener, record: &'a SessionRecord) -> Self {
+        let verdict = SessionOutcome::of(listener, record);
         Self {
             time: crate::log::now(),
+            level: verdict.level(),
+            session: record.id,
             listener: &listener.name,
             protocol: listener.protocol.name,
             client: record.client.address,
-            verdict: SessionOutcome::of(listener, record),
+            verdict,
             error: record.failure.as_ref().map(description),
             server_name: record.server_name.as_ref().map(|name| Escaped(name.as_bytes()).to_string()),
             backend: record.backend.as_deref(),

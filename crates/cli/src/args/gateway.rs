@@ -50,6 +50,10 @@ pub(crate) struct Gateway {
     #[arg(long, value_enum, default_value_t = Format::Text, requires = "plan")]
     pub(crate) format: Format,
 
+    /// How much the log contains; takes precedence over the file's `log-level` [default: info]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
+
     #[command(flatten)]
     pub(crate) front: Front,
 
@@ -114,4 +118,30 @@ pub(crate) enum Offer {
     Optional,
     /// As required, and do not announce the upgrade
     Hidden,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Backends that do not serve, reloads that failed
+    Error,
+    /// Also clients that break the rules, and limits that were reached
+    Warn,
+    /// Also every session
+    Info,
+    /// Also each negotiation, handshake and login of a session, and its relay
+    Debug,
+    /// Also the steps of these
+    Trace,
+}
+
+impl From<LogLevel> for starttls_gateway::LogLevel {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::Error,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Trace => Self::Trace,
+        }
+    }
 }

@@ -11,7 +11,7 @@ use starttls_gateway::log::Logger;
 use starttls_gateway::metrics::{self, Metrics};
 use starttls_gateway::report::Reporter;
 use starttls_gateway::watch::{self, WatchEvent, Watched};
-use starttls_gateway::{Config, Gateway};
+use starttls_gateway::{Config, Gateway, LogLevel, log_spans};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -48,7 +48,10 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
     let mut signals = Signals::new()?;
     let fixed = RestartOnly::of(&config);
     let log = Logger::open(&config.log).map_err(|error| unlogged(&config, &error))?;
+    log.set_level(config.log_level);
     let reporter = Arc::new(Reporter::new(log, Arc::new(Metrics::new())));
+    // This process collects spans nowhere else.
+    log_spans(reporter.clone());
     let asked = match config.metrics {
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
             Failed::new(exit::UNREACHABLE, format!("cannot listen on {address} for metrics: {error}"))
@@ -62,7 +65,7 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
     let metrics = reporter.metrics.clone();
     let answering = asked.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone())));
     let notes: Vec<_> = [addresses(&gateway), confined.to_owned()].into_iter().chain(lowered).collect();
-    reporter.log.event("started", &notes.join("; "));
+    reporter.log.event(LogLevel::Info, "started", &notes.join("; "));
     notify(&[NotifyState::Ready]);
     let mut loading = PendingReload::default();
     loop {
@@ -83,11 +86,11 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
             Ok((new, lowered)) => {
                 life = new;
                 let notes: Vec<_> = [addresses(&gateway)].into_iter().chain(lowered).collect();
-                reporter.log.event("reloaded", &notes.join("; "));
+                reporter.log.event(LogLevel::Info, "reloaded", &notes.join("; "));
             }
             Err(failed) => {
                 let hint = failed.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
-                reporter.log.event("kept", &format!("{failed}{hint}"));
+                reporter.log.event(LogLevel::Error, "kept", &format!("{failed}{hint}"));
             }
         }
         notify(&[NotifyState::Ready]);
@@ -95,15 +98,15 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
     }
     notify(&[NotifyState::Stopping]);
     metrics.drain();
-    reporter.log.event("draining", &sessions(gateway.sessions()));
+    reporter.log.event(LogLevel::Info, "draining", &sessions(gateway.sessions()));
     let draining = spawn_blocking(move || gateway.drain());
     tokio::select! {
         cut = draining => {
             let cut = cut.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-            reporter.log.event("stopped", &format!("{} cut off", sessions(cut)));
+            reporter.log.event(LogLevel::Info, "stopped", &format!("{} cut off", sessions(cut)));
         }
         // A second signal stops the gateway at once.
-        () = signals.stop() => reporter.log.event("stopped", "at once"),
+        () = signals.stop() => reporter.log.event(LogLevel::Info, "stopped", "at once"),
     }
     reporter.log.flush();
     drop(life);
@@ -175,11 +178,12 @@ fn take_over(
     }
     let warnings = config.warnings.clone();
     let new = warnings.iter().filter(|warning| !warned.contains(warning));
-    new.for_each(|warning| reporter.log.event("warning", warning));
+    new.for_each(|warning| reporter.log.event(LogLevel::Warn, "warning", warning));
     *warned = warnings;
     let lowered = files::fit(&mut config);
-    let watched = Watch::of(&config);
+    let (watched, level) = (Watch::of(&config), config.log_level);
     gateway.reload(config).map_err(unstarted)?;
+    reporter.log.set_level(level);
     Ok((FileWatcher::watching(watched, reporter.clone()), lowered))
 }
 
@@ -233,13 +237,13 @@ impl FileWatcher {
                 reporter.metrics.reloaded(true);
                 watched.count(&reporter.metrics);
                 let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
-                reporter.log.event("renewed", &changes.join(", "));
+                reporter.log.event(LogLevel::Info, "renewed", &changes.join(", "));
             }
             WatchEvent::Kept(error) => {
                 reporter.metrics.reloaded(false);
-                reporter.log.event("kept", &error.to_string());
+                reporter.log.event(LogLevel::Error, "kept", &error.to_string());
             }
-            WatchEvent::Warned(warning) => reporter.log.event("warning", &warning),
+            WatchEvent::Warned(warning) => reporter.log.event(LogLevel::Warn, "warning", &warning),
         }));
         Self { task }
     }

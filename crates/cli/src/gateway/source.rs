@@ -3,32 +3,42 @@
 use std::path::PathBuf;
 
 use starttls_gateway::config::{Arguments, UpgradePolicy};
-use starttls_gateway::{Config, SetupError};
+use starttls_gateway::{Config, LogLevel, SetupError};
 
 use crate::args;
 use crate::error::Failed;
 
 #[derive(Clone, Debug)]
-pub(super) enum ConfigSource {
+pub(super) struct ConfigSource {
+    place: Place,
+    /// The level on the command line, which takes precedence over that of the file.
+    log_level: Option<LogLevel>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
     File(PathBuf),
     Arguments(Arguments),
 }
 
 impl ConfigSource {
     pub(super) fn by(args: &args::Gateway) -> Self {
-        match &args.config {
-            Some(path) => Self::File(path.clone()),
-            None => Self::Arguments(arguments(args)),
-        }
+        let place = match &args.config {
+            Some(path) => Place::File(path.clone()),
+            None => Place::Arguments(arguments(args)),
+        };
+        Self { place, log_level: args.log_level.map(LogLevel::from) }
     }
 
     /// Reads the configuration and every file that it refers to.
     pub(super) fn load(&self) -> Result<Config, Failed> {
-        let loaded = match self {
-            Self::File(path) => Config::read(path),
-            Self::Arguments(arguments) => Config::from_arguments(arguments),
+        let loaded = match &self.place {
+            Place::File(path) => Config::read(path),
+            Place::Arguments(arguments) => Config::from_arguments(arguments),
         };
-        loaded.map_err(failed)
+        let mut config = loaded.map_err(failed)?;
+        config.log_level = self.log_level.unwrap_or(config.log_level);
+        Ok(config)
     }
 }
 

@@ -26,14 +26,14 @@ use crate::support::{Run, starttls};
 use crate::{endpoint, lab, schema, shows};
 
 /// Servers without TLS, and a folder with a certificate for the gateway.
-struct House {
+pub(crate) struct House {
     cleartext: CleartextServers,
     authority: Authority,
     dir: TempDir,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (cleartext, authority) = (CleartextServers::start().unwrap(), Authority::new().unwrap());
         let house = Self { cleartext, authority, dir: tempfile::tempdir().unwrap() };
         house.authority.write_to(house.dir.path()).unwrap();
@@ -49,12 +49,12 @@ impl House {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a file atomically, readable only by its owner.
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let (new, path) = (self.path("new"), self.path(name));
         fs::write(&new, text).unwrap();
         fs::set_permissions(&new, PermissionsExt::from_mode(0o600)).unwrap();
@@ -62,7 +62,7 @@ impl House {
         path
     }
 
-    fn imap(&self) -> String {
+    pub(crate) fn imap(&self) -> String {
         format!("imap://{}", self.cleartext.address("imap").unwrap())
     }
 
@@ -74,7 +74,7 @@ impl House {
     }
 
     /// Writes a configuration file with a listener for IMAP.
-    fn configuration(&self, more: &str) -> PathBuf {
+    pub(crate) fn configuration(&self, more: &str) -> PathBuf {
         let (dir, imap) = (self.dir.path().display(), self.imap());
         let text = format!(
             "log = \"{dir}/log\"\n{more}\n[[listener]]\nname = \"imap\"\nlisten = \"imap+starttls://127.0.0.1:0\"\n\
@@ -84,14 +84,14 @@ impl House {
     }
 
     /// Upgrades as a client; the exit code is the result.
-    fn connect(&self, port: u16) -> Run {
+    pub(crate) fn connect(&self, port: u16) -> Run {
         let mut command =
             starttls(["connect", "--no-system-roots", "--server-name", "localhost", "--ca-file"]);
         Run::of(command.arg(self.path("root.pem")).arg(format!("imap://127.0.0.1:{port}")))
     }
 
     /// Returns the lines of the log, once the last event is this one. Lines of sessions may follow it.
-    fn logged(&self, event: &str) -> Vec<Value> {
+    pub(crate) fn logged(&self, event: &str) -> Vec<Value> {
         let started = Instant::now();
         loop {
             let log = fs::read_to_string(self.path("log")).unwrap_or_default();
@@ -106,12 +106,12 @@ impl House {
     }
 }
 
-fn signal(live: &Live, signal: Signal) {
+pub(crate) fn signal(live: &Live, signal: Signal) {
     kill(Pid::from_raw(live.id() as i32), signal).unwrap();
 }
 
 /// Returns the port after the last "listens on 127.0.0.1:".
-fn port(text: &str) -> u16 {
+pub(crate) fn port(text: &str) -> u16 {
     let (_, rest) = text.rsplit_once("listens on 127.0.0.1:").unwrap();
     rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap()].parse().unwrap()
 }

@@ -25,6 +25,7 @@ mod escaping;
 mod gateway;
 mod gateway_crowd;
 mod gateway_files;
+mod gateway_log;
 mod gateway_memory;
 mod gateway_restart;
 mod hello;

@@ -10,6 +10,7 @@ use super::login::{BackendLogin, SecretSource};
 use super::reader::{Source, Value, duration};
 use super::types::{BackendTrust, Config, Listener, ListenerLimits, Log};
 use crate::files::exposure;
+use crate::log_level::LogLevel;
 use crate::setup_error::{SetupError, shown};
 use crate::tickets::TicketKeys;
 use crate::watch::Watched;
@@ -25,6 +26,7 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, SetupError> {
     )?;
     let drain = table.read("drain", duration)?.unwrap_or(DRAIN);
     let log = table.read("log", |text| Ok(log(text)))?.unwrap_or_default();
+    let log_level = table.read("log-level", log_level)?.unwrap_or_default();
     let metrics = table.read("metrics", |text| {
         text.parse().map_err(|_| {
             SetupError::new(format!("invalid address and port {}", shown(text)))
@@ -47,7 +49,7 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, SetupError> {
     let exposed = exposed.filter_map(|path| exposure("the ticket key file", &path));
     let warnings = config.warnings.into_iter().chain(exposed).collect();
     let connections = limits.connections;
-    Ok(Config { connections, drain, log, metrics, warnings, tickets: shared, ..config })
+    Ok(Config { connections, drain, log, log_level, metrics, warnings, tickets: shared, ..config })
 }
 
 fn one(
@@ -66,6 +68,14 @@ fn log(text: &str) -> Log {
         "none" | "/dev/null" => Log::Nowhere,
         path => Log::File(PathBuf::from(path)),
     }
+}
+
+fn log_level(text: &str) -> Result<LogLevel, SetupError> {
+    let names = LogLevel::ALL.map(|level| format!("\"{}\"", level.name())).join(", ");
+    text.parse().map_err(|()| {
+        SetupError::new(format!("invalid level {}", shown(text)))
+            .with_hint(format!("expected one of {names}"))
+    })
 }
 
 impl Config {
@@ -96,6 +106,7 @@ impl Config {
             connections: ListenerLimits::default().connections,
             drain: DRAIN,
             log: Log::default(),
+            log_level: LogLevel::default(),
             metrics: None,
             tickets: None,
             warnings,

@@ -17,6 +17,7 @@ use super::login::BackendLogin;
 use super::networks::Networks;
 use crate::certificates::Certificates;
 use crate::health::Health;
+use crate::log_level::LogLevel;
 use crate::lookup::Lookup;
 use crate::names::ByName;
 use crate::tickets::TicketKeys;
@@ -33,6 +34,8 @@ pub struct Config {
     pub drain: Duration,
     /// Where sessions are logged.
     pub log: Log,
+    /// The level of the log.
+    pub log_level: LogLevel,
     /// The address that serves `/metrics` and `/health`.
     pub metrics: Option<SocketAddr>,
     /// Settings that work and that the user should change nevertheless.

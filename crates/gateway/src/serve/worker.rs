@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
+use tracing::{Instrument, debug, debug_span};
 
 use super::health_check;
 use super::slot::ListenerSlot;
@@ -19,6 +20,7 @@ use crate::config::Listener;
 use crate::failure::SessionFailure;
 use crate::record::{ClientAddresses, SessionObserver, SessionRecord};
 use crate::session::{self, Socket};
+use crate::span_log::TARGET;
 
 /// A command to a worker.
 pub(super) enum Order {
@@ -167,14 +169,17 @@ async fn listen(slot: Arc<ListenerSlot>, socket: Listening, _counted: Counted, m
 impl Shared {
     fn serve(&self, slot: &Arc<ListenerSlot>, socket: Socket, client: ClientAddresses) {
         let (slot, observer, counted) = (slot.clone(), self.observer.clone(), Counted::new(&self.sessions));
-        spawn_local(async move {
+        let (record, began) = (SessionRecord::new(client), Instant::now());
+        let span = debug_span!(target: TARGET, "session", session = %record.id);
+        let serving = async move {
             let listener = slot.listener();
             observer.connected(&listener);
-            let (record, began) = (SessionRecord::new(client), Instant::now());
+            debug!(target: TARGET, listener = listener.name, client = client.address.map(display), "connected");
             let watched =
                 ObservedSession { listener, observer, record, began, over: false, _counted: counted };
             watched.serve(&slot.admission, socket).await;
-        });
+        };
+        spawn_local(serving.instrument(span));
     }
 }
 

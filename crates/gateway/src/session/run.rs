@@ -10,6 +10,8 @@ use starttls::proto::{
 };
 use starttls::{Acceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing::field::Empty;
+use tracing::{Instrument, debug_span};
 
 use super::backend::{self, ReadyBackend, RequestedNames};
 use super::closing::{CLOSING, answer_violation, send};
@@ -22,8 +24,10 @@ use crate::config::{
     Backend, Downstream, Listener, ListenerTls, NotAdmitted, ProxyVersion, Route, UpgradePolicy,
 };
 use crate::failure::SessionFailure;
+use crate::outcome::SessionOutcome;
 use crate::proxy_protocol::{self, Header, ProxiedClient};
 use crate::record::{ClientAddresses, SessionRecord};
+use crate::span_log::TARGET;
 
 /// The maximum number of octets before a client has named the service that it requests.
 const OPENING: usize = 64 * 1024;
@@ -409,9 +413,18 @@ impl<'a> Session<'a> {
         first: Outgoing,
     ) -> Result<(), SessionFailure> {
         let mut splice = Splice::new(filter, first);
-        let ended = splice.run(client, backend, self.listener.limits.idle).await;
+        let protocol = self.listener.protocol.name;
+        let span =
+            debug_span!(target: TARGET, "relay", protocol, outcome = Empty, sent = Empty, received = Empty);
+        let ended = splice.run(client, backend, self.listener.limits.idle).instrument(span.clone()).await;
         answer_violation(&ended, &mut splice, client).await;
         (self.record.octets_up, self.record.octets_down) = splice.octets();
+        let outcome = match &ended {
+            Ok(_) => SessionOutcome::Done,
+            Err(failure) => SessionOutcome::of_failure(failure, true),
+        };
+        span.record("outcome", outcome.name());
+        span.record("sent", self.record.octets_up).record("received", self.record.octets_down);
         ended.map(drop)
     }
 }

@@ -13,7 +13,9 @@ use starttls_gateway::config::{Listener, Log};
 use starttls_gateway::log::Logger;
 use starttls_gateway::metrics::{Metrics, serve};
 use starttls_gateway::report::{Reporter, SessionLine};
-use starttls_gateway::{ClientAddresses, SessionFailure, SessionObserver, SessionOutcome, SessionRecord};
+use starttls_gateway::{
+    ClientAddresses, LogLevel, SessionFailure, SessionObserver, SessionOutcome, SessionRecord,
+};
 use starttls_lab::ca::Leaf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,18 +32,16 @@ fn listener() -> Listener {
 }
 
 fn record(failure: Option<SessionFailure>) -> SessionRecord {
+    let client = ClientAddresses { address: Some("192.0.2.1:50000".parse().unwrap()), local: None };
     SessionRecord {
-        client: ClientAddresses { address: Some("192.0.2.1:50000".parse().unwrap()), local: None },
-        downstream: None,
         server_name: Some(String::from("a.example.com")),
         backend: Some(String::from("smtp://127.0.0.1:25")),
-        upstream: None,
         octets_up: 1000,
         octets_down: 20,
-        until_tls: None,
         until_backend: Some(Duration::from_millis(3)),
         duration: Duration::from_micros(1_234_567),
         failure,
+        ..SessionRecord::new(client)
     }
 }
 
@@ -58,12 +58,13 @@ fn a_session_is_one_line_of_json() {
     let received = b"\x1b[31m\nfaked line\xff".to_vec();
     let broken = SessionFailure::Protocol { side: Side::Client, expected: "a command", received };
     reporter.session(&listener(), &record(Some(broken)));
-    reporter.log.event("reloaded", "2 certificates");
+    reporter.log.event(LogLevel::Info, "reloaded", "2 certificates");
     drop(reporter);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.is_ascii() && !text.contains('\x1b'), "{text}");
     let [session, event] = &lines(&text)[..] else { panic!("{text}") };
     for (key, value) in [
+        ("level", "warn".into()),
         ("listener", "mx".into()),
         ("protocol", "submission".into()),
         ("client", "192.0.2.1:50000".into()),
@@ -147,7 +148,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     let _reader = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let log = Logger::open(&Log::File(path)).unwrap();
     for _ in 0..20_000 {
-        log.event("one", "of too many for a pipe");
+        log.event(LogLevel::Info, "one", "of too many for a pipe");
     }
     let (ended, end) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -162,7 +163,7 @@ fn a_log_that_was_moved_away_is_opened_anew() {
     let folder = Folder::empty();
     let path = folder.path().join("log");
     let log = Logger::open(&Log::File(path.clone())).unwrap();
-    log.event("one", "");
+    log.event(LogLevel::Info, "one", "");
     // The first line has to be written before the file is moved.
     let started = std::time::Instant::now();
     while fs::read_to_string(&path).unwrap().is_empty() {
@@ -171,7 +172,7 @@ fn a_log_that_was_moved_away_is_opened_anew() {
     }
     fs::rename(&path, folder.path().join("old")).unwrap();
     log.reopen();
-    log.event("two", "");
+    log.event(LogLevel::Info, "two", "");
     drop(log);
     let events = |name: &str| lines(&fs::read_to_string(folder.path().join(name)).unwrap());
     assert_eq!((&events("old")[0]["event"], &events("log")[0]["event"]), (&"one".into(), &"two".into()));
@@ -186,7 +187,7 @@ fn a_log_that_cannot_keep_up_says_how_much_it_lost() {
     let held = fs::File::options().read(true).write(true).open(&path).unwrap();
     let log = Logger::open(&Log::File(path.clone())).unwrap();
     for _ in 0..20_000 {
-        log.event("flood", "0123456789012345678901234567890123456789");
+        log.event(LogLevel::Info, "flood", "0123456789012345678901234567890123456789");
     }
     let (sender, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -196,7 +197,7 @@ fn a_log_that_cannot_keep_up_says_how_much_it_lost() {
     let next = || serde_json::from_str::<Value>(&heard.recv_timeout(DEADLINE).unwrap()).unwrap();
     // Read more than the capacity of a pipe, so that the queue has space again.
     let mut written = (0..2000).filter(|_| next()["event"] == "flood").count() as u64;
-    log.event("last", "");
+    log.event(LogLevel::Info, "last", "");
     let lost = loop {
         let line = next();
         match line["event"].as_str().unwrap() {
