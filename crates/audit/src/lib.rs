@@ -13,6 +13,7 @@ mod error;
 pub mod filter;
 mod finding;
 mod hello;
+mod ocsp;
 mod plan;
 mod presented;
 mod probe;

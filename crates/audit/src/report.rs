@@ -292,6 +292,9 @@ pub struct TlsSummary {
     pub alpn: Option<String>,
     /// Whether the server sent session tickets.
     pub resumption: bool,
+    /// The most octets of early data (0-RTT) that the server's session tickets permit; `null` if that is not known.
+    #[serde(default)]
+    pub early_data_limit: Option<u32>,
     /// Whether the server stapled an OCSP response.
     pub ocsp_stapled: bool,
     /// What the server offers beyond this session; `null` if the audit did not ask.

@@ -11,7 +11,7 @@ use starttls::proto::{
 use starttls::{Connector, Deadline, Dialer, Encrypted, Endpoint, Error, Step};
 use tokio::net::TcpStream;
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Chunk};
 use crate::error::{GO_AHEAD, GREETING, HELLO, ProbeError};
 use crate::hello;
 use crate::profile::ProtocolProfile;
@@ -196,5 +196,22 @@ fn undialed(error: Error) -> ProbeError {
 impl TlsSession {
     pub(crate) fn session(&self) -> &Encrypted<TcpStream> {
         &self.io
+    }
+
+    /// Waits for a session ticket, and returns whether all first tickets have arrived within this time: a ticket is there, or
+    /// the server has answered, because it sends its tickets before it answers.
+    pub(crate) async fn wait_for_tickets(&mut self, limit: Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(20);
+        let until = Instant::now() + limit;
+        let has_asked = !self.record.sent(EntryKind::ClientInside).is_empty();
+        loop {
+            if self.io.tickets_received() > 0 || (has_asked && self.has_received()) {
+                return true;
+            }
+            let now = Instant::now();
+            if now >= until || !matches!(self.chunk(until.min(now + STEP)).await, Chunk::Late) {
+                return self.io.tickets_received() > 0;
+            }
+        }
     }
 }

@@ -97,12 +97,26 @@ impl Authority {
 
     /// Issues a certificate with a critical extension that no client knows (RFC 5280 section 4.2).
     pub(crate) fn issue_with_unknown_extension(&self, leaf: &Leaf) -> Result<CertifiedKey, Error> {
-        let (key, mut params) = (leaf.key()?, leaf.params()?);
         let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0]);
         extension.set_criticality(true);
-        params.custom_extensions.push(extension);
+        self.issue_with(leaf, vec![extension])
+    }
+
+    /// Issues a certificate with more extensions.
+    pub(crate) fn issue_with(
+        &self,
+        leaf: &Leaf,
+        extensions: Vec<CustomExtension>,
+    ) -> Result<CertifiedKey, Error> {
+        let (key, mut params) = (leaf.key()?, leaf.params()?);
+        params.custom_extensions.extend(extensions);
         let own = params.signed_by(&key, &self.issuer)?;
         certified(vec![own.der().clone(), self.intermediate.der().clone()], &key)
+    }
+
+    /// Returns the key that signs the leaf certificates.
+    pub(crate) fn issuer_key(&self) -> &KeyPair {
+        self.issuer.key()
     }
 
     /// Issues a certificate with a new intermediate that signs with SHA-1.
@@ -173,23 +187,24 @@ fn certified(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Result<Certi
 fn version_1(model: &[u8], issuer: &KeyPair) -> Result<CertificateDer<'static>, Error> {
     const ALGORITHM: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
     const VALIDITY: &[u8] = b"\x30\x1e\x17\x0d240101000000Z\x17\x0d400101000000Z";
-    let element = |tag: u8, parts: &[&[u8]]| {
-        let content = parts.concat();
-        // Certificates are shorter than 64 KiB.
-        let length = match u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes() {
-            [0, short @ 0..=0x7f] => vec![short],
-            [0, low] => vec![0x81, low],
-            [high, low] => vec![0x82, high, low],
-        };
-        [&[tag], &length[..], &content].concat()
-    };
     let model = starttls::x509::Certificate::from_der(model).map_err(io::Error::other);
     let model = model.map_err(Error::io("the certificate"))?;
     let (from, to) = (model.issuer().der(), model.subject().der());
-    let serial = element(0x02, &[model.serial()]);
-    let content = element(0x30, &[&serial, ALGORITHM, from, VALIDITY, to, model.spki_der()]);
-    let signature = element(0x03, &[&[0], &issuer.sign(&content)?]);
-    Ok(CertificateDer::from(element(0x30, &[&content, ALGORITHM, &signature])))
+    let serial = der_element(0x02, &[model.serial()]);
+    let content = der_element(0x30, &[&serial, ALGORITHM, from, VALIDITY, to, model.spki_der()]);
+    let signature = der_element(0x03, &[&[0], &issuer.sign(&content)?]);
+    Ok(CertificateDer::from(der_element(0x30, &[&content, ALGORITHM, &signature])))
+}
+
+/// Returns an element of DER, of less than 64 KiB.
+pub(crate) fn der_element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let length = match u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes() {
+        [0, short @ 0..=0x7f] => vec![short],
+        [0, low] => vec![0x81, low],
+        [high, low] => vec![0x82, high, low],
+    };
+    [&[tag], &length[..], &content].concat()
 }
 
 /// A certificate that a server sends besides those that clients verify.

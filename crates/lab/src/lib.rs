@@ -15,6 +15,7 @@ mod error;
 pub mod files;
 mod fixtures;
 mod lab;
+mod ocsp;
 mod profile;
 pub mod rogue;
 mod server;

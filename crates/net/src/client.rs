@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -14,6 +14,7 @@ use starttls_proto::{ClientName, Identity, Protocol, Side, Upgrade};
 
 use crate::deadline::Deadline;
 use crate::dialer::Tcp;
+use crate::early_data::EarlyDataLimit;
 use crate::handshake::{ConnectionAttempt, TlsSetup};
 use crate::observe::{Observer, Tap};
 use crate::tapped_stream::TappedStream;
@@ -163,8 +164,13 @@ impl<D> Connector<D> {
             Error::config_because("invalid server name: expected a host name or an address", cause)
         })?;
         let mut config = self.shared.config.clone();
+        let early_data = Arc::new(EarlyDataLimit::default());
         let verifier = match &self.session {
-            None => self.shared.trust.recording_verifier(),
+            None => {
+                let store = Resumption::store(early_data.clone());
+                config.resumption = store.tls12_resumption(Tls12Resumption::Disabled);
+                self.shared.trust.recording_verifier()
+            }
             Some(SessionResumption { resumption, verifier }) => {
                 config.resumption = resumption.clone();
                 verifier.clone()
@@ -180,7 +186,7 @@ impl<D> Connector<D> {
             Some(instead) => instead.clone(),
             None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),
         };
-        let setup = TlsSetup::Client { config: Arc::new(config), name, verifier };
+        let setup = TlsSetup::Client { config: Arc::new(config), name, verifier, early_data };
         Ok(ConnectionAttempt::new(setup, protocol, Tap::new(Side::Client, self.observer.clone()), deadline))
     }
 }

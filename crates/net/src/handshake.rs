@@ -15,6 +15,7 @@ use starttls_proto::Protocol;
 
 use crate::deadline::Deadline;
 use crate::dialer::Dialed;
+use crate::early_data::EarlyDataLimit;
 use crate::facts::{CertificateVerdict, Timings, TlsFacts};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
@@ -45,6 +46,7 @@ pub(crate) enum TlsSetup {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
         verifier: Arc<RecordingVerifier>,
+        early_data: Arc<EarlyDataLimit>,
     },
     Server {
         config: Arc<ServerConfig>,
@@ -226,7 +228,12 @@ impl<IO> Handshake<IO> {
             // rustls ends the handshake if the verifier does not accept the certificate.
             facts.verdict = attempt.setup.accepted();
         }
-        Ok(Encrypted::new(tls, tapped, facts, resolver.and_then(|resolver| resolver.presented())))
+        let early_data = match attempt.setup {
+            TlsSetup::Client { early_data, .. } => Some(early_data),
+            TlsSetup::Server { .. } | TlsSetup::Unavailable => None,
+        };
+        let presented = resolver.and_then(|resolver| resolver.presented());
+        Ok(Encrypted::new(tls, tapped, facts, presented, early_data))
     }
 
     /// Returns the error of a handshake that failed, by whose fault it is, and drops the connection (rule B5).

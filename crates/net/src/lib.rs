@@ -100,6 +100,7 @@ mod client;
 pub mod dane;
 mod deadline;
 pub mod dialer;
+mod early_data;
 mod endpoint;
 mod error;
 mod facts;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::Connection;
 use rustls::sign::CertifiedKey;
 
+use crate::early_data::EarlyDataLimit;
 use crate::facts::TlsFacts;
 use crate::observe::ConnectionPhase;
 use crate::tapped_stream::TappedStream;
@@ -36,6 +37,7 @@ pub struct Encrypted<IO> {
     facts: Box<TlsFacts>,
     /// The certificate that a server presented, for `tls-server-end-point`.
     pub(crate) presented: Option<Arc<CertifiedKey>>,
+    early_data: Option<Arc<EarlyDataLimit>>,
 }
 
 impl<IO> Encrypted<IO> {
@@ -44,8 +46,9 @@ impl<IO> Encrypted<IO> {
         tapped: TappedStream<IO>,
         facts: TlsFacts,
         presented: Option<Arc<CertifiedKey>>,
+        early_data: Option<Arc<EarlyDataLimit>>,
     ) -> Self {
-        Self { tls: Box::new(tls), tapped, facts: Box::new(facts), presented }
+        Self { tls: Box::new(tls), tapped, facts: Box::new(facts), presented, early_data }
     }
 
     /// Returns the facts of the connection at the end of its handshake.
@@ -59,6 +62,13 @@ impl<IO> Encrypted<IO> {
             Connection::Client(client) => client.tls13_tickets_received(),
             Connection::Server(_) => 0,
         }
+    }
+
+    /// Returns the most octets of early data (0-RTT, RFC 8446 section 4.2.10) that the server's session tickets permit so far.
+    /// This library sends none. The result is 0 on a server's stream, and with
+    /// [`with_session_resumption`](crate::Connector::with_session_resumption).
+    pub fn early_data_limit(&self) -> u32 {
+        self.early_data.as_ref().map_or(0, |limit| limit.octets())
     }
 
     /// Returns the underlying stream, for its addresses and options. Reads and writes on it break TLS.

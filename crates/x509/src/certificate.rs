@@ -247,9 +247,10 @@ impl<'a> Certificate<'a> {
         self.extension(oids::TLS_FEATURE).is_some_and(has)
     }
 
-    /// Returns whether the certificate contains signed certificate timestamps (RFC 6962 section 3.3).
-    pub fn has_timestamps(&self) -> bool {
-        self.extension(oids::SCT_LIST).is_some()
+    /// Returns the number of signed certificate timestamps in the certificate (RFC 6962 section 3.3). A malformed list counts
+    /// as none.
+    pub fn timestamps(&self) -> usize {
+        self.extension(oids::SCT_LIST).and_then(|list| extension::timestamps(list).ok()).unwrap_or_default()
     }
 
     /// Returns the URLs of the issuer's certificate. Certificates that an intermediate CA issued usually have one.

@@ -25,6 +25,8 @@ pub(crate) mod oids {
     pub(crate) const EXTENDED_KEY_USAGE: Oid<'static> = Oid::from_content(&[0x55, 29, 37]);
     pub(crate) const AUTHORITY_INFO_ACCESS: Oid<'static> = Oid::from_content(&[0x2b, 6, 1, 5, 5, 7, 1, 1]);
     pub(crate) const TLS_FEATURE: Oid<'static> = Oid::from_content(&[0x2b, 6, 1, 5, 5, 7, 1, 24]);
+    pub(crate) const OCSP_SCT_LIST: Oid<'static> =
+        Oid::from_content(&[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 5]);
     pub(crate) const SCT_LIST: Oid<'static> = Oid::from_content(&[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 2]);
 }
 
@@ -127,6 +129,32 @@ pub(crate) fn access_urls(extension: &[u8], method: u8) -> Result<Vec<&str>, Mal
         found.extend(std::str::from_utf8(location.content).ok().filter(|_| is_wanted));
     }
     Ok(found)
+}
+
+/// Returns the number of signed certificate timestamps in an extension of a certificate or of an OCSP response: an OCTET
+/// STRING with a list (RFC 6962 section 3.3).
+pub(crate) fn timestamps(extension: &[u8]) -> Result<usize, MalformedDer> {
+    let list = Reader::new(extension).expect(tag::OCTET_STRING, "list of timestamps")?;
+    timestamp_count(list.content).ok_or_else(|| list.invalid())
+}
+
+/// Returns the number of signed certificate timestamps in a list of TLS (RFC 6962 section 3.3), such as the content of the
+/// TLS extension. Returns `None` if the list is malformed or empty.
+pub fn timestamp_count(list: &[u8]) -> Option<usize> {
+    let (length, mut rest) = list.split_first_chunk()?;
+    let mut count = 0;
+    if usize::from(u16::from_be_bytes(*length)) != rest.len() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk()?;
+        let (timestamp, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+        if timestamp.is_empty() {
+            return None;
+        }
+        (rest, count) = (after, count + 1);
+    }
+    (count > 0).then_some(count)
 }
 
 /// Returns whether a TLS feature extension contains this TLS extension (RFC 7633 section 4).

@@ -35,7 +35,7 @@ pub mod validity;
 pub use bundle::{Bundle, BundleCertificate, BundleError, certificate_to_pem};
 pub use certificate::Certificate;
 pub use der::{MalformedDer, Oid};
-pub use extension::{CertificateExtension, ExtendedKeyUsage};
+pub use extension::{CertificateExtension, ExtendedKeyUsage, timestamp_count};
 pub use key::{EllipticCurve, KeyAlgorithm, PublicKey};
 pub use name::{DistinguishedName, GeneralName, NameAttribute, matches_host};
 pub use ocsp::{CertificateStatus, OcspAnswer, OcspFault, OcspResponse, ResponseStatus};

@@ -8,6 +8,7 @@ use sha2::{Sha256, Sha384, Sha512};
 
 use crate::certificate::Certificate;
 use crate::der::{Element, MalformedDer, Reader, tag};
+use crate::extension::{self, CertificateExtension, oids};
 use crate::signature::{HashAlgorithm, SignatureError};
 use crate::validity;
 
@@ -79,6 +80,8 @@ pub struct OcspAnswer {
     pub next_update: Option<i64>,
     /// When the response was signed.
     pub produced_at: i64,
+    /// The number of signed certificate timestamps (RFC 6962 section 3.3).
+    pub timestamps: usize,
 }
 
 /// The status of a certificate.
@@ -276,7 +279,16 @@ impl<'a> SingleResponse<'a> {
             }
             None => None,
         };
-        let answer = OcspAnswer { status, this_update, next_update, produced_at };
+        let timestamps = match parts.optional(tag::constructed(1), "extensions of the answer")? {
+            Some(extensions) => {
+                let list = extensions.reader().expect(tag::SEQUENCE, "extensions of the answer")?;
+                let extensions = CertificateExtension::read_all(&list)?;
+                let list = extensions.iter().find(|it| it.oid == oids::OCSP_SCT_LIST);
+                list.and_then(|it| extension::timestamps(it.value).ok()).unwrap_or_default()
+            }
+            None => 0,
+        };
+        let answer = OcspAnswer { status, this_update, next_update, produced_at, timestamps };
         Ok(Self { hash, issuer_name_hash, issuer_key_hash, serial, answer })
     }
 

@@ -114,13 +114,24 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "cert-ocsp",
         severity: Warning,
-        title: "the stapled OCSP response that the certificate requires is missing",
-        why: "The certificate contains \"must staple\", and the server sends no OCSP response or a stale one. \
-            Clients that implement must-staple refuse the connection. Without must-staple a missing \
-            response is not a fault.",
+        title: "the stapled OCSP response is invalid, or a required one is missing",
+        why: "A response shows that the CA has not revoked the certificate. It must be about this \
+            certificate, signed by the CA, and current; a response that reports a revoked certificate is \
+            critical. Clients refuse a certificate with \"must staple\" without a valid response; without \
+            must-staple a missing response is not a fault.",
         fix: "Enable OCSP stapling and allow the server to reach the CA's responder, or request a \
             certificate without must-staple. Short-lived certificates need neither.",
-        spec: "RFC 7633 section 4; RFC 6066 section 8; RFC 6960 section 4.2.2.1",
+        spec: "RFC 7633 section 4; RFC 6066 section 8; RFC 6960 section 3.2 and 4.2.2",
+    },
+    Check {
+        id: "cert-transparency",
+        severity: Info,
+        title: "no signed certificate timestamps are sent",
+        why: "Public CAs log each certificate, and a timestamp proves that. A log shows certificates that a CA \
+            issued by mistake or to an attacker. Browsers refuse certificates of public CAs without \
+            timestamps; mail clients do not ask for them, and private CAs have none.",
+        fix: "For a public CA, request a certificate with embedded timestamps, as all of them issue by default.",
+        spec: "RFC 6962 section 3.3; RFC 9162",
     },
     Check {
         id: "cert-no-sni",

@@ -95,6 +95,8 @@ pub const CERT_USAGE: &Check = row("cert-usage");
 pub const CERT_SAN: &Check = row("cert-san");
 /// `cert-ocsp`
 pub const CERT_OCSP: &Check = row("cert-ocsp");
+/// `cert-transparency`
+pub const CERT_TRANSPARENCY: &Check = row("cert-transparency");
 /// `cert-no-sni`
 pub const CERT_NO_SNI: &Check = row("cert-no-sni");
 /// `cert-unknown-sni`
@@ -119,6 +121,8 @@ pub const TLS_RESUMPTION: &Check = row("tls-resumption");
 pub const TLS_ALPN: &Check = row("tls-alpn");
 /// `tls-renegotiation`
 pub const TLS_RENEGOTIATION: &Check = row("tls-renegotiation");
+/// `tls-early-data`
+pub const TLS_EARLY_DATA: &Check = row("tls-early-data");
 /// `tls-inventory`
 pub const TLS_INVENTORY: &Check = row("tls-inventory");
 /// `tls-profile`

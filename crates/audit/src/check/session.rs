@@ -101,6 +101,17 @@ pub(super) const TLS: &[Check] = &[
         fix: "Update the TLS library, and remove settings that allow unsafe legacy renegotiation.",
         spec: "RFC 5746 section 3; RFC 9325 section 3.5",
     },
+    Check {
+        id: "tls-early-data",
+        severity: Warning,
+        title: "the server permits early data (0-RTT)",
+        why: "Early data is sent before the handshake ends. An attacker who records it can send it again, so \
+            that a command runs twice, and it has no forward secrecy. A protocol may use it only if a \
+            profile defines how: HTTP has one, protocols with an upgrade have none.",
+        fix: "Disable early data (0-RTT) for this service in the TLS library or in the proxy that terminates \
+            TLS.",
+        spec: "RFC 8446 section 2.3, 8 and appendix E.5; RFC 9325 section 3.8; RFC 8470",
+    },
 ];
 
 pub(super) const VISIBLE: &[Check] = &[

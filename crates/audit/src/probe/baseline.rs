@@ -26,6 +26,8 @@ pub(crate) struct Baseline {
     pub(crate) certificate: Option<Presented>,
     /// The server's own certificate in DER.
     pub(crate) own_certificate: Option<Vec<u8>>,
+    /// The OCSP response that the server stapled, in DER.
+    pub(crate) ocsp_response: Option<Vec<u8>>,
     pub(crate) capabilities: Option<Capabilities>,
     /// Milliseconds that the server took, without a silence at the end.
     pub(crate) took_ms: f64,

@@ -7,6 +7,7 @@ use starttls_x509::{HashAlgorithm, KeyAlgorithm, SignatureAlgorithm, validity};
 
 use crate::check::id;
 use crate::finding::FindingBuilder;
+use crate::ocsp;
 use crate::report::{CertificateReport, CheckOutcome, Presented, Severity, TlsSummary};
 use crate::tls_version::tls_version;
 
@@ -51,7 +52,8 @@ pub(crate) fn certificate(
         findings.push(key(&parsed.public_key().algorithm()));
         findings.push(signature(&parsed.signature_algorithm()));
         findings.push(usage(&parsed));
-        findings.push(stapling(&parsed, facts.ocsp_response.is_some()));
+        findings.push(ocsp::stapling(&parsed, facts));
+        findings.push(ocsp::timestamps(&parsed, facts.ocsp_response.as_deref(), None));
     }
     findings
 }
@@ -225,22 +227,6 @@ fn usage(parsed: &starttls_x509::Certificate<'_>) -> FindingBuilder {
     }
 }
 
-/// RFC 7633: a certificate that demands a stapled OCSP response.
-fn stapling(parsed: &starttls_x509::Certificate<'_>, stapled: bool) -> FindingBuilder {
-    match (parsed.requires_stapling(), stapled) {
-        (true, false) => FindingBuilder::fail(
-            id::CERT_OCSP,
-            "the certificate demands a stapled OCSP response, and none comes",
-        ),
-        (_, true) => FindingBuilder::pass(id::CERT_OCSP, "an OCSP response is stapled"),
-        (false, false) => FindingBuilder::new(
-            id::CERT_OCSP,
-            CheckOutcome::Info,
-            "no OCSP response is stapled, and none is demanded",
-        ),
-    }
-}
-
 const ALPN_NEEDED: &str = "Check that the port serves this protocol. Then enable ALPN on the server, or on the proxy that \
     terminates TLS before it.";
 
@@ -249,6 +235,7 @@ pub(crate) fn session(
     facts: &TlsFacts,
     tls: &TlsSummary,
     required_alpn: Option<&str>,
+    has_early_data_profile: bool,
 ) -> Vec<FindingBuilder> {
     let info = |check, text: String| FindingBuilder::new(check, CheckOutcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
@@ -285,7 +272,35 @@ pub(crate) fn session(
         info(id::TLS_RESUMPTION, resumption.to_owned()),
         alpn,
         FindingBuilder::pass(id::TLS_RENEGOTIATION, renegotiation).severity(Severity::Info),
+        early_data(tls_version(facts), tls, has_early_data_profile),
     ]
+}
+
+/// Early data can be replayed (RFC 8446 section 8), so that a protocol may use it only if a profile defines how (appendix
+/// E.5). HTTP has one (RFC 8470).
+fn early_data(version: Option<Version>, tls: &TlsSummary, has_profile: bool) -> FindingBuilder {
+    let check = id::TLS_EARLY_DATA;
+    match (version, tls.early_data_limit) {
+        (Some(Version::Tls13), Some(0)) => {
+            FindingBuilder::pass(check, "no session ticket permits early data")
+        }
+        (Some(Version::Tls13), Some(limit)) => {
+            let what = format!("session tickets permit {limit} octets of early data");
+            if has_profile {
+                let why = format!("{what}, which an attacker can replay; RFC 8470 defines how HTTP uses it");
+                return FindingBuilder::new(check, CheckOutcome::Info, why);
+            }
+            let why =
+                format!("{what}, which an attacker can replay, and no profile for this protocol exists");
+            FindingBuilder::new(check, CheckOutcome::Warning, why)
+        }
+        (Some(Version::Tls13), None) => FindingBuilder::new(
+            check,
+            CheckOutcome::Inconclusive,
+            "no session ticket was seen, and the server may send one later",
+        ),
+        _ => FindingBuilder::new(check, CheckOutcome::NotApplicable, "only TLS 1.3 has early data"),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The handshake of the first connection, and the session inside TLS.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use starttls::proto::Escaped;
+use starttls_hello::Version;
 use starttls_x509::Certificate;
 
 use super::baseline::Baseline;
@@ -16,6 +17,9 @@ use crate::record::Mark;
 use crate::report::{Capabilities, CheckOutcome, EndpointVerdict, Presented, TlsSummary};
 use crate::session::{CleartextSession, Opening};
 use crate::tls_version::tls_version;
+
+/// The longest wait for a session ticket, where the server has sent nothing inside TLS.
+const TICKET_WAIT: Duration = Duration::from_secs(1);
 
 /// The fix for a server that ends handshakes without a server name.
 const NAME_NEEDED: &str = "Audit the server by its name: give the name with --server-name, or dial the address with \
@@ -87,7 +91,14 @@ impl Baseline {
         if after.is_ok() {
             self.took_ms = inside.record.elapsed_ms();
         }
-        let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
+        let facts = inside.session().facts().clone();
+        let is_tls13 = tls_version(&facts) == Some(Version::Tls13);
+        let wanted = plan.selection.wants_any(&[id::TLS_EARLY_DATA, id::TLS_RESUMPTION]) && is_tls13;
+        let early_data_limit = match wanted && inside.wait_for_tickets(TICKET_WAIT).await {
+            true => Some(inside.session().early_data_limit()),
+            false => None,
+        };
+        let tickets = inside.session().tickets_received();
         self.version = tls_version(&facts);
         self.tls = Some(TlsSummary {
             version: Some(facts.version_name().to_owned()),
@@ -97,10 +108,12 @@ impl Baseline {
             group: facts.group_name(),
             alpn: facts.alpn.as_deref().map(|id| Escaped(id).to_string()),
             resumption: tickets > 0,
+            early_data_limit,
             ocsp_stapled: facts.ocsp_response.is_some(),
             survey: None,
         });
         self.certificate = Some(Presented::of(&facts));
+        self.ocsp_response = facts.ocsp_response.clone();
         self.own_certificate = facts.chain.first().map(|own| own.to_vec());
         inside.quit().await;
         let at = inside.record.all();
@@ -117,7 +130,7 @@ impl Baseline {
             let soon = plan.limits.expiry_warning;
             for finding in judge::certificate(presented, &facts, &plan.server_name, soon)
                 .into_iter()
-                .chain(judge::session(&facts, tls, plan.required_alpn()))
+                .chain(judge::session(&facts, tls, plan.required_alpn(), plan.protocol.name == "http"))
             {
                 self.result.push(finding.at(handshake));
             }

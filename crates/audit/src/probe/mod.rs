@@ -166,7 +166,11 @@ impl<'a> Context<'a> {
                 version: base.version,
                 group: base.tls.as_ref().and_then(|tls| tls.group.as_deref()),
                 certificate: base.own_certificate.as_deref(),
-                ocsp_stapled: base.tls.as_ref().map(|tls| tls.ocsp_stapled),
+                ocsp_stapled: base
+                    .tls
+                    .as_ref()
+                    .and_then(|tls| Some(tls.ocsp_stapled).filter(|_| tls.version.is_some())),
+                ocsp_response: base.ocsp_response.as_deref(),
             },
             harmless_reply: OnceLock::new(),
             is_enforced: OnceLock::new(),

@@ -103,12 +103,18 @@ pub(super) fn intolerant(judge: &Judge<'_>) -> FindingBuilder {
     }
 }
 
-/// Returns the hello that the server did not answer, and the small one that it accepted.
+/// Returns the hello that the server did not answer, and the small one with the same version that it accepted. Both offered the
+/// suite that the server chose, so that the length is the difference.
 fn long_hello(judge: &Judge<'_>) -> Option<(usize, usize)> {
     let exchanges = judge.survey.walk.exchanges();
-    let silent = |it: &Exchange| it.outcome == ConnectionOutcome::Answered(Answer::Silent);
-    let small = |it: &Exchange| it.question.topic == Topic::Small && is_accepted(&it.outcome);
-    Some((exchanges.iter().position(silent)?, exchanges.iter().position(small)?))
+    let of = |hello: usize, topic| exchanges.get(hello).is_some_and(|it| it.question.topic == topic);
+    let (small, flight) = judge.flights().find(|(hello, _)| of(*hello, Topic::Small))?;
+    let silent = exchanges.iter().position(|it| {
+        it.question.topic == Topic::Good
+            && it.outcome == ConnectionOutcome::Answered(Answer::Silent)
+            && it.question.suites.contains(&flight.suite())
+    })?;
+    Some((silent, small))
 }
 
 /// Returns a hello that the server refused, a hello with the same suites and an older version that it accepted, and both

@@ -62,6 +62,7 @@ const SESSION_ROWS: &[(&Check, SessionJudgment)] = &[
     (id::TLS_SUITE, session::suite),
     (id::TLS_GROUP, session::group),
     (id::TLS_RENEGOTIATION, session::renegotiation),
+    (id::CERT_TRANSPARENCY, session::timestamps),
 ];
 
 /// The checks that a session decides, and the survey too.

@@ -32,6 +32,8 @@ pub(crate) struct Handshake<'a> {
     /// The server's own certificate in DER.
     pub(crate) certificate: Option<&'a [u8]>,
     pub(crate) ocsp_stapled: Option<bool>,
+    /// The OCSP response that the server stapled, in DER.
+    pub(crate) ocsp_response: Option<&'a [u8]>,
 }
 
 impl Judge<'_> {

@@ -1,11 +1,13 @@
 //! What a survey adds to the checks of a session. If the handshake of the TLS library failed, it decides them alone.
 
 use starttls_hello::{Known, NamedGroup, SuiteClass, Support, Version, extension_kind};
+use starttls_x509::{Certificate, timestamp_count};
 
 use super::judge::{CLASSIC, Judge};
 use super::suites::name;
 use crate::check::id;
 use crate::finding::FindingBuilder;
+use crate::ocsp;
 use crate::report::CheckOutcome;
 
 /// The suites that the TLS library does not speak: the best one counts.
@@ -68,6 +70,20 @@ pub(super) fn group(judge: &Judge<'_>) -> Option<FindingBuilder> {
         (unknown, None) => return Some(judge.unknown(check, unknown)),
     };
     Some(if groups.is_empty() { finding } else { finding.details(listed) })
+}
+
+/// The signed certificate timestamps in the handshake, up to TLS 1.2. Those in the certificate and in the OCSP response count
+/// too.
+pub(super) fn timestamps(judge: &Judge<'_>) -> Option<FindingBuilder> {
+    let kind = extension_kind::SIGNED_CERTIFICATE_TIMESTAMP;
+    let Known::Is(_, witness) = judge.facts.extension(kind) else { return None };
+    let flight = judge.flight(witness.hello)?;
+    let in_handshake = flight.hello.extension(kind).and_then(timestamp_count);
+    let der = judge.handshake.certificate.or_else(|| flight.certificates.first().map(Vec::as_slice))?;
+    let own = Certificate::from_der(der).ok()?;
+    let response = judge.handshake.ocsp_response.or(flight.ocsp_response.as_deref());
+    let finding = ocsp::timestamps(&own, response, Some(in_handshake.unwrap_or_default()));
+    Some(finding.at_all(judge.survey.mark(witness.hello)))
 }
 
 fn list(groups: &[NamedGroup]) -> String {

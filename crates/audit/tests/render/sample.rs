@@ -289,6 +289,7 @@ fn tls() -> TlsSummary {
         post_quantum: true,
         alpn: None,
         resumption: true,
+        early_data_limit: Some(0),
         ocsp_stapled: false,
         survey: None,
     }

@@ -5,6 +5,7 @@
 
 mod limits;
 mod real;
+mod status;
 mod weaknesses;
 
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ struct Asked<'a> {
 async fn audited(asked: &Asked<'_>) -> EndpointReport {
     let limits = Limits { connections: 100, ..Limits::default() };
     let builder = || Connector::builder().no_system_roots().roots_pem(asked.root);
-    let only = [String::from("tls"), String::from("cert-types")];
+    let only = ["tls", "cert-types", "cert-ocsp", "cert-transparency"].map(str::to_owned);
     let selection = Selection::new(&only, &[]).unwrap().with_survey(asked.extent);
     let audit = Audit::new(builder, limits).unwrap().with_selection(selection);
     let audit = audit.with_implicit_tls(asked.implicit);

@@ -108,7 +108,10 @@ fn library(arguments: impl FnOnce(&Scratch, SocketAddr) -> Command) -> EndpointR
     library_in(WalkSize::Survey, arguments)
 }
 
-fn library_in(size: WalkSize, arguments: impl FnOnce(&Scratch, SocketAddr) -> Command) -> EndpointReport {
+pub(crate) fn library_in(
+    size: WalkSize,
+    arguments: impl FnOnce(&Scratch, SocketAddr) -> Command,
+) -> EndpointReport {
     let scratch = Scratch::new().unwrap();
     let mut certificate = Command::new(program("openssl", "openssl").unwrap());
     certificate.args(["req", "-x509", "-nodes", "-subj", "/CN=localhost", "-newkey", "rsa:2048"]);
@@ -136,10 +139,33 @@ fn openssl(scratch: &Scratch, address: SocketAddr, versions: &str, suites: &str)
         "openssl_conf = d\n[d]\nssl_conf = s\n[s]\nsystem_default = x\n[x]\n{versions}\nCipherString = {suites}\n"
     );
     let config = scratch.file("openssl.cnf", &config).unwrap();
+    let mut command = openssl_command(address);
+    command.args(["-cipher", suites]).env("OPENSSL_CONF", config);
+    command
+}
+
+/// Starts OpenSSL with its defaults, for HTTP.
+pub(crate) fn openssl_command(address: SocketAddr) -> Command {
     let mut command = Command::new(program("openssl", "openssl").unwrap());
-    let address = address.to_string();
-    command.args(["s_server", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem"]);
-    command.args(["-www", "-cipher", suites]).env("OPENSSL_CONF", config);
+    command.args([
+        "s_server",
+        "-accept",
+        &address.to_string(),
+        "-cert",
+        "cert.pem",
+        "-key",
+        "key.pem",
+        "-www",
+    ]);
+    command
+}
+
+/// Starts GnuTLS with this priority, for HTTP.
+pub(crate) fn gnutls_command(address: SocketAddr, priority: &str) -> Command {
+    let mut command = Command::new(program("gnutls-serv", "gnutls-bin").unwrap());
+    let port = address.port().to_string();
+    command.args(["--http", "--port", &port, "--x509certfile", "cert.pem", "--x509keyfile", "key.pem"]);
+    command.args(["--priority", priority]);
     command
 }
 
@@ -150,13 +176,8 @@ fn a_server_with_tls10_alone_is_reported_with_what_it_offers() {
         let by_openssl = library_in(size, |scratch, address| {
             openssl(scratch, address, "MinProtocol = TLSv1\nMaxProtocol = TLSv1", "ALL@SECLEVEL=0")
         });
-        let by_gnutls = library_in(size, |_, address| {
-            let mut command = Command::new(program("gnutls-serv", "gnutls-bin").unwrap());
-            let port = address.port().to_string();
-            command.args(["--http", "--port", &port, "--x509certfile", "cert.pem"]);
-            command.args(["--x509keyfile", "key.pem", "--priority", "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.0"]);
-            command
-        });
+        let by_gnutls =
+            library_in(size, |_, address| gnutls_command(address, "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.0"));
         for report in [by_openssl, by_gnutls] {
             assert_eq!(report.outcome, EndpointVerdict::TlsFailed, "{size}: {}", report.summary);
             assert_eq!(versions(&report), ["TLS 1.0"], "{size}");
@@ -189,11 +210,7 @@ fn openssl_with_everything_offers_null_and_anonymous_suites() {
 #[test]
 fn gnutls_with_weak_suites_follows_the_order_of_the_client() {
     let report = library(|_, address| {
-        let mut command = Command::new(program("gnutls-serv", "gnutls-bin").unwrap());
-        let port = address.port().to_string();
-        command.args(["--http", "--port", &port, "--x509certfile", "cert.pem", "--x509keyfile", "key.pem"]);
-        command.args(["--priority", "NORMAL:+ARCFOUR-128:+3DES-CBC:+ANON-DH:+ANON-ECDH:+NULL:+MD5"]);
-        command
+        gnutls_command(address, "NORMAL:+ARCFOUR-128:+3DES-CBC:+ANON-DH:+ANON-ECDH:+NULL:+MD5")
     });
     for id in ["tls-deprecated", "tls-null", "tls-anon", "tls-weak", "tls-block"] {
         let found = finding(&report, id);

@@ -14,6 +14,7 @@ type Planned = fn(&Evidence<'_>, WalkSize) -> Option<Question>;
 /// The steps in the order of their value, because the budget may cut off the last ones.
 const BRIEF: &[Planned] = &[
     small,
+    good_after_small,
     modern::first,
     modern::share,
     old,
@@ -30,6 +31,7 @@ const BRIEF: &[Planned] = &[
 
 const SURVEY: &[Planned] = &[
     small,
+    good_after_small,
     good,
     modern::first,
     modern::share,
@@ -86,11 +88,15 @@ pub(super) fn control_failed(evidence: &Evidence<'_>) -> bool {
     evidence.readings.last().is_some_and(|it| it.question.topic == Topic::Control && !it.succeeded())
 }
 
-/// Returns whether the server left every hello unanswered, apart from a small one.
+/// Returns whether the server left every hello unanswered, apart from a small one. A hello with the same version decides
+/// whether the length is the cause.
 pub(super) fn is_unanswered(evidence: &Evidence<'_>) -> bool {
     let unanswered =
         |it: &Reading<'_>| matches!(it.verdict, ServerDecision::Unclear(Doubt::Silent | Doubt::NotTls));
-    evidence.readings.iter().all(|it| it.question.topic == Topic::Small || unanswered(it))
+    let is_small = |it: &Reading<'_>| it.question.topic == Topic::Small;
+    let has_small = evidence.readings.iter().any(|it| is_small(it) && it.succeeded());
+    evidence.readings.iter().all(|it| is_small(it) || unanswered(it))
+        && (!has_small || evidence.asked(Topic::Good))
 }
 
 fn once(evidence: &Evidence<'_>, topic: Topic, question: impl FnOnce() -> Question) -> Option<Question> {
@@ -102,6 +108,11 @@ fn small(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let silent = |it: &Reading<'_>| matches!(it.verdict, ServerDecision::Unclear(Doubt::Silent));
     let needed = evidence.readings.iter().any(silent) && evidence.last_success().is_none();
     once(evidence, Topic::Small, Question::small).filter(|_| needed)
+}
+
+/// The same version in a hello of the usual size, if the server accepted a small one.
+fn good_after_small(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
+    evidence.of(Topic::Small).any(Reading::succeeded).then(|| good(evidence, size))?
 }
 
 fn good(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {

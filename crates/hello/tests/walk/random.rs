@@ -41,7 +41,7 @@ fn classic() -> impl Strategy<Value = BTreeMap<Version, Vec<CipherSuite>>> {
 fn servers() -> impl Strategy<Value = Server> {
     let kinds: Vec<_> = Ssl2Kind::all().map(|(kind, _)| kind).collect();
     let curves = [0x001d, 0x0017, 0x0018, 0x0015, 0x0013, 0x0016].map(NamedGroup).to_vec();
-    let styles = select(vec![Style::Alert, Style::Alert, Style::OneAlert, Style::Close]);
+    let styles = select(vec![Style::Alert, Style::Alert, Style::OneAlert, Style::Close, Style::Silence]);
     let parts: Vec<_> = SuiteClass::ALL
         .iter()
         .filter(|class| **class <= SuiteClass::Aead)

@@ -295,6 +295,8 @@ fn a_server_that_answers_only_small_hellos_is_known_as_such() {
         let (walk, end) = walk(&mut server, Walk::new(*size));
         assert_eq!(end, WalkEnd::Unanswered, "{size}");
         assert!(walk.connections() <= 4, "{size} {:#?}", asked(&walk));
+        let good = walk.exchanges().iter().find(|it| it.question.topic == Topic::Good).unwrap();
+        assert_eq!(good.outcome, ConnectionOutcome::Answered(Answer::Silent), "{size}");
         assert_eq!(walk.facts().version(Version::Tls12).value(), OFFERED, "{:#?}", asked(&walk));
         assert!(walk.facts().version(Version::Tls13).value().is_none());
         assert!(walk.facts().version(Version::Tls10).value().is_none());
@@ -320,4 +322,15 @@ fn a_version_behind_an_intolerance_is_found() {
             assert_ne!(weak.value(), NOT_OFFERED, "{style:?} {size} {:#?}", asked(&walk));
         }
     }
+}
+
+/// A server that is silent instead of refusing: the length of the hello is not the cause, and the walk goes on.
+#[test]
+fn a_server_that_is_silent_about_tls13_is_asked_for_the_rest() {
+    let mut server = Server { modern: None, style: Style::Silence, ..Server::usual() };
+    let (walk, _) = walk(&mut server, Walk::new(WalkSize::Brief));
+    let good = walk.exchanges().iter().find(|it| it.question.topic == Topic::Good).unwrap();
+    assert!(matches!(good.outcome, ConnectionOutcome::Answered(Answer::Hello(_))), "{:#?}", asked(&walk));
+    assert!(walk.exchanges().iter().any(|it| it.question.topic == Topic::Bad), "{:#?}", asked(&walk));
+    assert!(walk.facts().version(Version::Tls10).value().is_none());
 }

@@ -19,6 +19,8 @@ pub(crate) enum Style {
     OneAlert,
     /// By closing the connection.
     Close,
+    /// By sending nothing.
+    Silence,
 }
 
 /// What the server has, and how it behaves.
@@ -69,6 +71,7 @@ enum Reply {
     Bytes(Vec<u8>),
     Alert(u8),
     Close,
+    Silence,
 }
 
 impl Server {
@@ -132,6 +135,7 @@ impl Server {
             Reply::Bytes(bytes) => bytes,
             Reply::Alert(description) => Alert::fatal(description).to_bytes().to_vec(),
             Reply::Close => Vec::new(),
+            Reply::Silence => return ConnectionOutcome::Answered(Answer::Silent),
         };
         ConnectionOutcome::Answered(read(&bytes, cut))
     }
@@ -310,6 +314,7 @@ impl Server {
             (Style::Alert, _) => Reply::Alert(alert),
             (Style::OneAlert, _) => Reply::Alert(Alert::HANDSHAKE_FAILURE),
             (Style::Close, _) => Reply::Close,
+            (Style::Silence, _) => Reply::Silence,
         }
     }
 }

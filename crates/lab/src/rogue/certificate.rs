@@ -17,6 +17,7 @@ use super::weakness::Weakness;
 use crate::ca::{Authority, Leaf, Surplus, Usage};
 use crate::error::Error;
 use crate::lab::SERVER_NAME;
+use crate::ocsp::Staple;
 use crate::profile;
 use crate::weak_key::WeakKey;
 
@@ -72,6 +73,19 @@ pub(super) fn acceptors_with_surplus(
         Surplus::CrossSigned | Surplus::Stranger => [issued.cert_pem, intermediate, more].concat(),
     };
     let builder = builder(protocol, chain, issued.key_pem);
+    Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None, simulated: None })
+}
+
+/// Returns the configurations of a sound server that staples this.
+pub(super) fn acceptors_with_staple(
+    protocol: &'static Protocol,
+    authority: &Authority,
+    staple: Staple,
+) -> Result<Acceptors, Error> {
+    let leaf = sound();
+    let (issued, stapled) = (authority.issue(&leaf)?, authority.issue_with_staple(&leaf, staple)?);
+    let builder = builder(protocol, issued.chain_pem, issued.key_pem);
+    let builder = builder.cert_resolver(Arc::new(Presenting(Some(Arc::new(stapled)))));
     Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None, simulated: None })
 }
 
@@ -142,6 +156,13 @@ fn acceptor(
     let builder = builder(protocol, chain, issued.key_pem);
     let builder = match versions {
         Some((min, max)) => builder.tls_versions(min, max),
+        None => builder,
+    };
+    let builder = match weakness.and_then(Weakness::staple) {
+        Some(staple) => {
+            let certified = Arc::new(authority.issue_with_staple(&leaf, staple)?);
+            builder.cert_resolver(Arc::new(Presenting(Some(certified))))
+        }
         None => builder,
     };
     let builder = match weakness {

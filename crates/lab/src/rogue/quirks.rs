@@ -11,6 +11,7 @@ use super::response_patch::{PatchKind, ResponsePatch, in_lower_case, offer};
 use super::start::Rogue;
 use crate::ca::{Authority, Surplus};
 use crate::error::Error;
+use crate::ocsp::Staple;
 
 /// An unusual server that is correct, and that every client must support.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ enum Kind {
     Apart,
     /// It sends an expired certificate that clients do not need.
     Chain(Surplus),
+    /// An OCSP response is stapled.
+    Stapled,
 }
 
 const SMTP: &[&str] = &["smtp", "submission", "lmtp"];
@@ -141,6 +144,7 @@ const ALL: &[Quirk] = &[
     Quirk { name: "an expired twin of the intermediate comes first", kind: Kind::Chain(Surplus::Twin) },
     Quirk { name: "an expired cross-signed root is sent", kind: Kind::Chain(Surplus::CrossSigned) },
     Quirk { name: "an expired stranger is in the chain", kind: Kind::Chain(Surplus::Stranger) },
+    Quirk { name: "an OCSP response is stapled", kind: Kind::Stapled },
     reaction("bytes after the request are discarded", AfterRequest::Discard),
     reaction("bytes after the request end the connection after the acceptance", AfterRequest::CloseAfter),
     reaction("bytes after the request cause a refusal", AfterRequest::Refuse),
@@ -178,7 +182,7 @@ impl Quirk {
                 let lower = offer(protocol).is_some_and(|word| word != word.to_ascii_lowercase());
                 patches.iter().any(|it| it.is_for(protocol) && (!it.protocols.is_empty() || lower))
             }
-            Kind::Paced(_) | Kind::Chain(_) => true,
+            Kind::Paced(_) | Kind::Chain(_) | Kind::Stapled => true,
             Kind::Apart => protocol.implicit_tls.is_some(),
             Kind::Unannounced | Kind::Reaction(_) => protocol.flow.request_is_answered,
         }
@@ -194,12 +198,13 @@ impl Quirk {
             Kind::Words(patches) => Behavior { patches, ..sound },
             Kind::Paced(pace) => Behavior { pace, ..sound },
             Kind::Unannounced => Behavior { offers: false, ..sound },
-            Kind::Apart | Kind::Chain(_) => sound,
+            Kind::Apart | Kind::Chain(_) | Kind::Stapled => sound,
             Kind::Reaction(after_request) => Behavior { after_request, ..sound },
         };
         let acceptors = match self.kind {
             Kind::Apart => certificate::acceptors_with_other_name(protocol, authority)?,
             Kind::Chain(surplus) => certificate::acceptors_with_surplus(protocol, authority, surplus)?,
+            Kind::Stapled => certificate::acceptors_with_staple(protocol, authority, Staple::Good)?,
             _ => certificate::acceptors(protocol, None, authority, None)?,
         };
         Rogue::with(protocol, behavior, acceptors)

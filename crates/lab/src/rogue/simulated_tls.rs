@@ -2,6 +2,7 @@
 //! handshake. Hellos that a real server can serve go to a real one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use num_bigint::BigUint;
 use rcgen::{PKCS_RSA_SHA256, PublicKeyData};
@@ -26,6 +27,9 @@ use crate::session::{SessionError, within};
 const REAL_SUITES: [u16; 10] =
     [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xc02f, 0xc030, 0xcca8, 0xcca9, 0x00ff];
 
+/// The longest silence.
+const SILENCE: Duration = Duration::from_secs(120);
+
 /// A server that never completes a handshake.
 pub(super) struct SimulatedTls {
     model: TlsModel,
@@ -40,6 +44,8 @@ pub(super) struct SimulatedTls {
 enum Reply {
     Bytes(Vec<u8>),
     Close,
+    /// No answer on an open connection.
+    Silence,
     /// The real server answers.
     HandOver,
 }
@@ -75,6 +81,12 @@ impl SimulatedTls {
         match reply {
             Reply::HandOver => return Ok(Some(Early { stream: tcp, early, how: EarlyReads::First })),
             Reply::Close => tcp.shutdown().await?,
+            // The client gives up first.
+            Reply::Silence => {
+                let mut rest = [0; CHUNK];
+                while let Ok(1..) = within(SILENCE, tcp.read(&mut rest)).await {}
+                return Ok(None);
+            }
             Reply::Bytes(bytes) => {
                 tcp.write_all(&bytes).await?;
                 if bytes.first() == Some(&0x15) {
@@ -98,7 +110,7 @@ impl SimulatedTls {
             return Reply::HandOver;
         }
         if length > self.model.longest_hello {
-            return Reply::Bytes(Vec::new());
+            return Reply::Silence;
         }
         let connection = Connection::new(self, hello);
         let listed = hello.supported_versions();

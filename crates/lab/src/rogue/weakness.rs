@@ -6,6 +6,7 @@ use starttls::proto::{
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer, SessionMode, SessionStart};
 use super::response_patch::{PatchKind, ResponsePatch, mangled, offer, request_line, words};
+use crate::ocsp::Staple;
 use crate::profile::{LoginKind, profile};
 
 /// A weakness of a server.
@@ -89,6 +90,14 @@ pub enum Weakness {
     VersionOne,
     /// The certificate has a critical extension that no client knows.
     UnknownExtension,
+    /// The stapled OCSP response reports that the certificate is revoked.
+    RevokedStaple,
+    /// The stapled OCSP response has ended.
+    OutdatedStaple,
+    /// The stapled OCSP response is not signed by the authority.
+    ForgedStaple,
+    /// The certificate requires a stapled OCSP response, and the server sends none.
+    MissingStaple,
     /// TLS 1.2 and nothing later.
     OldTlsOnly,
     /// The server does not answer inside TLS.
@@ -113,11 +122,12 @@ pub enum Weakness {
 
 use Weakness::{
     Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, EagerBareHeader, EagerDeclaredHeader,
-    EagerLogin, EagerWantsCertificate, EndsInside, Expired, Fallback, Fixation, Hidden, Lazy, Listed,
-    Mangled, MissingIntermediate, MuteInside, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
-    OldTlsOnly, Partial, PlainAnswer, PlainBareHeader, Preauth, QuietFallback, Referral, RefusedForNow,
-    SelfSigned, Shared, SoonExpired, Split, Stall, Throttled, TurnsAwayInside, UnknownExtension, UnknownRoot,
-    Variants, VersionOne, WantsCertificate, WeakKey, WrongAlpn, WrongName, WrongUsage,
+    EagerLogin, EagerWantsCertificate, EndsInside, Expired, Fallback, Fixation, ForgedStaple, Hidden, Lazy,
+    Listed, Mangled, MissingIntermediate, MissingStaple, MuteInside, NoCertificate, NotEnforced, NotOffered,
+    NotYet, OfferInside, OldTlsOnly, OutdatedStaple, Partial, PlainAnswer, PlainBareHeader, Preauth,
+    QuietFallback, Referral, RefusedForNow, RevokedStaple, SelfSigned, Shared, SoonExpired, Split, Stall,
+    Throttled, TurnsAwayInside, UnknownExtension, UnknownRoot, Variants, VersionOne, WantsCertificate,
+    WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness per line: its check, and other checks that may report it.
@@ -162,6 +172,10 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (WeakKey, "cert-key", &[]),
     (VersionOne, "cert-chain", &["cert-name", "cert-san"]),
     (UnknownExtension, "cert-chain", &[]),
+    (RevokedStaple, "cert-ocsp", &[]),
+    (OutdatedStaple, "cert-ocsp", &[]),
+    (ForgedStaple, "cert-ocsp", &[]),
+    (MissingStaple, "cert-ocsp", &[]),
     (OldTlsOnly, "tls-old", &[]),
     (MuteInside, "srv-upgrade", &[]),
     (EndsInside, "srv-upgrade", &[]),
@@ -273,6 +287,17 @@ impl Weakness {
         matches!(self, WantsCertificate | EagerWantsCertificate)
     }
 
+    /// Returns what the server staples; `None` for a server without OCSP.
+    pub(super) fn staple(self) -> Option<Staple> {
+        match self {
+            RevokedStaple => Some(Staple::Revoked),
+            OutdatedStaple => Some(Staple::Outdated),
+            ForgedStaple => Some(Staple::Forged),
+            MissingStaple => Some(Staple::Missing),
+            _ => None,
+        }
+    }
+
     /// Returns whether the weakness takes minutes to detect.
     pub fn is_slow(self) -> bool {
         matches!(self, Stall | Drip)
@@ -356,7 +381,8 @@ impl Weakness {
             Drip => Behavior { restless: true, ..sound },
             Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
             | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey
-            | VersionOne | UnknownExtension | OldTlsOnly | WantsCertificate => sound,
+            | VersionOne | UnknownExtension | RevokedStaple | OutdatedStaple | ForgedStaple
+            | MissingStaple | OldTlsOnly | WantsCertificate => sound,
         }
     }
 }

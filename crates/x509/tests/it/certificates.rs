@@ -92,9 +92,32 @@ fn extensions_that_checks_need_are_read() {
     let staple: Vec<_> = all.iter().filter(|it| it.requires_stapling()).collect();
     assert_eq!(staple.len(), 1);
     assert_eq!(staple[0].issuer_urls(), ["http://ca.test/"]);
-    assert!(staple[0].ocsp_urls().is_empty() && !staple[0].has_timestamps());
+    assert!(staple[0].ocsp_urls().is_empty() && staple[0].timestamps() == 0);
     let unknown = all.iter().flat_map(Certificate::unknown_critical_extensions).map(|it| it.oid.to_string());
     assert_eq!(unknown.collect::<Vec<_>>(), ["1.3.6.1.4.1.99999.1"]);
+}
+
+#[test]
+fn signed_certificate_timestamps_are_counted() {
+    let with = |list: &[u8]| {
+        let mut params = samples::leaf();
+        let content = samples::element(4, &[list]);
+        let oid = &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
+        params.custom_extensions.push(rcgen::CustomExtension::from_oid_content(oid, content));
+        let der = params.self_signed(&samples::key()).unwrap().der().to_vec();
+        Certificate::from_der(&der).unwrap().timestamps()
+    };
+    for (list, count) in [
+        (&b"\0\x07\0\x01a\0\x02bc"[..], 2),
+        (b"\0\x03\0\x01a", 1),
+        (b"\0\0", 0),
+        (b"\0\x02\0\0", 0),
+        (b"\0\x03\0\x02a", 0),
+        (b"\0\x03\0\x01ab", 0),
+        (b"", 0),
+    ] {
+        assert_eq!(with(list), count, "{list:?}");
+    }
 }
 
 #[test]

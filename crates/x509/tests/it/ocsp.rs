@@ -66,9 +66,20 @@ impl Hierarchy {
 
     /// Returns a response with one answer.
     fn response(&self, status: &[u8], next: Option<&str>, by: &KeyPair, certificates: &[&[u8]]) -> Vec<u8> {
+        self.response_with(status, (next, &[]), by, certificates)
+    }
+
+    /// Returns a response with one answer, which has extensions.
+    fn response_with(
+        &self,
+        status: &[u8],
+        (next, extensions): (Option<&str>, &[u8]),
+        by: &KeyPair,
+        certificates: &[&[u8]],
+    ) -> Vec<u8> {
         let time = |text: &str| element(0x18, &[text.as_bytes()]);
         let next = next.map(|next| element(0xa0, &[&time(next)])).unwrap_or_default();
-        let answer = element(0x30, &[&self.id(), status, &time(BEFORE), &next]);
+        let answer = element(0x30, &[&self.id(), status, &time(BEFORE), &next, extensions]);
         let data = element(
             0x30,
             &[&element(0xa2, &[&element(4, &[&[7; 20]])]), &time(BEFORE), &element(0x30, &[&answer])],
@@ -113,6 +124,20 @@ fn a_response_of_the_ca_or_of_its_responder_is_verified() {
     let by_responder = all.response(GOOD, None, &all.responder_key, &[&all.responder]);
     let by_responder = OcspResponse::from_der(&by_responder).unwrap();
     assert_eq!(by_responder.verify(&all.ca(), algorithms(), 3_000_000_000), Err(OcspFault::BadSignature));
+}
+
+#[test]
+fn timestamps_in_the_extensions_of_an_answer_are_counted() {
+    let all = hierarchy();
+    let list = element(4, &[&element(4, &[b"\0\x07\0\x01a\0\x02bc"])]);
+    let extension = element(0x30, &[b"\x06\x0a\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x05", &list]);
+    let extensions = element(0xa1, &[&element(0x30, &[&extension])]);
+    for (extensions, count) in [(&extensions[..], 2), (&[], 0)] {
+        let response = all.response_with(GOOD, (Some(AFTER), extensions), &all.ca_key, &[]);
+        let response = OcspResponse::from_der(&response).unwrap();
+        assert_eq!(response.answer_for(&all.own(), None).unwrap().timestamps, count);
+        assert_eq!(response.verify(&all.ca(), algorithms(), NOW), Ok(()));
+    }
 }
 
 #[test]
