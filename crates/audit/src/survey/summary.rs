@@ -2,7 +2,7 @@
 
 use starttls_hello::{
     Answer, CipherSuite, ConnectionOutcome, Known, Preference, ServerFacts, SignatureScheme, Ssl2Kind,
-    SuiteClass, SuiteInfo, Support, Version, WalkEnd, extension_kind,
+    SuiteClass, SuiteInfo, Support, Version, Walk, WalkEnd, extension_kind,
 };
 
 use super::judge::{CLASSIC, Judge};
@@ -115,8 +115,13 @@ fn surveyed(facts: &ServerFacts<'_>, version: Version) -> SurveyedVersion {
         Version::Ssl2 => facts.ssl2_kinds().iter().map(|kind| kind_of_ssl2(*kind)).collect(),
         _ => facts.suites(version).into_iter().map(suite).collect(),
     };
-    let classes =
-        SuiteClass::ALL.iter().filter(|class| version <= Version::Tls12 && **class <= SuiteClass::Aead);
+    // TLS 1.1 and older have no suites of some classes.
+    let has = |class| {
+        version == Version::Ssl2 || Walk::suites(version).into_iter().any(|suite| suite.class() == class)
+    };
+    let classes = SuiteClass::ALL
+        .iter()
+        .filter(|class| version <= Version::Tls12 && **class <= SuiteClass::Aead && has(**class));
     SurveyedVersion {
         name: version.name().to_owned(),
         offered: is_offered(known),
