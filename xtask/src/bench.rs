@@ -11,10 +11,15 @@ const DOCUMENT: &str = "docs/benchmarks.md";
 const CORE: [&str; 2] = ["<!-- figures: written by `cargo xtask bench` -->\n", "<!-- end of figures -->\n"];
 const AUDIT: [&str; 2] =
     ["<!-- audit: written by `cargo xtask bench audit` -->\n", "<!-- end of audit -->\n"];
+const SURVEYS: [&str; 2] =
+    ["<!-- surveys: written by `cargo xtask bench audit` -->\n", "<!-- end of surveys -->\n"];
 const GATEWAY: [&str; 2] =
     ["<!-- gateway: written by `cargo xtask bench gateway` -->\n", "<!-- end of gateway -->\n"];
 /// The headers of the tables.
 const TOOLS: &str = "| tool | wall, s | CPU, s | connections | upgrade / TLS | what it looks at |\n|---|--:|--:|--:|--:|---|\n";
+const SURVEY_COSTS: &str = "| server | tool | wall, s | CPU, s | connections | versions | suites | groups | DH sizes | certificates |\n\
+                            |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+const DIFFERENCES: &str = "| tool | servers | found by | what | why |\n|---|---|---|---|---|\n";
 const PROXIES: &str = "| server | TLS begins | CPU, ms/session | CPU, s/GiB up | CPU, s/GiB down \
                        | KiB/connection | session, ms |\n|---|---|--:|--:|--:|--:|--:|\n";
 
@@ -22,14 +27,31 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     match *args {
         [] => measure(true),
         ["--check"] => measure(false),
-        ["audit"] => publish(AUDIT, &cells(TOOLS, &output("starttls-cli", "tools")?)?),
-        ["gateway"] => publish(GATEWAY, &cells(PROXIES, &output("starttls-gateway", "gateway")?)?),
+        ["audit"] => audit(),
+        ["gateway"] => {
+            let figures = output("starttls-gateway", "gateway")?;
+            publish(GATEWAY, &[facts()?, table(PROXIES, "gateway", &figures)].join("\n"))
+        }
         [name, ref rest @ ..] => {
             let mut command = cargo(["bench", "--workspace", "--locked", "--bench", name]);
             command.args(rest);
             process::run(&command, Duration::from_secs(3600), None)
         }
     }
+}
+
+/// Measures an audit beside other tools, and compares the TLS survey with what they find.
+fn audit() -> Result<(), String> {
+    let costs = output("starttls-cli", "tools")?;
+    publish(AUDIT, &[facts()?, table(TOOLS, "tool", &costs)].join("\n"))?;
+    let surveys = output("starttls-cli", "surveys")?;
+    let tables = [
+        facts()?,
+        table(SURVEY_COSTS, "survey", &surveys),
+        String::from("### Differences\n"),
+        table(DIFFERENCES, "difference", &surveys),
+    ];
+    publish(SURVEYS, &tables.join("\n"))
 }
 
 /// Fails if hostile input is too expensive. Writes the document if `write` is set.
@@ -96,15 +118,17 @@ fn facts() -> Result<String, String> {
     ))
 }
 
-/// Builds a table from the lines that start with the word of a table.
-fn cells(head: &str, lines: &str) -> Result<String, String> {
-    let mut table = format!("{}\n{head}", facts()?);
+/// Builds a table from the lines that start with a word.
+fn table(head: &str, word: &str, lines: &str) -> String {
+    let mut table = String::from(head);
     for line in lines.lines() {
-        if let Some(("tool" | "gateway", cells)) = line.split_once('\t') {
+        if let Some((first, cells)) = line.split_once('\t')
+            && first == word
+        {
             let _ = writeln!(table, "| {} |", cells.replace('\t', " | "));
         }
     }
-    Ok(table)
+    table
 }
 
 fn costs(rows: &[Vec<&str>]) -> String {
@@ -168,5 +192,6 @@ mod tests {
         assert!(costs(&rows).ends_with("| x | client | 100 | 200 | 3 | 5 | 400 | 600 |\n"));
         let expected = "| x | client | flood | 65536 | 2.00 | 5.00 | 2.5 | 3.00 | 2.01 |\n";
         assert!(hostile(&rows).ends_with(expected));
+        assert_eq!(table("head\n", "cost", lines), "head\n| x | client | 100 | 200 |\n");
     }
 }

@@ -36,7 +36,8 @@ Commands:
   endurance                      run the gateway's endurance tests at their full size, and print their figures
   captures FOLDER                compare starttls inspect with the captures of a folder and its truth.tsv
   bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, only check ratios
-  bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh)
+  bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh, nmap), and compare
+                                 what they find
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
   dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and

@@ -5,19 +5,15 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
 
+mod measure;
+
 use std::error::Error;
 use std::fs::{self, File};
-use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
+use measure::{Counter, children, command, venv};
 use starttls::proto::Escaped;
 use starttls_audit::render::json;
 use starttls_audit::report::CheckOutcome;
@@ -180,15 +176,6 @@ const TOOLS: [Tool; 5] = [
     },
 ];
 
-fn command(line: &str, words: &[(&str, String)]) -> Command {
-    let fill =
-        |word: &str| words.iter().fold(word.to_owned(), |word, (mark, value)| word.replace(mark, value));
-    let mut parts = line.split_whitespace().map(fill);
-    let mut command = Command::new(parts.next().unwrap_or_default());
-    command.args(parts);
-    command
-}
-
 /// Returns the number of lines that start with one of these prefixes, which `|` separates.
 fn lines(text: &str, told: &str) -> u32 {
     text.lines().filter(|line| told.split('|').any(|begin| line.trim_start().starts_with(begin))).count()
@@ -229,67 +216,4 @@ fn measure(
         return Err(format!("{} has not done its work: {}", tool.name, Escaped(&fs::read(&output)?)).into());
     }
     Ok(Cost { wall, cpu, connections, found })
-}
-
-/// Returns the processor time of all child processes that have ended.
-fn children() -> Result<Duration, Box<dyn Error>> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let spent = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(spent.try_into()?))
-}
-
-/// Returns the folder of sslyze, which has no Debian package.
-fn venv() -> Result<PathBuf, Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sslyze");
-    if !folder.join("bin/sslyze").exists() {
-        let needed = |e| format!("sslyze needs python3-venv (Debian) and PyPI: {e}");
-        let words = [("{venv}", folder.display().to_string())];
-        run(&mut command("python3 -m venv {venv}", &words)).map_err(needed)?;
-        run(&mut command("{venv}/bin/pip install --quiet sslyze", &words)).map_err(needed)?;
-    }
-    Ok(folder)
-}
-
-/// A relay in front of a server that counts connections.
-struct Counter {
-    address: SocketAddr,
-    count: Arc<AtomicU32>,
-}
-
-impl Counter {
-    fn start(server: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let this = Self { address: listener.local_addr()?, count: Arc::default() };
-        let count = Arc::clone(&this.count);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                count.fetch_add(1, Ordering::Relaxed);
-                // An error of the relay ends the connection, which the tool reports.
-                thread::spawn(move || forward(&client, server));
-            }
-        });
-        Ok(this)
-    }
-
-    fn total(&self) -> u32 {
-        // The last connection of a tool that has ended may not be accepted yet.
-        thread::sleep(Duration::from_millis(200));
-        self.count.load(Ordering::Relaxed)
-    }
-}
-
-fn forward(client: &TcpStream, server: SocketAddr) -> io::Result<()> {
-    let server = TcpStream::connect(server)?;
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
-    let copy = |mut from: &TcpStream, mut to: &TcpStream| {
-        // Ends the direction after an error too.
-        let _ = io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    };
-    thread::scope(|scope| {
-        scope.spawn(|| copy(&server, client));
-        copy(client, &server);
-    });
-    Ok(())
 }
