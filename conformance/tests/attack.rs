@@ -60,6 +60,7 @@ fn attack(name: &str) {
             timeout: TIMEOUT,
             jobs: 12,
             repeat: 1,
+            domain: None,
         };
         let report = runtime.block_on(async { tokio::time::timeout(DEADLINE, campaign.run()).await });
         let report = report.unwrap().unwrap();

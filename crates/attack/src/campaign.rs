@@ -15,13 +15,14 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::canary::Canary;
+use crate::domain::{DomainPorts, EXCHANGER, PlayedDomain};
 use crate::error::AttackError;
 use crate::judge::{self, ClientBaseline, Observations};
 use crate::middle::{Middle, Upstream};
 use crate::outcome::{Judgment, ScenarioOutcome};
 use crate::record::{ConnectionRecord, RunRecords};
 use crate::report::{AttackReport, SCHEMA_VERSION, ScenarioResult};
-use crate::scenario::{Filling, Scenario, SessionAction};
+use crate::scenario::{Filling, SOUND_CERTIFICATE, Scenario, SessionAction};
 use crate::subject::{ClientExit, ClientOutput, ClientRun, Subject, Target};
 
 /// The upstream servers and certificates of a campaign.
@@ -33,6 +34,7 @@ pub trait Environment: Send + Sync {
     fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, Box<dyn Error + Send + Sync>>;
 
     /// Returns the certificate chain and the key of this name, such as [`SOUND_CERTIFICATE`](crate::SOUND_CERTIFICATE).
+    /// `name:HOST` is a valid certificate for this host, `other-key:HOST` one with another key.
     ///
     /// The call may block: it runs on a thread of its own.
     fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>>;
@@ -75,6 +77,9 @@ pub struct Campaign {
     pub jobs: usize,
     /// The number of runs of each scenario.
     pub repeat: u32,
+    /// The ports of the domain that the client delivers to; `None` if the client connects to the server itself. Only the
+    /// scenarios for this kind of client are run.
+    pub domain: Option<DomainPorts>,
 }
 
 impl std::fmt::Debug for Campaign {
@@ -89,6 +94,18 @@ struct Run {
     client: ClientRun,
     canary: Canary,
     elapsed: Duration,
+    delivery: Delivery,
+}
+
+/// What a run shows besides its connections, if the client delivers to a domain.
+#[derive(Clone, Debug)]
+enum Delivery {
+    /// It connects to the server itself.
+    Direct,
+    /// The delivery before the attack failed, for this reason.
+    Unprepared(String),
+    /// It delivered before the attack. After that, it did or did not ask DNS.
+    Prepared { asked: bool },
 }
 
 /// The runs of a campaign, each with the index of its scenario. `None` is the run without an attack in which the server
@@ -112,7 +129,9 @@ impl Campaign {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<AttackReport, AttackError> {
         let campaign = Arc::new(self);
         let mut stop = std::pin::pin!(stop);
-        let applicable = |it: &&Scenario| it.inapplicable(campaign.protocol).is_none();
+        let applicable = |it: &&Scenario| {
+            it.inapplicable(campaign.protocol).is_none() && it.needs_domain() == campaign.domain.is_some()
+        };
         let scenarios: Vec<Arc<Scenario>> =
             campaign.scenarios.iter().filter(applicable).cloned().map(Arc::new).collect();
         let plain = Arc::new(Scenario::control(SessionAction::Pass));
@@ -190,23 +209,57 @@ impl Campaign {
         }
     }
 
-    /// Runs the client once against the man in the middle.
+    /// Runs the client once against the man in the middle; twice if it delivers to a domain that is attacked after the first
+    /// delivery.
     async fn once(&self, scenario: &Scenario, answered: usize) -> Result<Run, AttackError> {
-        let certificate = certificate(&self.environment, scenario).await?;
+        let Some(ports) = self.domain else { return self.phase(scenario, answered, None).await };
+        let attack = scenario.domain.clone().unwrap_or_default();
+        let domain = PlayedDomain::start(ports, &self.environment, attack.policy).await?;
+        let first = self.phase(&Scenario::control(SessionAction::Pass), answered, Some(&domain)).await?;
+        if !scenario.needs_domain() {
+            return Ok(first);
+        }
+        let judged = judge::control(&first.seen());
+        if judged.outcome != ScenarioOutcome::Sound {
+            return Ok(Run { delivery: Delivery::Unprepared(judged.summary), ..first });
+        }
+        domain.attack(&attack);
+        let questions = domain.questions();
+        let attacked = self.phase(scenario, answered, Some(&domain)).await?;
+        let asked = domain.questions() > questions;
+        Ok(Run { delivery: Delivery::Prepared { asked }, ..attacked })
+    }
+
+    async fn phase(
+        &self,
+        scenario: &Scenario,
+        answered: usize,
+        domain: Option<&PlayedDomain>,
+    ) -> Result<Run, AttackError> {
+        let certificate = match domain {
+            Some(_) if scenario.certificate == SOUND_CERTIFICATE => {
+                named_certificate(&self.environment, &format!("name:{EXCHANGER}")).await?
+            }
+            _ => certificate(&self.environment, scenario).await?,
+        };
         let started = Instant::now();
         let backing = self.environment.upstream(self.protocol).map_err(AttackError::Upstream)?;
         let canary = Canary::new(&backing.user, &backing.password);
-        let listener = listen().await?;
+        let listener = match domain {
+            Some(domain) => domain.exchanger()?,
+            None => listen().await?,
+        };
         let elsewhere = if scenario.refers() { Some(listen().await?) } else { None };
         let filling = Filling { canary: &canary, port: elsewhere.as_ref().map_or(0, port) };
         let target = Target {
             protocol: self.protocol.name,
-            host: String::from("localhost"),
+            host: String::from(if domain.is_some() { EXCHANGER } else { "localhost" }),
             port: port(&listener),
             ca_file: self.environment.ca_file().to_owned(),
             user: backing.user.clone(),
             password: backing.password.clone(),
             timeout: self.timeout,
+            domain: domain.map(PlayedDomain::target),
         };
         let records = Arc::new(RunRecords::default());
         let middle = Middle {
@@ -222,7 +275,8 @@ impl Campaign {
         let _ = stop.send(());
         middle.await?;
         drop(backing.keep);
-        Ok(Run { records: records.taken(), client: client?, canary, elapsed: started.elapsed() })
+        let elapsed = started.elapsed();
+        Ok(Run { records: records.taken(), client: client?, canary, elapsed, delivery: Delivery::Direct })
     }
 }
 
@@ -232,7 +286,15 @@ pub(crate) async fn certificate(
     environment: &Arc<dyn Environment>,
     scenario: &Scenario,
 ) -> Result<Arc<CertifiedKey>, AttackError> {
-    let (environment, name) = (Arc::clone(environment), scenario.certificate.clone());
+    named_certificate(environment, &scenario.certificate).await
+}
+
+/// Returns the certificate of this name.
+pub(crate) async fn named_certificate(
+    environment: &Arc<dyn Environment>,
+    name: &str,
+) -> Result<Arc<CertifiedKey>, AttackError> {
+    let (environment, name) = (Arc::clone(environment), name.to_owned());
     let missing = AttackError::UnknownCertificate(name.clone());
     let made = tokio::task::spawn_blocking(move || environment.certificate(&name)).await;
     made?.ok_or(missing)
@@ -315,7 +377,15 @@ impl Jury {
 
     fn judge(&mut self, at: usize, run: &Run) {
         let scenario = &self.scenarios[at];
-        let tested = run.tested(scenario, judge::judge(scenario, &run.seen(), &self.baseline));
+        let judged = match &run.delivery {
+            Delivery::Direct => judge::judge(scenario, &run.seen(), &self.baseline),
+            Delivery::Unprepared(why) => Judgment::new(
+                ScenarioOutcome::Inconclusive,
+                format!("the delivery before the attack failed: {why}"),
+            ),
+            Delivery::Prepared { asked } => judge::delivery(scenario, &run.seen(), &self.baseline, *asked),
+        };
+        let tested = run.tested(scenario, judged);
         match &mut self.tested[at] {
             Some(earlier) => earlier.add(tested),
             place => *place = Some(tested),

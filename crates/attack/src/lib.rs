@@ -11,6 +11,7 @@
 
 mod campaign;
 mod canary;
+mod domain;
 mod error;
 mod judge;
 mod middle;
@@ -24,8 +25,9 @@ mod subject;
 
 pub use campaign::{Campaign, Environment, UpstreamLease};
 pub use canary::{Canary, MARK_LENGTH};
+pub use domain::{DOMAIN, DomainPorts};
 pub use error::{AttackError, ScenarioError};
 pub use middle::Upstream;
 pub use scenario::{SOUND_CERTIFICATE, Scenario};
 pub use server::AttackServer;
-pub use subject::{ClientExit, ClientFuture, ClientOutput, ClientRun, Shell, Subject, Target};
+pub use subject::{ClientExit, ClientFuture, ClientOutput, ClientRun, Shell, Subject, Target, TargetDomain};

@@ -1,6 +1,7 @@
 //! The client under test.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -33,6 +34,21 @@ pub struct Target {
     pub password: String,
     /// The time limit for the client.
     pub timeout: Duration,
+    /// The domain to deliver to, if the client is a sender that looks up its exchanger.
+    pub domain: Option<TargetDomain>,
+}
+
+/// A mail domain that a sender delivers to.
+#[derive(Clone, Debug)]
+pub struct TargetDomain {
+    /// The name.
+    pub name: &'static str,
+    /// The resolver to ask, which sets the AD bit.
+    pub resolver: SocketAddr,
+    /// The port of the policy host.
+    pub policy_port: u16,
+    /// A folder in which the sender can keep its policies from the first delivery to the second.
+    pub state: PathBuf,
 }
 
 /// A finished run of a client.
@@ -142,7 +158,7 @@ pub trait Subject: Send + Sync {
 }
 
 /// A shell command as a client, with placeholders for the target: `{protocol}`, `{host}`, `{port}`, `{ca}`, `{user}` and
-/// `{password}`. The environment variables `STARTTLS_HOST` and so on have the same values.
+/// `{password}`; with a domain also `{domain}`, `{resolver}`, `{sts_port}` and `{state}`. The environment variables `STARTTLS_HOST` and so on have the same values.
 #[derive(Clone, Debug)]
 pub struct Shell(pub String);
 
@@ -150,15 +166,24 @@ pub struct Shell(pub String);
 const LINGER: Duration = Duration::from_millis(500);
 
 impl Shell {
-    fn placeholders(target: &Target) -> [(&'static str, String); 6] {
-        [
+    fn placeholders(target: &Target) -> Vec<(&'static str, String)> {
+        let mut all = vec![
             ("protocol", target.protocol.to_owned()),
             ("host", target.host.clone()),
             ("port", target.port.to_string()),
             ("ca", target.ca_file.display().to_string()),
             ("user", target.user.clone()),
             ("password", target.password.clone()),
-        ]
+        ];
+        if let Some(domain) = &target.domain {
+            all.extend([
+                ("domain", domain.name.to_owned()),
+                ("resolver", domain.resolver.to_string()),
+                ("sts_port", domain.policy_port.to_string()),
+                ("state", domain.state.display().to_string()),
+            ]);
+        }
+        all
     }
 }
 

@@ -65,8 +65,9 @@ impl Fixtures {
         Rogue::start(protocol, Weakness::NotEnforced, &self.authority)
     }
 
-    /// Returns the certificate of this name: `sound`, `rsa`, or its defect. Returns `None` for an unknown name. The first call
-    /// for a name may take seconds to generate a key.
+    /// Returns the certificate of this name: `sound`, `rsa`, or its defect; `name:HOST` for another host, and
+    /// `other-key:HOST` for that host with another key. Returns `None` for an unknown name. The first call for a name may
+    /// take seconds to generate a key.
     ///
     /// # Errors
     /// Returns an error if a key cannot be created.
@@ -92,6 +93,9 @@ impl Fixtures {
     fn issue(&self, name: &str) -> Result<Option<Issued>, Error> {
         let now = SystemTime::now();
         let sound = sound();
+        if let Some(host) = name.strip_prefix("name:").or_else(|| name.strip_prefix("other-key:")) {
+            return self.authority.issue(&Leaf::named(host)).map(Some);
+        }
         let nameless = Leaf { dns: Vec::new(), ips: Vec::new(), ..sound.clone() };
         let leaf = match name {
             "sound" => sound,

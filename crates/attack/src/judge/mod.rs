@@ -103,6 +103,34 @@ pub(crate) fn judge(scenario: &Scenario, seen: &Observations<'_>, baseline: &Cli
     without_evidence(scenario, seen, baseline)
 }
 
+/// Judges the second delivery to a domain, which is attacked after the first one. A sender that does not deliver is sound: the
+/// mail waits. `asked` is whether it asked DNS, which shows that it tried.
+pub(crate) fn delivery(
+    scenario: &Scenario,
+    seen: &Observations<'_>,
+    baseline: &ClientBaseline,
+    asked: bool,
+) -> Judgment {
+    let judged = judge(scenario, seen, baseline);
+    let sound = |summary: &str| Judgment::new(ScenarioOutcome::Sound, summary);
+    match (judged.outcome, seen.client.exit) {
+        (ScenarioOutcome::Inconclusive, ClientExit::Success | ClientExit::Failure(_))
+            if seen.records.is_empty() =>
+        {
+            match asked {
+                true => sound("did not connect: the mail waits"),
+                false => Judgment::new(
+                    ScenarioOutcome::Inconclusive,
+                    "the client neither asked DNS nor connected: it may not have tried to deliver",
+                ),
+            }
+        }
+        // A queue reports success for mail that waits.
+        (ScenarioOutcome::Silent, _) => sound("sent nothing inside TLS: the mail waits"),
+        _ => judged,
+    }
+}
+
 fn without_evidence(scenario: &Scenario, seen: &Observations<'_>, baseline: &ClientBaseline) -> Judgment {
     let (output, records) = (&seen.client.output, seen.records);
     let sent = most_sent_inside(records);

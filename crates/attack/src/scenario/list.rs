@@ -67,6 +67,17 @@ pub(crate) const FILES: &[(&str, &str)] = files! {
     "cli-hs-alpn"
     "cli-truncate"
     "cli-data-clear"
+    "snd-sts-strip"
+    "snd-sts-certificate"
+    "snd-sts-redirect"
+    "snd-sts-record-removed"
+    "snd-sts-record-fails"
+    "snd-sts-host-unreachable"
+    "snd-sts-host-certificate"
+    "snd-dane-strip"
+    "snd-dane-certificate"
+    "snd-dane-lookup-fails"
+    "snd-dane-mx-fails"
 };
 
 #[cfg(test)]

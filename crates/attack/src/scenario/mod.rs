@@ -9,6 +9,7 @@ mod text;
 use serde::Deserialize;
 use starttls::proto::{OfferPlace, Protocol, RelayRule};
 
+use crate::domain::DomainAttack;
 use crate::error::ScenarioError;
 pub(crate) use harmless::is_harmless;
 pub(crate) use list::FILES;
@@ -66,6 +67,8 @@ pub struct Scenario {
     /// Milliseconds between two segments.
     #[serde(default)]
     pub(crate) pause: u64,
+    /// The policy of the domain that the client delivers to, and what the attacker does to it.
+    pub(crate) domain: Option<DomainAttack>,
     #[serde(default, rename = "rule")]
     rules: Vec<RuleSpec>,
     /// The scenario whose rules are appended.
@@ -229,6 +232,7 @@ impl Scenario {
             certificate: sound(),
             handshake: HandshakeAction::Done,
             pause: 0,
+            domain: None,
             rules: Vec::new(),
             like: None,
         }
@@ -259,6 +263,11 @@ impl Scenario {
         let without_text = with_text.peek().is_some() && !with_text.any(|rule| rule.has_text_for(protocol));
         let elsewhere = without_text || (!self.protocols.is_empty() && !named(&self.protocols));
         elsewhere.then(|| self.elsewhere.clone().unwrap_or_default())
+    }
+
+    /// Returns whether it attacks senders that look up a domain, and not clients that connect to a server.
+    pub fn needs_domain(&self) -> bool {
+        self.domain.is_some()
     }
 
     /// Returns whether the man in the middle must terminate TLS toward the client.
@@ -334,7 +343,8 @@ mod tests {
                 let acts = scenario.handshake != HandshakeAction::Done
                     || scenario.certificate != SOUND_CERTIFICATE
                     || scenario.inside == SessionAction::Truncate
-                    || scenario.transfer.is_some();
+                    || scenario.transfer.is_some()
+                    || scenario.needs_domain();
                 assert!(!silent || acts, "{} does nothing in {}", scenario.id, protocol.name);
             }
             let named =

@@ -79,6 +79,7 @@ async fn other_runs_go_on_while_a_key_is_made() {
         timeout: PATIENT,
         jobs: 2,
         repeat: 1,
+        domain: None,
     };
     let report = tokio::time::timeout(Duration::from_secs(60), campaign.run()).await.unwrap().unwrap();
     assert_eq!(report.scenarios.len(), 2);

@@ -63,6 +63,7 @@ pub(crate) async fn attack(
         timeout: patience * 2,
         jobs: 16,
         repeat: 1,
+        domain: None,
     };
     tokio::time::timeout(Duration::from_secs(180), campaign.run()).await.unwrap().unwrap()
 }

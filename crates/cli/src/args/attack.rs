@@ -21,6 +21,7 @@ use crate::candidates;
   starttls attack imap --run './my-client --host {host} --port {port} --ca {ca}'
   starttls attack smtp --run 'swaks -s {host}:{port} -tls --tls-verify --tls-ca-path {ca} …'
   starttls attack pop3 --run './my-client' --format junit --output report.xml
+  starttls attack smtp --domain --run './my-mailer --to user@{domain} --resolver {resolver} …'
   starttls attack imap --serve 127.0.0.1:1143 --scenario cli-strip-offer
   starttls attack smtp --upstream smtp://mail.example.com --listen 127.0.0.1:2525
   starttls attack --list                                starttls explain cli-strip-offer
@@ -37,6 +38,15 @@ pub(crate) struct Attack {
     /// Run this command as the client under test; {host}, {port}, {ca}, {user} and {password} are replaced
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["serve", "upstream"])]
     pub(crate) run: Option<String>,
+
+    /// The client is a sender of mail: it gets a domain with MTA-STS or DANE in place of a server, and delivers to it
+    /// once before each attack and once under it; {domain}, {resolver}, {sts_port} and {state} are replaced too
+    #[arg(long, requires = "run")]
+    pub(crate) domain: bool,
+
+    /// With --domain: use the ports 53, 443 and 25 of 127.0.0.1, for senders that use no others; one scenario at a time
+    #[arg(long, requires = "domain")]
+    pub(crate) real_ports: bool,
 
     /// Listen here for a client that you run yourself; its first connection is not attacked
     #[arg(long, value_name = "ADDR:PORT", requires = "scenario", conflicts_with = "upstream")]

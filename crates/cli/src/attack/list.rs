@@ -29,7 +29,10 @@ fn text(sink: &mut Sink, protocol: Option<&Protocol>, all: &[Scenario]) -> Resul
     let mut without = Vec::new();
     for scenario in all {
         match protocol.and_then(|protocol| scenario.inapplicable(protocol)) {
-            None => sink.line(&format!("{:<24} {}", scenario.id, scenario.title))?,
+            None => {
+                let how = if scenario.needs_domain() { " (--domain)" } else { "" };
+                sink.line(&format!("{:<24} {}{how}", scenario.id, scenario.title))?;
+            }
             Some(why) => without.push(format!("{:<24} {why}", scenario.id)),
         }
     }
@@ -46,6 +49,7 @@ fn as_json(scenario: &Scenario, protocol: Option<&Protocol>) -> Value {
     let mut listed = json!({
         "id": scenario.id, "title": scenario.title, "what": scenario.what.trim(), "sound": scenario.sound,
         "not_sound": scenario.fooled, "fix": scenario.fix, "reference": scenario.reference, "protocols": protocols,
+        "domain": scenario.needs_domain(),
     });
     if let Some(protocol) = protocol {
         listed["not_applicable"] = json!(scenario.inapplicable(protocol));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use starttls::proto::{Protocol, Start};
 use starttls_attack::report::AttackReport;
-use starttls_attack::{Campaign, Scenario, Shell, render};
+use starttls_attack::{Campaign, DomainPorts, Scenario, Shell, render};
 use starttls_report::nearest;
 
 use crate::args::{Attack, AttackFormat};
@@ -68,8 +68,13 @@ async fn campaign(
         environment: stage.clone(),
         subject: Arc::new(Shell(command.to_owned())),
         timeout: args.timeout,
-        jobs: args.jobs.into(),
+        jobs: if args.real_ports { 1 } else { args.jobs.into() },
         repeat: args.repeat.into(),
+        domain: match (args.domain, args.real_ports) {
+            (false, _) => None,
+            (true, false) => Some(DomainPorts::default()),
+            (true, true) => Some(DomainPorts::REAL),
+        },
     };
     let mut interrupted = None;
     let stop = async { interrupted = Some(interruption.code().await) };
@@ -151,6 +156,13 @@ fn choose(args: &Attack, protocol: &Protocol, all: Vec<Scenario>) -> Result<Vec<
     if let Some(id) = &args.scenario {
         let found = all.iter().position(|it| it.id == *id);
         let one = all[found.ok_or_else(|| unknown(id, &all))?].clone();
+        if one.needs_domain() != args.domain {
+            let (needs, hint) = match one.needs_domain() {
+                true => ("attacks a domain", "use it with --domain and --run"),
+                false => ("attacks a connection", "use it without --domain"),
+            };
+            return Err(Failed::usage(format!("{id} {needs}")).hint(Some(hint.into())));
+        }
         return match one.inapplicable(protocol) {
             Some(why) => Err(Failed::usage(format!("{id} does not apply to {}: {why}", protocol.title))),
             None => Ok(vec![one]),
@@ -158,6 +170,7 @@ fn choose(args: &Attack, protocol: &Protocol, all: Vec<Scenario>) -> Result<Vec<
     }
     let kept = |it: &Scenario| {
         it.inapplicable(protocol).is_none()
+            && it.needs_domain() == args.domain
             && (args.only.is_empty() || named(&it.id, &args.only))
             && !named(&it.id, &args.skip)
     };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod attack;
+mod attack_domain;
 mod attack_verdicts;
 mod certificates;
 mod check;
