@@ -5,8 +5,8 @@ use starttls_audit::SurveyExtent;
 use starttls_audit::report::{CheckOutcome, EndpointReport, Severity};
 use starttls_hello::WalkSize;
 use starttls_lab::ca::Authority;
-use starttls_lab::process::program;
 use starttls_lab::rogue::{Quirk, Rogue, Weakness};
+use starttls_testkit::process::program;
 
 use crate::real::{gnutls_command, library_in, openssl_command};
 use crate::{Asked, audited, finding};
@@ -77,7 +77,7 @@ fn signed_certificate_timestamps_are_counted_in_the_certificate() {
             "cert.pem",
         ]);
         certificate.args(["-addext", "1.3.6.1.4.1.11129.2.4.2=DER:04:0a:00:08:00:03:61:62:63:00:01:61"]);
-        starttls_lab::process::run(certificate.current_dir(scratch.path())).unwrap();
+        starttls_testkit::process::run(certificate.current_dir(scratch.path())).unwrap();
         openssl_command(address)
     });
     let found = finding(&report, "cert-transparency");

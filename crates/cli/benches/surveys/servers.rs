@@ -20,7 +20,7 @@ pub(crate) struct Server {
 
 #[expect(dead_code, reason = "a server runs until its value is dropped")]
 enum Running {
-    Real(Setup, RunningServer),
+    Real(Box<(Setup, RunningServer)>),
     // The folder outlives the daemon.
     Daemon(Daemon, Scratch),
 }
@@ -44,7 +44,7 @@ fn real(protocol: &'static str) -> Result<Server, Box<dyn Error>> {
     let setup = Setup::new()?;
     let running = (server.start)(&setup)?;
     let address = running.endpoint(protocol).ok_or("the server lacks an endpoint")?.address;
-    Ok(Server { scheme: protocol, address, _running: Running::Real(setup, running) })
+    Ok(Server { scheme: protocol, address, _running: Running::Real(Box::new((setup, running))) })
 }
 
 /// A server with implicit TLS and HTTP inside, on a free port of an address.

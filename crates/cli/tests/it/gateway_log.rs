@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use starttls::proto::imap::IMAP;
 use starttls::{Connector, Endpoint};
-use starttls_lab::process::{free_port, own_loopback};
+use starttls_testkit::process::{free_port, own_loopback};
 
 use crate::gateway::{House, port, signal};
 use crate::support::process::{DEADLINE, Live};
