@@ -1,5 +1,7 @@
 //! Why a probe's connection ended early.
 
+use crate::requirement::{Requirement, Statement};
+
 /// What a client waits for while it has sent only the usual beginning of a session.
 pub(crate) const GREETING: &str = "the greeting";
 pub(crate) const HELLO: &str = "the answer to the hello";
@@ -106,9 +108,26 @@ impl ProbeError {
         matches!(self, Self::Silent(_) | Self::Others(..) | Self::Unfinished(..))
     }
 
+    /// Returns what is missing for a result.
+    fn requirement(&self) -> Option<Requirement> {
+        match self {
+            Self::CertificateRequired => Some(Requirement::ClientCertificate),
+            Self::Budget => Some(Requirement::MoreConnections),
+            Self::Deadline => Some(Requirement::MoreTime),
+            Self::Unserved(error) => error.requirement(),
+            _ => None,
+        }
+    }
+
     /// Returns whether the server ended the connection, with or without a message.
     pub(crate) fn ends(&self) -> bool {
         matches!(self, Self::Closed(_) | Self::Bye(_) | Self::Alert(_) | Self::CertificateRequired)
+    }
+}
+
+impl From<&ProbeError> for Statement {
+    fn from(error: &ProbeError) -> Self {
+        Self { text: error.to_string(), requirement: error.requirement() }
     }
 }
 
@@ -133,10 +152,9 @@ impl std::fmt::Display for ProbeError {
             }
             Self::Closed(what) => write!(f, "the server closed the connection where {what} was expected"),
             Self::Alert(alert) => write!(f, "the server ended the TLS session with the alert {alert}"),
-            Self::CertificateRequired => f.write_str(
-                "the server requires a client certificate and ended the TLS session; \
-                 hint: present one with --cert PEM and --key PEM",
-            ),
+            Self::CertificateRequired => {
+                f.write_str("the server requires a client certificate and ended the TLS session")
+            }
             Self::Bye(text) => write!(f, "the server turned the client away: \"{text}\""),
             Self::Malformed(expected) => write!(f, "the server's answer is malformed: expected {expected}"),
             Self::Handshake(why) => write!(f, "the TLS handshake failed: {why}"),
@@ -145,8 +163,8 @@ impl std::fmt::Display for ProbeError {
             }
             Self::Unserved(error) => write!(f, "the session inside TLS is not served: {error}"),
             Self::Unclear(why) => f.write_str(why),
-            Self::Budget => f.write_str("the limit of connections (--max-connections) was reached"),
-            Self::Deadline => f.write_str("not finished: the audit's deadline (--deadline) was reached"),
+            Self::Budget => f.write_str("the limit of connections was reached"),
+            Self::Deadline => f.write_str("not finished: the audit's deadline was reached"),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::check::{CHECKS, Check};
 use crate::error::ProbeError;
 use crate::record::{Log, Mark};
 use crate::report::{CheckOutcome, Finding, Severity, Transcript};
+use crate::requirement::{Advice, Requirement, Statement};
 
 /// The findings of one probe, and the transcripts that they point into.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(crate) struct ProbeResult {
 pub(crate) struct FindingBuilder {
     pub(crate) check: &'static Check,
     pub(crate) outcome: CheckOutcome,
-    summary: String,
+    statement: Statement,
     details: Vec<String>,
     evidence: Vec<Mark>,
     severity: Option<Severity>,
@@ -33,7 +34,7 @@ impl FindingBuilder {
         Self {
             check,
             outcome,
-            summary: summary.into(),
+            statement: Statement::from(summary),
             details: Vec::new(),
             evidence: Vec::new(),
             severity: None,
@@ -54,12 +55,28 @@ impl FindingBuilder {
     pub(crate) fn inconclusive(check: &'static Check, error: &ProbeError) -> Self {
         Self {
             turned_away: error.turns_away(),
-            ..Self::new(check, CheckOutcome::Inconclusive, error.to_string())
+            statement: error.into(),
+            ..Self::new(check, CheckOutcome::Inconclusive, "")
         }
     }
 
+    /// Reports that the check was not run, because it needs something.
+    pub(crate) fn not_run(check: &'static Check, requirement: Requirement) -> Self {
+        Self::new(check, CheckOutcome::NotRun, "").needs(requirement)
+    }
+
+    /// Adds what is missing for a better result.
+    pub(crate) fn needs(mut self, requirement: Requirement) -> Self {
+        self.statement.requirement = Some(requirement);
+        self
+    }
+
+    pub(crate) fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
     pub(crate) fn summary(&self) -> &str {
-        &self.summary
+        &self.statement.text
     }
 
     pub(crate) fn details(self, details: Vec<String>) -> Self {
@@ -76,7 +93,7 @@ impl FindingBuilder {
 
     /// Makes a problem a note with this summary.
     pub(crate) fn into_note(self, summary: String) -> Self {
-        Self { outcome: CheckOutcome::Info, summary, ..self }
+        Self { outcome: CheckOutcome::Info, statement: Statement::from(summary), ..self }
     }
 
     /// Adds a place in the probe's transcripts as evidence.
@@ -101,7 +118,7 @@ impl FindingBuilder {
         self.check.id == check.id
     }
 
-    fn finish(self, first_transcript: usize) -> Finding {
+    fn finish(self, first_transcript: usize, advice: Advice) -> Finding {
         let is_wrong = self.is_wrong();
         let severity = match self.outcome {
             CheckOutcome::Fail => self.check.severity,
@@ -113,7 +130,8 @@ impl FindingBuilder {
             outcome: self.outcome,
             severity: self.severity.filter(|_| is_wrong).unwrap_or(severity),
             known: false,
-            summary: self.summary,
+            requirement: self.statement.requirement,
+            summary: self.statement.worded(advice),
             details: self.details,
             evidence: self.evidence.iter().map(|mark| mark.in_transcript(first_transcript)).collect(),
             fix: is_wrong.then(|| self.fix.unwrap_or(self.check.fix).to_owned()),
@@ -156,7 +174,7 @@ impl ProbeResult {
     pub(crate) fn revise(&mut self, check: &Check, error: &ProbeError) {
         let passed = |it: &&mut FindingBuilder| it.is_of(check) && it.outcome == CheckOutcome::Pass;
         for finding in self.findings.iter_mut().filter(passed) {
-            (finding.outcome, finding.summary) = (CheckOutcome::Inconclusive, error.to_string());
+            (finding.outcome, finding.statement) = (CheckOutcome::Inconclusive, error.into());
         }
     }
 
@@ -192,10 +210,15 @@ impl ProbeResult {
     }
 
     /// Adds everything to the report, with the findings in the order of the table.
-    pub(crate) fn into_report(self, transcripts: &mut Vec<Transcript>, findings: &mut Vec<Finding>) {
+    pub(crate) fn into_report(
+        self,
+        advice: Advice,
+        transcripts: &mut Vec<Transcript>,
+        findings: &mut Vec<Finding>,
+    ) {
         let base = transcripts.len();
         transcripts.extend(self.log.finish());
-        findings.extend(self.findings.into_iter().map(|finding| finding.finish(base)));
+        findings.extend(self.findings.into_iter().map(|finding| finding.finish(base, advice)));
         findings.sort_by_key(|finding| CHECKS.iter().position(|row| row.id == finding.id));
     }
 }

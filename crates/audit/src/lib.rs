@@ -21,6 +21,7 @@ mod profile;
 mod record;
 pub mod render;
 pub mod report;
+mod requirement;
 mod selection;
 mod session;
 mod survey;
@@ -36,6 +37,7 @@ pub use address::EndpointAddress;
 pub use plan::Limits;
 use plan::Plan;
 pub use probe::{Cost, cost};
+pub use requirement::{Advice, Requirement};
 pub use selection::{InvalidSelection, LIGHT_CONNECTIONS, Selection, SurveyExtent};
 
 /// The configuration of an audit: trusted roots, client certificate, selected checks, limits.
@@ -48,6 +50,7 @@ pub struct Audit {
     route: TcpRoute,
     selection: Selection,
     limits: Limits,
+    advice: Advice,
 }
 
 impl Audit {
@@ -68,6 +71,7 @@ impl Audit {
             route: TcpRoute::direct(),
             selection,
             limits,
+            advice: Requirement::advice,
         })
     }
 
@@ -105,6 +109,13 @@ impl Audit {
         Self { selection, ..self.clone() }
     }
 
+    /// Returns the same audit whose summaries name what a check lacks in these words, for example by the option of a
+    /// command.
+    #[must_use]
+    pub fn with_advice(&self, advice: Advice) -> Self {
+        Self { advice, ..self.clone() }
+    }
+
     /// Sets the name that the probes give for the client (EHLO). The default is the literal `[127.0.0.1]`.
     #[must_use]
     pub fn client_name(self, client_name: ClientName) -> Self {
@@ -135,6 +146,7 @@ impl Audit {
         plan.implicit = self.implicit;
         plan.route = self.route.clone();
         plan.selection = self.selection.clone();
+        plan.advice = self.advice;
         probe::run(plan).await
     }
 }
@@ -143,7 +155,11 @@ impl Audit {
 /// afterwards to update the verdict.
 pub fn add_warning(endpoint: &mut report::EndpointReport, check: &'static check::Check, summary: &str) {
     let warning = finding::FindingBuilder::new(check, report::CheckOutcome::Warning, summary);
-    finding::ProbeResult::of(warning).into_report(&mut endpoint.transcripts, &mut endpoint.findings);
+    finding::ProbeResult::of(warning).into_report(
+        Requirement::advice,
+        &mut endpoint.transcripts,
+        &mut endpoint.findings,
+    );
 }
 
 /// Returns the report on an endpoint that could not be dialed.
@@ -156,7 +172,7 @@ pub fn unreachable(
 ) -> report::EndpointReport {
     let (mut transcripts, mut findings) = (Vec::new(), Vec::new());
     let failed = finding::FindingBuilder::fail(check::id::SRV_REACHABLE, why);
-    finding::ProbeResult::of(failed).into_report(&mut transcripts, &mut findings);
+    finding::ProbeResult::of(failed).into_report(Requirement::advice, &mut transcripts, &mut findings);
     report::EndpointReport {
         target: target.to_owned(),
         address: None,

@@ -14,6 +14,7 @@ use crate::address::EndpointAddress;
 use crate::error::{HandshakeFault, ProbeError};
 use crate::profile::ProtocolProfile;
 use crate::record::Log;
+use crate::requirement::{Advice, Requirement};
 use crate::selection::Selection;
 use crate::session::{CleartextSession, TlsSession};
 
@@ -119,6 +120,7 @@ pub(crate) struct Plan {
     /// The checks to run.
     pub(crate) selection: Selection,
     pub(crate) limits: Limits,
+    pub(crate) advice: Advice,
     /// When the audit has to end.
     deadline: Instant,
     opened: AtomicU32,
@@ -153,6 +155,7 @@ impl Plan {
             connectors,
             selection: Selection::default(),
             limits,
+            advice: Requirement::advice,
             deadline: Instant::now() + limits.deadline.min(LONGEST),
             opened: AtomicU32::new(0),
             reply_timeout: AtomicU32::new(millis(limits.reply_timeout)),

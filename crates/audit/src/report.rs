@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use starttls_x509::validity;
 
+use crate::requirement::Requirement;
+
 /// The version of the JSON report. It increases when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -154,6 +156,9 @@ pub struct Finding {
     pub known: bool,
     /// The fact in one line. For a check that was not run: the reason, such as "not selected".
     pub summary: String,
+    /// What the check lacks for a better result, which the summary ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirement: Option<Requirement>,
     /// Further lines, such as the difference between two lists.
     pub details: Vec<String>,
     /// The parts of the transcripts that prove the finding.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol, protocol};
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
-use starttls_audit::{Audit, Limits};
+use starttls_audit::{Audit, Limits, Requirement};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::Quirk;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -97,7 +97,7 @@ async fn a_name_that_is_refused_is_inconclusive() {
             (endpoint.outcome, finding.outcome),
             (EndpointVerdict::Inconclusive, CheckOutcome::Inconclusive)
         );
-        assert!(finding.summary.contains("--client-name"), "{finding:?}");
+        assert_eq!(finding.requirement, Some(Requirement::ClientName), "{finding:?}");
         assert!(finding.summary.contains(refusal.trim_end()), "{finding:?}");
         assert_eq!(endpoint.connections, 1, "the server speaks SMTP, so nothing needs a diagnosis");
     }

@@ -12,7 +12,7 @@ use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol, protocol};
 use starttls_audit::check::{CHECKS, Check};
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, EntryKind};
-use starttls_audit::{Audit, LIGHT_CONNECTIONS, Limits, Selection, SurveyExtent, cost};
+use starttls_audit::{Audit, LIGHT_CONNECTIONS, Limits, Requirement, Selection, SurveyExtent, cost};
 use starttls_hello::WalkSize;
 use starttls_lab::{Lab, Options};
 use tokio::io::AsyncReadExt;
@@ -241,9 +241,11 @@ async fn no_check_takes_more_than_announced() {
         let [finding] = report.findings.as_slice() else { panic!("{case}: {:?}", report.findings) };
         assert_eq!(finding.id, check.id, "{case}");
         let expected = match announced.is_slow {
-            true => finding.outcome == CheckOutcome::NotRun && finding.summary == "needs --slow",
-            false if finding.summary.starts_with("needs --") => finding.outcome == CheckOutcome::NotRun,
-            false => !matches!(finding.outcome, CheckOutcome::NotRun | CheckOutcome::Inconclusive),
+            true => finding.requirement == Some(Requirement::SlowChecks),
+            false if finding.outcome == CheckOutcome::NotRun => {
+                matches!(finding.requirement, Some(Requirement::TlsSurvey | Requirement::TlsProfile))
+            }
+            false => !matches!(finding.outcome, CheckOutcome::Inconclusive),
         };
         assert!(expected, "{case}: {finding:?}");
     }

@@ -5,5 +5,6 @@ mod dependencies;
 mod files;
 mod imports;
 mod names;
+mod options;
 mod phrases;
 mod support;

@@ -10,7 +10,7 @@ pub(super) const CHECKS: &[Check] = &[
         title: "the versions, suites and groups that the server offers",
         why: "The audit sends ClientHellos that its TLS library cannot send, one per connection, and reads \
             the server's answer without completing a handshake. A brief survey names the classes of \
-            suites; --tls survey and --tls full ask for more.",
+            suites; a larger one asks for more.",
         fix: "Compare the inventory with the configuration, and disable what no client needs.",
         spec: "RFC 8446 section 4.1; RFC 9325 section 3 and 4",
     },
@@ -18,8 +18,8 @@ pub(super) const CHECKS: &[Check] = &[
         id: "tls-profile",
         severity: Error,
         title: "the server does not meet the chosen TLS profile",
-        why: "A profile contains the requirements of a guideline, such as RFC 9325, or of your own file. \
-            --profile compares the server with it and reports one row for each requirement. A requirement \
+        why: "A profile contains the requirements of a guideline, such as RFC 9325, or of your own file. The \
+            check compares the server with it and reports one row for each requirement. A requirement \
             that the survey did not ask for is inconclusive, never met.",
         fix: "Change the server's configuration for each row that failed, or choose the profile that fits \
             the clients of the server.",

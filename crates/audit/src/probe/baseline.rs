@@ -13,6 +13,7 @@ use crate::record::Mark;
 use crate::report::{
     Capabilities, CheckOutcome, EndpointVerdict, EntryKind, Presented, Severity, StepTime, TlsSummary,
 };
+use crate::requirement::{Requirement, Statement};
 use crate::session::{CleartextSession, GoAhead, Opening};
 
 /// The result of the first connection.
@@ -38,7 +39,7 @@ pub(crate) struct Baseline {
     /// Why a session inside TLS is not served.
     pub(crate) unserved: Option<ProbeError>,
     /// The verdict, if the connection ended before it was inside TLS.
-    pub(crate) ended: Option<(EndpointVerdict, String)>,
+    pub(crate) ended: Option<(EndpointVerdict, Statement)>,
 }
 
 /// Upgrades once, with verification, and asks for the capabilities inside TLS.
@@ -125,7 +126,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         (Err(error), None) if error.is_silence() && opening.offered == Some(false) => {
             base.ended = Some((
                 EndpointVerdict::Declined,
-                String::from("the server does not offer the upgrade, and does not answer the request"),
+                Statement::from("the server does not offer the upgrade, and does not answer the request"),
             ));
             return base;
         }
@@ -140,7 +141,7 @@ impl Baseline {
     }
 
     pub(super) fn end(mut self, verdict: EndpointVerdict, finding: FindingBuilder) -> Self {
-        self.ended = Some((verdict, finding.summary().to_owned()));
+        self.ended = Some((verdict, finding.statement().clone()));
         self.result.push(finding);
         self
     }
@@ -166,7 +167,7 @@ impl Baseline {
     fn diagnosed(mut self, diagnosis: port::Diagnosis) -> Self {
         self.result.findings.clear();
         self.result.absorb(diagnosis.result);
-        self.ended = Some((EndpointVerdict::WrongPort, diagnosis.why));
+        self.ended = Some((EndpointVerdict::WrongPort, diagnosis.why.into()));
         self
     }
 
@@ -178,11 +179,13 @@ impl Baseline {
             HelloRefusal::RefusedName(_) => {
                 let why = format!(
                     "the server refused the hello (\"{refused}\"), so whether it offers the upgrade is unknown: \
-                     it may not accept the name that this client gives; hint: choose the name with --client-name"
+                     it may not accept the name that this client gives"
                 );
                 self.end(
                     EndpointVerdict::Inconclusive,
-                    FindingBuilder::new(check, CheckOutcome::Inconclusive, why).at(at),
+                    FindingBuilder::new(check, CheckOutcome::Inconclusive, why)
+                        .needs(Requirement::ClientName)
+                        .at(at),
                 )
             }
             HelloRefusal::UnknownCommand(_) => {
@@ -228,7 +231,7 @@ impl Baseline {
             finding.outcome == CheckOutcome::Fail
                 && (finding.is_of(id::SRV_OFFERED) || finding.is_of(id::SRV_MANGLED))
         }) {
-            self.ended = Some((EndpointVerdict::Declined, why.to_owned()));
+            self.ended = Some((EndpointVerdict::Declined, why.into()));
             return self;
         }
         self.end(EndpointVerdict::Declined, FindingBuilder::fail(check, why).at(at))

@@ -9,6 +9,7 @@ use crate::check::id;
 use crate::finding::FindingBuilder;
 use crate::ocsp;
 use crate::report::{CertificateReport, CheckOutcome, Presented, Severity, TlsSummary};
+use crate::requirement::Requirement;
 use crate::tls_version::tls_version;
 
 /// Judges the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
@@ -80,16 +81,16 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
         // Without the issuer's certificate, its kind is unknown.
         if fetchable || issuer.to_ascii_lowercase().contains("intermediate") {
             let why = format!(
-                "the certificate of its issuer, {issuer}, is not sent: an intermediate by the looks of it, \
-                 unless it is an authority that is not trusted here (--ca-file)"
+                "the server does not send the certificate of the issuer, {issuer}, which is probably an \
+                 intermediate, or else an authority that is not trusted here"
             );
-            return FindingBuilder::fail(id::CERT_INCOMPLETE, why);
+            return FindingBuilder::fail(id::CERT_INCOMPLETE, why).needs(Requirement::TrustedAuthority);
         }
         let why = format!(
-            "the certificate's issuer is not trusted: {issuer}, an authority that is not known here (--ca-file), \
+            "the certificate's issuer is not trusted: {issuer}, an authority that is not known here, \
              or an intermediate that is not sent"
         );
-        return FindingBuilder::fail(id::CERT_CHAIN, why);
+        return FindingBuilder::fail(id::CERT_CHAIN, why).needs(Requirement::TrustedAuthority);
     }
     let top = presented.on_path().last().map_or("", |top| top.issuer.as_str());
     FindingBuilder::fail(id::CERT_CHAIN, format!("the chain ends at a root that is not trusted: {top}"))
@@ -330,7 +331,8 @@ mod tests {
                 "{}",
                 finding.summary()
             );
-            for either in ["--ca-file", "intermediate", "not sent"] {
+            assert_eq!(finding.statement().requirement, Some(Requirement::TrustedAuthority));
+            for either in ["authority", "intermediate", "not se"] {
                 assert!(finding.summary().contains(either), "{}", finding.summary());
             }
         }

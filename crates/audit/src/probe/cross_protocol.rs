@@ -14,6 +14,7 @@ use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Log;
 use crate::report::{CertificateReport, CheckOutcome, Presented};
+use crate::requirement::Requirement;
 use crate::selection::Selection;
 
 const CHECK: &Check = id::SRV_XPROTO;
@@ -60,8 +61,8 @@ async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> ProbeResult {
         return ProbeResult::of(not_applicable(why.to_owned()));
     };
     let Some(port) = plan.implicit_port() else {
-        let why = "the port with implicit TLS is unknown; hint: name it with --implicit-port";
-        return ProbeResult::of(not_applicable(why.to_owned()));
+        let finding = not_applicable(String::from("the port with implicit TLS is unknown"));
+        return ProbeResult::of(finding.needs(Requirement::ImplicitPort));
     };
     let _place = plan.place().await;
     let mut result = ProbeResult::default();

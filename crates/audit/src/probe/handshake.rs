@@ -15,6 +15,7 @@ use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::record::Mark;
 use crate::report::{Capabilities, CheckOutcome, EndpointVerdict, Presented, TlsSummary};
+use crate::requirement::Requirement;
 use crate::session::{CleartextSession, Opening};
 use crate::tls_version::tls_version;
 
@@ -22,8 +23,8 @@ use crate::tls_version::tls_version;
 const TICKET_WAIT: Duration = Duration::from_secs(1);
 
 /// The fix for a server that ends handshakes without a server name.
-const NAME_NEEDED: &str = "Audit the server by its name: give the name with --server-name, or dial the address with \
-    --connect. A certificate for connections without a server name helps clients that cannot send one.";
+const NAME_NEEDED: &str = "Audit the server by its name. A certificate for connections without a server name helps \
+    clients that cannot send one.";
 
 impl Baseline {
     /// Keeps the certificate of a handshake that failed because of it, and judges its key.
@@ -78,7 +79,9 @@ impl Baseline {
                 let weak = self.unproven(&error).filter(|finding| finding.outcome == CheckOutcome::Fail);
                 let finding = weak.unwrap_or_else(|| FindingBuilder::fail(check, why));
                 let finding = match error {
-                    starttls::Error::NoServerName(_) => finding.fix(NAME_NEEDED),
+                    starttls::Error::NoServerName(_) => {
+                        finding.fix(NAME_NEEDED).needs(Requirement::ServerName)
+                    }
                     _ => finding,
                 };
                 return self.end(EndpointVerdict::TlsFailed, finding.at_all(evidence));

@@ -51,7 +51,7 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
 }
 
 fn wrong_port(Diagnosis { result, why }: Diagnosis) -> Baseline {
-    Baseline { result, ended: Some((EndpointVerdict::WrongPort, why)), ..Baseline::default() }
+    Baseline { result, ended: Some((EndpointVerdict::WrongPort, why.into())), ..Baseline::default() }
 }
 
 /// Adds the checks of the cleartext part of a connection, which this port does not have.

@@ -40,6 +40,7 @@ use crate::record::Log;
 use crate::report::{
     CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity, TlsSummary, TlsSurvey,
 };
+use crate::requirement::Requirement;
 use crate::selection::{Selection, SurveyExtent};
 use crate::session::{CleartextSession, Opening};
 use crate::survey::{Handshake, SESSION_CHECKS};
@@ -223,17 +224,18 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
             // One cause, one finding.
             result.findings.clear();
             result.absorb(diagnosis.result);
-            base.ended = Some((EndpointVerdict::WrongPort, diagnosis.why));
+            base.ended = Some((EndpointVerdict::WrongPort, diagnosis.why.into()));
         }
     }
     result.findings.retain(|finding| plan.selection.wants(finding.check));
     let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
-    result.into_report(&mut transcripts, &mut findings);
+    result.into_report(plan.advice, &mut transcripts, &mut findings);
     if let Some(own) = base.certificate.as_ref().and_then(|presented| presented.chain.first()) {
         let wrong = findings.iter_mut().filter(|it| it.id.starts_with("cert-") && is_wrong(it));
         wrong.for_each(|finding| finding.details.extend(own.identification()));
     }
-    let (outcome, summary) = base.ended.unwrap_or_else(|| verdict(&findings));
+    let ended = base.ended.map(|(outcome, why)| (outcome, why.worded(plan.advice)));
+    let (outcome, summary) = ended.unwrap_or_else(|| verdict(&findings));
     EndpointReport {
         target: plan.target.clone(),
         address: Some(plan.address.to_string()),
@@ -339,7 +341,7 @@ async fn after_failed_handshake(plan: &Plan, base: &mut Baseline, result: &mut P
         .iter()
         .find(|it| it.is_wrong() && [id::TLS_NONE, id::TLS_SUITE].iter().any(|cause| it.is_of(cause)));
     if let (Some(cause), Some((_, summary))) = (cause, &mut base.ended) {
-        *summary = format!("{summary}; {}", cause.summary());
+        summary.text = format!("{}; {}", summary.text, cause.summary());
     }
     result.absorb(part);
     base.tls = Some(TlsSummary {
@@ -398,12 +400,12 @@ fn throttled(result: &mut ProbeResult) {
     else {
         return;
     };
-    let why = format!("later connections were turned away ({}): try again with --pace 1s", first.summary());
+    let why = format!("later connections were turned away ({})", first.summary());
     let ids: Vec<_> = turned_away.map(|finding| finding.check.id).collect();
     let not_run = format!("not run: {}", ids.join(", "));
     result.findings.retain(|finding| !finding.turned_away);
-    result
-        .push(FindingBuilder::new(id::SRV_THROTTLED, CheckOutcome::Inconclusive, why).details(vec![not_run]));
+    let finding = FindingBuilder::new(id::SRV_THROTTLED, CheckOutcome::Inconclusive, why);
+    result.push(finding.needs(Requirement::SlowerPace).details(vec![not_run]));
 }
 
 /// Returns the verdict on the endpoint: the worst finding, or how many checks were inconclusive.

@@ -11,6 +11,7 @@ use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Log;
 use crate::report::{CheckOutcome, EntryKind};
+use crate::requirement::Requirement;
 use crate::selection::Selection;
 use crate::session::CleartextSession;
 
@@ -47,7 +48,7 @@ impl Probe for Stall {
 async fn probe(plan: &Plan) -> ProbeResult {
     let check = id::SRV_STALL;
     let Some(limit) = plan.limits.slow else {
-        return ProbeResult::of(FindingBuilder::new(check, CheckOutcome::NotRun, "needs --slow"));
+        return ProbeResult::of(FindingBuilder::not_run(check, Requirement::SlowChecks));
     };
     let mut result = ProbeResult::default();
     let slow = Log::default();

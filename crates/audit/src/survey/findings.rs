@@ -6,7 +6,7 @@ use super::run::Survey;
 use super::{certificates, faults, key_exchange, profile, properties, session, suites, summary, versions};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
-use crate::report::CheckOutcome;
+use crate::requirement::Requirement;
 use crate::tls_profile::TlsProfile;
 
 /// Turns facts into the finding of one check.
@@ -90,7 +90,7 @@ pub(crate) fn findings(
     }
     let compared = match profile {
         Some(profile) => profile::compare(&judge, profile),
-        None => FindingBuilder::new(id::TLS_PROFILE, CheckOutcome::NotRun, "needs --profile"),
+        None => FindingBuilder::not_run(id::TLS_PROFILE, Requirement::TlsProfile),
     };
     let of_session = SESSION_ROWS.iter().filter_map(|(_, row)| row(&judge));
     ROWS.iter().map(|(_, row)| row(&judge)).chain([compared]).chain(of_session).collect()

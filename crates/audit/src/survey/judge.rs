@@ -10,6 +10,7 @@ use super::run::Survey;
 use crate::check::Check;
 use crate::finding::FindingBuilder;
 use crate::report::{CheckOutcome, Severity};
+use crate::requirement::Requirement;
 
 /// The versions whose suites are walked, newest first. TLS 1.3 has only secure suites.
 pub(super) const CLASSIC: [Version; 4] = [Version::Tls12, Version::Tls11, Version::Tls10, Version::Ssl3];
@@ -143,19 +144,17 @@ impl Judge<'_> {
             }
             // A brief survey does not ask everything.
             _ if doubt == Doubt::Partly && self.survey.extent.size == WalkSize::Brief => {
-                FindingBuilder::new(check, CheckOutcome::NotRun, NEEDS_SURVEY)
+                FindingBuilder::not_run(check, Requirement::TlsSurvey)
             }
             (WalkEnd::Budget, _) => inconclusive(format!(
-                "not asked: the limit of {} hellos (--tls-hellos) was reached",
+                "not asked: the limit of {} hellos was reached",
                 self.survey.extent.hellos
-            )),
+            ))
+            .needs(Requirement::MoreHellos),
             (WalkEnd::Complete | WalkEnd::Unanswered, _) => inconclusive(doubt.to_string()),
         }
     }
 }
-
-/// The reason why a check was not run.
-const NEEDS_SURVEY: &str = "needs --tls survey";
 
 /// Combines several facts: offered if one is offered, not offered if none is, with the weakest proof.
 pub(super) fn any(facts: impl IntoIterator<Item = Known<Support>>) -> Known<Support> {

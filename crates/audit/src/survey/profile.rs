@@ -4,6 +4,7 @@ use super::judge::Judge;
 use crate::check::id;
 use crate::finding::FindingBuilder;
 use crate::report::{CheckOutcome, Severity};
+use crate::requirement::Requirement;
 use crate::tls_profile::{Row, SessionFacts, TlsProfile, Verdict, evaluate, overall};
 
 /// Compares the server with a profile: one line of the details for each requirement.
@@ -22,7 +23,9 @@ pub(super) fn compare(judge: &Judge<'_>, profile: &TlsProfile) -> FindingBuilder
         Verdict::Warn => {
             FindingBuilder::new(check, CheckOutcome::Warning, summary).severity(Severity::Warning)
         }
-        Verdict::Inconclusive => FindingBuilder::new(check, CheckOutcome::Inconclusive, summary),
+        Verdict::Inconclusive => {
+            FindingBuilder::new(check, CheckOutcome::Inconclusive, summary).needs(Requirement::FullTlsSurvey)
+        }
         Verdict::Pass | Verdict::NotTested => FindingBuilder::pass(check, summary),
     };
     finding.details(rows.iter().map(line).collect())

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use starttls::TlsVersion;
-use starttls_audit::Limits;
 use starttls_audit::report::{CheckOutcome, Finding};
+use starttls_audit::{Limits, Requirement};
 use starttls_lab::{Lab, LabEndpoint, Options};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -34,12 +34,13 @@ async fn judge(endpoint: &LabEndpoint, root: &str, tls: TlsVersion) -> Result<()
     if report.connections > limits.connections {
         return Err(format!("{}: takes {} connections", endpoint.scheme, report.connections));
     }
-    // `srv-stall` requires `--slow`, some checks a larger TLS survey or a profile; all other checks have to run.
+    // `srv-stall` needs the slow checks, some checks a larger TLS survey or a profile; all other checks have to run.
     let fine = |it: &Finding| match it.outcome {
         CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
-        CheckOutcome::NotRun => {
-            it.id == "srv-stall" || ["needs --tls survey", "needs --profile"].contains(&&*it.summary)
-        }
+        CheckOutcome::NotRun => matches!(
+            it.requirement,
+            Some(Requirement::SlowChecks | Requirement::TlsSurvey | Requirement::TlsProfile)
+        ),
         _ => false,
     };
     let old = |id: &str| tls == TlsVersion::Tls12 && id == "tls-old";

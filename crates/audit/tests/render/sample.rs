@@ -270,6 +270,7 @@ pub(crate) fn finding(id: &str, outcome: CheckOutcome, summary: &str, evidence: 
         severity: if wrong { row.severity } else { Severity::Info },
         known: false,
         summary: summary.to_owned(),
+        requirement: None,
         details: Vec::new(),
         evidence: evidence.to_vec(),
         fix: wrong.then(|| row.fix.to_owned()),

@@ -1,5 +1,6 @@
 //! `starttls check`: audits servers. `starttls explain`: explains checks and attacks.
 
+mod advice;
 mod domain;
 mod formats;
 mod judge;

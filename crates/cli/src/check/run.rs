@@ -10,10 +10,10 @@ use starttls_audit::{Audit, EndpointAddress, Selection, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
-use super::domain;
 use super::resolved::Resolved;
 use super::resume::EarlierRun;
 use super::targets::{Line, Meaning};
+use super::{advice, domain};
 use crate::args::Check;
 use crate::dns::{Dns, Family};
 use crate::error::Failed;
@@ -68,7 +68,11 @@ impl Queue {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
         let audit = Audit::new(|| builder.clone(), super::limits::of(args))?;
-        let audit = audit.with_selection(selection).client_name(peer.client_name()).with_route(peer.route()?);
+        let audit = audit
+            .with_advice(advice::option_for)
+            .with_selection(selection)
+            .client_name(peer.client_name())
+            .with_route(peer.route()?);
         let connect = peer.connect.as_deref().map(|other| {
             let (host, port) = split_port(other)?;
             let host: Host = host.parse()?;

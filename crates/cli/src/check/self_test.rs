@@ -12,6 +12,7 @@ use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, TlsWeakness, Weakness};
 use tokio::sync::Semaphore;
 
+use super::advice;
 use crate::args::{Check, ReportFormat};
 use crate::console::{Console, Tone};
 use crate::error::Failed;
@@ -99,7 +100,8 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab, console: &Console) -> Resul
     let authority = Authority::new().map_err(Failed::bug)?;
     let roots = [lab.ca_pem(), &authority.root_pem()].concat();
     let builder = || starttls::Connector::builder().no_system_roots().roots_pem(roots.as_bytes());
-    let audit = Arc::new(Audit::new(builder, super::limits::of(args))?);
+    let audit = Audit::new(builder, super::limits::of(args))?;
+    let audit = Arc::new(audit.with_advice(advice::option_for));
     let slots = Arc::new(Semaphore::new(args.parallel.into()));
     let mut tasks = Vec::new();
     for endpoint in lab.endpoints().iter().filter(|it| !it.implicit) {

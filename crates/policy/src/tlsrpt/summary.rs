@@ -141,7 +141,7 @@ pub fn advice(result: &str) -> &'static str {
         "sts-policy-fetch-error" => {
             "make the policy available at https://mta-sts.DOMAIN/.well-known/mta-sts.txt"
         }
-        "sts-policy-invalid" => "correct the policy text: starttls policy sts --lint",
+        "sts-policy-invalid" => "correct the policy text",
         "sts-webpki-invalid" => "install a certificate that is valid for mta-sts.DOMAIN",
         _ => "this result type is not registered",
     }

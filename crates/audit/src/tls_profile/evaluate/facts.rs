@@ -38,7 +38,7 @@ impl State {
                 Certainty::Explicit => "not offered",
                 Certainty::Implied | Certainty::Assumed => "not offered, as far as the refusals show",
             })),
-            Known::Unasked => Self::Unknown(String::from("not asked: run --tls full")),
+            Known::Unasked => Self::Unknown(String::from("not asked")),
             Known::Inconclusive(why) => Self::Unknown(why.to_string()),
         }
     }
@@ -157,7 +157,7 @@ impl Asked<'_> {
             Known::Unasked if self.is_modern_only() => {
                 State::NotApplicable(String::from("TLS 1.3 is the only version"))
             }
-            Known::Unasked => State::Unknown(String::from("not asked: run --tls full")),
+            Known::Unasked => State::Unknown(String::from("not asked")),
             Known::Inconclusive(why) => State::Unknown(why.to_string()),
         }
     }

@@ -11,7 +11,7 @@ use super::facts::{Asked, CLASSIC, State};
 use super::{Offers, Row, Verdict};
 use crate::tls_profile::rules::{Level, Limit, Permissions, SuiteRule};
 
-const RUN_FULL: &str = "run --tls full";
+const ASK_MORE: &str = "a full TLS survey asks for more";
 
 /// The suites from SSL 3.0 to TLS 1.2.
 pub(super) fn classic_suites(asked: &Asked<'_>, rules: &Permissions<SuiteRule>) -> Offers {
@@ -63,7 +63,7 @@ fn suites(asked: &Asked<'_>, rules: &Permissions<SuiteRule>, versions: &[Version
         has_required,
         has_recommended,
         not_applicable: None,
-        advice: RUN_FULL,
+        advice: ASK_MORE,
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) fn groups(asked: &Asked<'_>, rules: &Permissions<NamedGroup>) -> Offe
         accepted: found.iter().copied().map(named).collect(),
         open: open.into_iter().map(named).collect(),
         not_applicable: None,
-        advice: RUN_FULL,
+        advice: ASK_MORE,
     }
 }
 
@@ -149,7 +149,7 @@ pub(super) fn primes(asked: &Asked<'_>, rules: &Permissions<NamedGroup>) -> Offe
         accepted,
         open: open.into_iter().flatten().collect(),
         not_applicable,
-        advice: RUN_FULL,
+        advice: ASK_MORE,
         ..Offers::default()
     }
 }
@@ -171,7 +171,7 @@ pub(super) fn prime_sizes(asked: &Asked<'_>, limit: Limit) -> Vec<Row> {
             (_, Some(why), _) => (Verdict::Pass, why.clone()),
             (Some(least), ..) if *least < bits => (otherwise, format!("a prime has {least} bits")),
             (Some(least), ..) => (Verdict::Pass, format!("the shortest prime has {least} bits")),
-            (None, ..) => (Verdict::Inconclusive, format!("no prime was seen; {RUN_FULL}")),
+            (None, ..) => (Verdict::Inconclusive, format!("no prime was seen; {ASK_MORE}")),
         };
         Row { requirement: format!("Diffie-Hellman primes of {bits} bits {word}"), verdict, detail }
     };
@@ -193,7 +193,7 @@ pub(super) fn signatures(asked: &Asked<'_>, rules: &Permissions<HashAlgorithm>) 
         (Some(Support::NotOffered), _) => (Verdict::Pass, String::from("not used")),
         (None, _) => match known {
             starttls_hello::Known::Inconclusive(why) => (Verdict::Inconclusive, why.to_string()),
-            _ => (Verdict::Inconclusive, format!("not asked; {RUN_FULL}")),
+            _ => (Verdict::Inconclusive, String::from("not asked")),
         },
     };
     let word = if level == Level::Forbidden { "forbidden" } else { "discouraged" };
