@@ -126,6 +126,7 @@ mod tests {
             details,
             evidence,
             fix: None,
+            requirement: None,
         }
     }
 
