@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use starttls::Connector;
-use starttls::proto::{PROTOCOLS, Protocol, http::HTTP, imap::IMAP};
+use starttls::proto::{Protocol, each_protocol, http::HTTP, imap::IMAP};
 use starttls_audit::report::{CheckOutcome, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
@@ -25,25 +25,23 @@ async fn crossing(rogue: &Rogue, root: &str, implicit_port: Option<u16>) -> Find
     report.findings.into_iter().find(|it| it.id == ID).unwrap()
 }
 
-fn speaks_tls_first(protocol: &&'static Protocol) -> bool {
-    protocol.implicit_tls.is_some()
+each_protocol! {
+    async if |it| it.implicit_tls.is_some(), [ftp http imap irc ldap nntp pop3 postgres submission xmpp xmpp_server]:
+    the_same_certificate_joins_the_ports
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_certificate_joins_the_ports() {
+async fn the_same_certificate_joins_the_ports(protocol: &'static Protocol) {
     let authority = Authority::new().unwrap();
-    for protocol in PROTOCOLS.iter().copied().filter(speaks_tls_first) {
-        let rogue = Rogue::start(protocol, Weakness::Shared, &authority).unwrap();
-        let found = crossing(&rogue, &authority.root_pem(), rogue.implicit_port()).await;
-        let expected = match protocol.name {
-            "http" => CheckOutcome::Warning,
-            // Inside TLS, the server sends nothing before a request.
-            "ldap" | "xmpp" | "xmpp-server" | "irc" | "postgres" => CheckOutcome::NotApplicable,
-            _ => CheckOutcome::Info,
-        };
-        assert_eq!(found.outcome, expected, "{}: {}", protocol.name, found.summary);
-        assert_eq!(found.evidence.is_empty(), expected == CheckOutcome::NotApplicable, "{}", protocol.name);
-    }
+    let rogue = Rogue::start(protocol, Weakness::Shared, &authority).unwrap();
+    let found = crossing(&rogue, &authority.root_pem(), rogue.implicit_port()).await;
+    let expected = match protocol.name {
+        "http" => CheckOutcome::Warning,
+        // Inside TLS, the server sends nothing before a request.
+        "ldap" | "xmpp" | "xmpp-server" | "irc" | "postgres" => CheckOutcome::NotApplicable,
+        _ => CheckOutcome::Info,
+    };
+    assert_eq!(found.outcome, expected, "{}: {}", protocol.name, found.summary);
+    assert_eq!(found.evidence.is_empty(), expected == CheckOutcome::NotApplicable, "{}", protocol.name);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use starttls::Connector;
-use starttls::proto::{PROTOCOLS, Protocol};
+use starttls::proto::{PROTOCOLS, Protocol, each_protocol};
 use starttls_audit::check::CHECKS;
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding};
 use starttls_audit::{Audit, Limits};
@@ -143,23 +143,19 @@ fn cleartext_on_the_port_is_one_finding_with_the_url() {
     });
 }
 
+each_protocol! {
+    async if |it| it.implicit_tls.is_some(), [ftp http imap irc ldap nntp pop3 postgres submission xmpp xmpp_server]:
+    a_missing_alpn_id_is_a_failure_where_it_is_required
+}
+
 /// Clients refuse PostgreSQL at the first byte without ALPN, so such a server is not sound.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_missing_alpn_id_is_a_failure_where_it_is_required() {
+async fn a_missing_alpn_id_is_a_failure_where_it_is_required(protocol: &'static Protocol) {
     let authority = Authority::new().unwrap();
-    for protocol in PROTOCOLS.iter().copied().filter(|it| it.implicit_tls.is_some()) {
-        let rogue = Rogue::start_implicit(protocol, Weakness::WrongAlpn, &authority).unwrap();
-        let address = SocketAddr::new(rogue.address().ip(), rogue.implicit_port().unwrap());
-        let report = audited(protocol, address, &authority.root_pem()).await;
-        let finding = report.findings.iter().find(|it| it.id == "tls-alpn").unwrap();
-        let expected =
-            if protocol.required_alpn().is_some() { CheckOutcome::Fail } else { CheckOutcome::Info };
-        assert_eq!(finding.outcome, expected, "{}: {finding:?}", protocol.name);
-        assert_eq!(
-            report.outcome == EndpointVerdict::Sound,
-            expected == CheckOutcome::Info,
-            "{}",
-            protocol.name
-        );
-    }
+    let rogue = Rogue::start_implicit(protocol, Weakness::WrongAlpn, &authority).unwrap();
+    let address = SocketAddr::new(rogue.address().ip(), rogue.implicit_port().unwrap());
+    let report = audited(protocol, address, &authority.root_pem()).await;
+    let finding = report.findings.iter().find(|it| it.id == "tls-alpn").unwrap();
+    let expected = if protocol.required_alpn().is_some() { CheckOutcome::Fail } else { CheckOutcome::Info };
+    assert_eq!(finding.outcome, expected, "{}: {finding:?}", protocol.name);
+    assert_eq!(report.outcome == EndpointVerdict::Sound, expected == CheckOutcome::Info, "{}", protocol.name);
 }

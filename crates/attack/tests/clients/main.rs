@@ -7,12 +7,11 @@ mod environment;
 mod slow_key;
 mod support;
 
-use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use environment::Lab;
 use starttls::TlsVersion;
-use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
+use starttls::proto::{Identity, Protocol, ServerMessage, each_protocol};
 use starttls_attack::Scenario;
 use starttls_attack::render::text::{TextStyle, row};
 use starttls_attack::report::{AttackReport, ScenarioOutcome};
@@ -83,29 +82,43 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the wrong verdicts on a client with this flaw.
-async fn is_caught(lab: Arc<Lab>, protocol: &'static Protocol, flaw: Flaw, tls: TlsVersion) -> Vec<String> {
+/// Checks the verdicts on a client with this flaw.
+fn is_caught(protocol: &'static Protocol, flaw: Flaw) {
     let ids = caught_by(flaw);
     let meant = |it: &Scenario| {
         ids.iter().any(|start| it.id.starts_with(start)) && hidden(protocol, flaw, &it.id).is_none()
     };
     let patience = if flaw == Flaw::NeverTimesOut { IMPATIENT } else { PATIENT };
-    let report = attack(&lab, protocol, Some(flaw), tls, patience, &meant).await;
-    differences(&report, |id| verdict(flaw, id), &format!("{} {flaw:?} {tls:?}", protocol.name))
+    run(async |lab| {
+        let mut wrong = Vec::new();
+        for run in 0..runs() {
+            let tls = tls(run, flaw);
+            let report = attack(lab, protocol, Some(flaw), tls, patience, &meant).await;
+            let what = format!("{} {flaw:?} {tls:?}", protocol.name);
+            wrong.extend(differences(&report, |id| verdict(flaw, id), &what));
+        }
+        wrong
+    });
 }
 
-/// Returns the wrong verdicts on the sound client.
-async fn is_sound(lab: Arc<Lab>, protocol: &'static Protocol, tls: TlsVersion) -> Vec<String> {
+/// Checks the verdicts on the sound client.
+fn is_sound(protocol: &'static Protocol, tls: TlsVersion) {
     let what = format!("{} {tls:?}", protocol.name);
     // In some protocols, the client sends nothing before its request, so it waits for an answer that never arrives.
     let waits = |it: &Scenario| {
         caught_by(Flaw::NeverTimesOut).iter().chain(&["cli-presend"]).any(|start| it.id.starts_with(start))
     };
-    let report = attack(&lab, protocol, None, tls, PATIENT, &|it| !waits(it)).await;
-    let mut wrong = differences(&report, |_| ScenarioOutcome::Sound, &what);
-    let report = attack(&lab, protocol, None, tls, IMPATIENT, &waits).await;
-    wrong.extend(differences(&report, |_| ScenarioOutcome::Sound, &what));
-    wrong
+    run(async |lab| {
+        let mut wrong = Vec::new();
+        for _ in 0..runs() {
+            for (patience, waiting) in [(PATIENT, false), (IMPATIENT, true)] {
+                let only = |it: &Scenario| waits(it) == waiting;
+                let report = attack(lab, protocol, None, tls, patience, &only).await;
+                wrong.extend(differences(&report, |_| ScenarioOutcome::Sound, &what));
+            }
+        }
+        wrong
+    });
 }
 
 fn differences(report: &AttackReport, expected: impl Fn(&str) -> ScenarioOutcome, what: &str) -> Vec<String> {
@@ -122,24 +135,27 @@ fn differences(report: &AttackReport, expected: impl Fn(&str) -> ScenarioOutcome
         .collect()
 }
 
-/// Runs a check for each protocol, several in parallel, and panics with all problems.
-async fn everywhere<F: Future<Output = Vec<String>> + Send + 'static>(
-    does: impl Fn(Arc<Lab>, &'static Protocol) -> F,
-) {
-    let (lab, slots) = (Lab::new(), Arc::new(Semaphore::new(8)));
-    let task = |protocol| {
-        let (slots, doing) = (slots.clone(), does(lab.clone(), protocol));
-        tokio::spawn(async move {
-            let _slot = slots.acquire().await;
-            doing.await
-        })
-    };
-    let tasks: Vec<_> = PROTOCOLS.iter().copied().map(task).collect();
-    let mut wrong = Vec::new();
-    for task in tasks {
-        wrong.extend(task.await.unwrap());
-    }
+/// Runs a check beside a few others, and panics with all wrong verdicts.
+fn run(check: impl AsyncFnOnce(&Arc<Lab>) -> Vec<String>) {
+    static SLOTS: Semaphore = Semaphore::const_new(8);
+    let lab = shared_lab();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let wrong = runtime.block_on(async {
+        let _slot = SLOTS.acquire().await;
+        check(&lab).await
+    });
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Returns the lab of all checks that run. The last of them removes its files.
+fn shared_lab() -> Arc<Lab> {
+    static LAB: Mutex<Weak<Lab>> = Mutex::new(Weak::new());
+    let mut shared = LAB.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let lab = Lab::new();
+        *shared = Arc::downgrade(&lab);
+        lab
+    })
 }
 
 /// Returns the number of runs, which `ATTACK_RUNS` sets.
@@ -155,12 +171,10 @@ fn tls(run: u32, flaw: Flaw) -> TlsVersion {
 
 macro_rules! flaws {
     ($($name:ident $flaw:ident)*) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            for run in 0..runs() {
-                let tls = tls(run, Flaw::$flaw);
-                everywhere(|lab, protocol| is_caught(lab, protocol, Flaw::$flaw, tls)).await;
-            }
+        each_protocol! { parallel $($name)* }
+
+        $(fn $name(protocol: &'static Protocol) {
+            is_caught(protocol, Flaw::$flaw);
         })*
 
         #[test]
@@ -187,16 +201,16 @@ flaws! {
     leaves_data_clear LeavesDataClear
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sound_client_is_sound_by_tls_1_2() {
-    for _ in 0..runs() {
-        everywhere(|lab, protocol| is_sound(lab, protocol, TlsVersion::Tls12)).await;
-    }
+each_protocol! {
+    parallel
+    the_sound_client_is_sound_by_tls_1_2
+    the_sound_client_is_sound_by_tls_1_3
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sound_client_is_sound_by_tls_1_3() {
-    for _ in 0..runs() {
-        everywhere(|lab, protocol| is_sound(lab, protocol, TlsVersion::Tls13)).await;
-    }
+fn the_sound_client_is_sound_by_tls_1_2(protocol: &'static Protocol) {
+    is_sound(protocol, TlsVersion::Tls12);
+}
+
+fn the_sound_client_is_sound_by_tls_1_3(protocol: &'static Protocol) {
+    is_sound(protocol, TlsVersion::Tls13);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::{Act, between};
 use starttls::Connector;
 use starttls::proto::{
-    ClientMessage, PROTOCOLS, Protocol, http::HTTP, imap::IMAP, nut::NUT, smtp::SMTP, smtp::SUBMISSION,
+    ClientMessage, Protocol, each_protocol, http::HTTP, imap::IMAP, nut::NUT, smtp::SMTP, smtp::SUBMISSION,
 };
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
@@ -82,28 +82,28 @@ async fn an_answer_without_a_length_may_refuse() {
     }
 }
 
+each_protocol! {
+    async if |it| it.flow.greeting && it.flow.request_is_answered && !it.flow.closes_when_tls_required,
+    [ftp imap lmtp nbd nntp pop3 sieve smtp submission]:
+    a_session_that_ends_for_want_of_tls_is_not_throttled
+}
+
 /// In cleartext, this server ends the session after each command that does not belong to the upgrade.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_ends_for_want_of_tls_is_not_throttled() {
+async fn a_session_that_ends_for_want_of_tls_is_not_throttled(protocol: &'static Protocol) {
     let authority = Authority::new().unwrap();
-    let speaks = |it: &&&'static Protocol| {
-        it.flow.greeting && it.flow.request_is_answered && !it.flow.closes_when_tls_required
-    };
-    for protocol in PROTOCOLS.iter().filter(speaks).copied() {
-        let rogue = Rogue::start(protocol, Weakness::SoonExpired, &authority).unwrap();
-        let strict = between(protocol, rogue.address(), |message| {
-            let known = [ClientMessage::Hello, ClientMessage::Request, ClientMessage::Quit];
-            Act { before: b"", passes: known.contains(&message) }
-        });
-        let report = audited(protocol, strict.await, Limits::default(), &authority.root_pem()).await;
-        let untold = report.findings.iter().filter(|it| it.outcome == CheckOutcome::Inconclusive);
-        let untold: Vec<_> = untold.map(|it| format!("{}: {}", it.id, it.summary)).collect();
-        assert_eq!(untold, Vec::<String>::new(), "{}", protocol.name);
-        for id in ["srv-auth-before", "srv-not-enforced"] {
-            let found = report.findings.iter().find(|it| it.id == id).unwrap();
-            let kept = matches!(found.outcome, CheckOutcome::Pass | CheckOutcome::NotApplicable);
-            assert!(kept, "{}: {id}: {}", protocol.name, found.summary);
-        }
+    let rogue = Rogue::start(protocol, Weakness::SoonExpired, &authority).unwrap();
+    let strict = between(protocol, rogue.address(), |message| {
+        let known = [ClientMessage::Hello, ClientMessage::Request, ClientMessage::Quit];
+        Act { before: b"", passes: known.contains(&message) }
+    });
+    let report = audited(protocol, strict.await, Limits::default(), &authority.root_pem()).await;
+    let untold = report.findings.iter().filter(|it| it.outcome == CheckOutcome::Inconclusive);
+    let untold: Vec<_> = untold.map(|it| format!("{}: {}", it.id, it.summary)).collect();
+    assert_eq!(untold, Vec::<String>::new(), "{}", protocol.name);
+    for id in ["srv-auth-before", "srv-not-enforced"] {
+        let found = report.findings.iter().find(|it| it.id == id).unwrap();
+        let kept = matches!(found.outcome, CheckOutcome::Pass | CheckOutcome::NotApplicable);
+        assert!(kept, "{}: {id}: {}", protocol.name, found.summary);
     }
 }
 

@@ -4,22 +4,83 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{ClientMessage, Phase, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{ClientMessage, Phase, Protocol, Refusal, ReplyTo, ServerMessage, each_protocol};
 use starttls_lab::rogue::{Rogue, Weakness};
 
 use crate::peer::{PATIENCE, Peer, QUIET, SOON, Wait, dialect, mysql_login, open_connector, probe, upgraded};
-use crate::{authority, for_all, sound};
+use crate::{authority, sound};
 
 fn rogue(protocol: &'static Protocol, weakness: Weakness) -> Rogue {
     Rogue::start(protocol, weakness, authority()).unwrap()
 }
 
-fn for_all_with(weakness: Weakness, test: impl Fn(&'static Protocol, SocketAddr) + Sync) {
-    for_all(|protocol| {
-        if weakness.applies_to(protocol) {
-            test(protocol, rogue(protocol, weakness).address());
-        }
-    });
+each_protocol! {
+    parallel
+    a_failed_handshake_leads_back_to_cleartext
+    the_client_hello_is_waited_for_without_an_end
+    a_late_client_hello_is_refused
+    the_second_connection_is_turned_away
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::CredentialsBefore.applies_to(it),
+    [ftp http imap irc ldap mysql nntp nut pop3 postgres sieve smtp submission xmpp]:
+    credentials_before_tls
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::NotEnforced.applies_to(it),
+    [ftp http imap irc ldap lmtp mysql nbd nntp nut pop3 postgres sieve smtp submission xmpp]:
+    everything_is_served_in_cleartext
+    a_probe_is_answered_by_rogues_and_refused_by_the_sound_server
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::Fixation.applies_to(it),
+    [ftp irc lmtp nntp nut pop3 smtp submission]:
+    state_from_before_tls_is_in_force_inside
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::OfferInside.applies_to(it),
+    [ftp http imap irc ldap lmtp nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    the_upgrade_is_offered_and_accepted_inside
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::CapsKept.applies_to(it),
+    [imap lmtp nntp pop3 sieve smtp submission xmpp xmpp_server]:
+    capabilities_are_kept_inside
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::Preauth.applies_to(it),
+    [ftp imap]:
+    sessions_start_authenticated
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::RefusedForNow.applies_to(it),
+    [ftp http imap irc ldap lmtp nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    a_request_is_refused_for_now
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::Mangled.applies_to(it),
+    [ftp imap lmtp nntp pop3 sieve smtp submission]:
+    a_mangled_offer_is_not_accepted
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::Referral.applies_to(it),
+    [http imap ldap lmtp sieve smtp submission xmpp xmpp_server]:
+    a_referral_leads_to_another_server
+}
+
+each_protocol! {
+    parallel if |it| starttls_lab::rogue::Weakness::Alert.applies_to(it),
+    [imap irc]:
+    an_alert_reaches_the_user
 }
 
 /// Returns the answer in cleartext as text.
@@ -84,68 +145,65 @@ fn service(protocol: &Protocol) -> (Vec<u8>, &'static str) {
     (question.to_vec(), answer)
 }
 
-#[test]
-fn credentials_before_tls() {
-    for_all_with(Weakness::CredentialsBefore, |protocol, address| {
-        let (question, answer) = credentials(protocol);
-        let (mut peer, hello) = Peer::open(address, protocol);
-        let text = said(&mut peer, &question);
-        assert!(text.starts_with(answer), "{}: {text:?}", protocol.name);
-        if matches!(protocol.name, "smtp" | "imap" | "pop3" | "sieve" | "xmpp") {
-            let hello = String::from_utf8_lossy(&hello).to_ascii_uppercase();
-            assert!(hello.contains("PLAIN") && hello.contains("ST"), "{}: {hello:?}", protocol.name);
-        }
-        let text = said(&mut Peer::open(sound(protocol), protocol).0, &question);
-        assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
-        // The rogue serves no other command.
-        let (question, answer) = service(protocol);
-        if service(protocol) != credentials(protocol) {
-            let text = said(&mut Peer::open(address, protocol).0, &question);
-            assert!(!text.starts_with(answer), "{}: {text:?}", protocol.name);
-        }
-        assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
-    });
+fn credentials_before_tls(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::CredentialsBefore);
+    let address = rogue.address();
+    let (question, answer) = credentials(protocol);
+    let (mut peer, hello) = Peer::open(address, protocol);
+    let text = said(&mut peer, &question);
+    assert!(text.starts_with(answer), "{}: {text:?}", protocol.name);
+    if matches!(protocol.name, "smtp" | "imap" | "pop3" | "sieve" | "xmpp") {
+        let hello = String::from_utf8_lossy(&hello).to_ascii_uppercase();
+        assert!(hello.contains("PLAIN") && hello.contains("ST"), "{}: {hello:?}", protocol.name);
+    }
+    let text = said(&mut Peer::open(sound(protocol), protocol).0, &question);
+    assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
+    // The rogue serves no other command.
+    let (question, answer) = service(protocol);
+    if service(protocol) != credentials(protocol) {
+        let text = said(&mut Peer::open(address, protocol).0, &question);
+        assert!(!text.starts_with(answer), "{}: {text:?}", protocol.name);
+    }
+    assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
 }
 
-#[test]
-fn everything_is_served_in_cleartext() {
+fn everything_is_served_in_cleartext(protocol: &'static Protocol) {
     for weakness in [Weakness::NotEnforced, Weakness::NotOffered] {
-        for_all_with(weakness, |protocol, address| {
-            let (question, answer) = service(protocol);
-            let text = said(&mut Peer::open(address, protocol).0, &question);
-            assert!(text.starts_with(answer), "{weakness:?} {}: {text:?}", protocol.name);
-            let text = said(&mut Peer::open(sound(protocol), protocol).0, &question);
-            assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
-            let upgrades = weakness == Weakness::NotEnforced;
-            assert_eq!(upgraded(address, protocol).is_ok(), upgrades, "{weakness:?} {}", protocol.name);
-        });
+        let rogue = rogue(protocol, weakness);
+        let address = rogue.address();
+        let (question, answer) = service(protocol);
+        let text = said(&mut Peer::open(address, protocol).0, &question);
+        assert!(text.starts_with(answer), "{weakness:?} {}: {text:?}", protocol.name);
+        let text = said(&mut Peer::open(sound(protocol), protocol).0, &question);
+        assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
+        let upgrades = weakness == Weakness::NotEnforced;
+        assert_eq!(upgraded(address, protocol).is_ok(), upgrades, "{weakness:?} {}", protocol.name);
     }
 }
 
-#[test]
-fn state_from_before_tls_is_in_force_inside() {
-    for_all_with(Weakness::Fixation, |protocol, address| {
-        let (before, inside, kept): (&[u8], &[u8], _) = match protocol.name {
-            "pop3" => (b"USER a\r\n", b"PASS b\r\n", "-ERR [AUTH]"),
-            "nntp" => (b"AUTHINFO USER a\r\n", b"AUTHINFO PASS b\r\n", "481 "),
-            "ftp" => (b"USER a\r\n", b"PASS b\r\n", "530 "),
-            "irc" => (b"NICK a\r\nPING x\r\n", b"USER a 0 * :a\r\nPING y\r\n", ":localhost 001 a "),
-            "nut" => (b"USERNAME a\n", b"USERNAME a\n", "ERR ALREADY-SET"),
-            _ => (b"MAIL FROM:<a@example.test>\r\n", b"RCPT TO:<b@example.test>\r\n", "250 "),
-        };
-        let run = |address| {
-            let (mut peer, _) = Peer::open(address, protocol);
-            said(&mut peer, before);
-            peer.inbox.clear();
-            peer.say(ClientMessage::Request);
-            assert!(peer.accepted(), "{}", protocol.name);
-            said(&mut peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).unwrap(), inside)
-        };
-        let text = run(address);
-        assert!(text.starts_with(kept), "{}: {text:?}", protocol.name);
-        let text = run(sound(protocol));
-        assert!(!text.starts_with(kept), "sound {}: {text:?}", protocol.name);
-    });
+fn state_from_before_tls_is_in_force_inside(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::Fixation);
+    let address = rogue.address();
+    let (before, inside, kept): (&[u8], &[u8], _) = match protocol.name {
+        "pop3" => (b"USER a\r\n", b"PASS b\r\n", "-ERR [AUTH]"),
+        "nntp" => (b"AUTHINFO USER a\r\n", b"AUTHINFO PASS b\r\n", "481 "),
+        "ftp" => (b"USER a\r\n", b"PASS b\r\n", "530 "),
+        "irc" => (b"NICK a\r\nPING x\r\n", b"USER a 0 * :a\r\nPING y\r\n", ":localhost 001 a "),
+        "nut" => (b"USERNAME a\n", b"USERNAME a\n", "ERR ALREADY-SET"),
+        _ => (b"MAIL FROM:<a@example.test>\r\n", b"RCPT TO:<b@example.test>\r\n", "250 "),
+    };
+    let run = |address| {
+        let (mut peer, _) = Peer::open(address, protocol);
+        said(&mut peer, before);
+        peer.inbox.clear();
+        peer.say(ClientMessage::Request);
+        assert!(peer.accepted(), "{}", protocol.name);
+        said(&mut peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).unwrap(), inside)
+    };
+    let text = run(address);
+    assert!(text.starts_with(kept), "{}: {text:?}", protocol.name);
+    let text = run(sound(protocol));
+    assert!(!text.starts_with(kept), "sound {}: {text:?}", protocol.name);
 }
 
 /// Returns whether the upgrade is offered inside TLS, and whether it is accepted.
@@ -162,25 +220,22 @@ fn inside(address: SocketAddr, protocol: &'static Protocol) -> (Option<bool>, bo
     (offered, accepted)
 }
 
-#[test]
-fn the_upgrade_is_offered_and_accepted_inside() {
-    for_all_with(Weakness::OfferInside, |protocol, address| {
-        let (offered, accepted) = inside(address, protocol);
-        assert!(offered != Some(false) && accepted, "{}: {offered:?} {accepted}", protocol.name);
-        let (offered, accepted) = inside(sound(protocol), protocol);
-        assert!(offered != Some(true) && !accepted, "sound {}", protocol.name);
-    });
+fn the_upgrade_is_offered_and_accepted_inside(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::OfferInside);
+    let address = rogue.address();
+    let (offered, accepted) = inside(address, protocol);
+    assert!(offered != Some(false) && accepted, "{}: {offered:?} {accepted}", protocol.name);
+    let (offered, accepted) = inside(sound(protocol), protocol);
+    assert!(offered != Some(true) && !accepted, "sound {}", protocol.name);
 }
 
-#[test]
-fn capabilities_are_kept_inside() {
-    for_all_with(Weakness::CapsKept, |protocol, address| {
-        assert_eq!(inside(address, protocol), (Some(true), false), "{}", protocol.name);
-    });
+fn capabilities_are_kept_inside(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::CapsKept);
+    let address = rogue.address();
+    assert_eq!(inside(address, protocol), (Some(true), false), "{}", protocol.name);
 }
 
-#[test]
-fn a_failed_handshake_leads_back_to_cleartext() {
+fn a_failed_handshake_leads_back_to_cleartext(protocol: &'static Protocol) {
     // No data, an alert (RFC 8446 section 6), an invalid record.
     let failures: [&[u8]; 3] = [b"", b"\x15\x03\x03\0\x02\x02\x28", b"\x16\x03\x01\0\x04\x63\0\0\0"];
     let served = |address: SocketAddr, protocol: &'static Protocol, failure: &[u8]| {
@@ -202,109 +257,112 @@ fn a_failed_handshake_leads_back_to_cleartext() {
         peer.dialect = dialect;
         peer.answer(reply_to, 2 * QUIET).is_some()
     };
-    for_all_with(Weakness::Fallback, |protocol, address| {
-        for failure in failures {
-            assert!(served(address, protocol, failure), "{} {failure:?}", protocol.name);
-            assert!(!served(sound(protocol), protocol, failure), "sound {} {failure:?}", protocol.name);
-        }
-        assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
-    });
-}
-
-#[test]
-fn the_client_hello_is_waited_for_without_an_end() {
-    // Longer than the limit of the other rogues.
-    let long = Duration::from_millis(5500);
-    let open_after = |address, protocol: &'static Protocol| {
-        let (mut peer, _) = Peer::open(address, protocol);
-        peer.say(ClientMessage::Request);
-        assert!(peer.accepted());
-        sleep(long);
-        peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).is_ok()
-    };
-    std::thread::scope(|threads| {
-        let patient = threads.spawn(|| {
-            for_all_with(Weakness::Stall, |protocol, address| assert!(open_after(address, protocol)))
-        });
-        for_all_with(Weakness::Eager, |protocol, address| assert!(!open_after(address, protocol)));
-        patient.join().unwrap();
-    });
-}
-
-#[test]
-fn sessions_start_authenticated() {
-    for_all_with(Weakness::Preauth, |protocol, address| {
-        let greeting = |address| Peer::dial(address, protocol).answer(ReplyTo::Connect, PATIENCE).unwrap().1;
-        assert_eq!(greeting(address), ServerMessage::PreAuthenticated, "{}", protocol.name);
-        assert_eq!(greeting(sound(protocol)), ServerMessage::Greeting, "{}", protocol.name);
-        assert!(upgraded(address, protocol).is_err());
-    });
-}
-
-#[test]
-fn requests_are_refused() {
-    let answer = |address, protocol: &'static Protocol| {
-        let (mut peer, said) = Peer::open(address, protocol);
-        peer.say(ClientMessage::Request);
-        (peer.answer(ReplyTo::Request, PATIENCE).map(|it| it.1), said)
-    };
-    for_all_with(Weakness::RefusedForNow, |protocol, address| {
-        let (answer, _) = answer(address, protocol);
-        // PostgreSQL refuses with an error; NUT and NBD do not distinguish temporary and permanent refusals.
-        let refusal = match protocol.name {
-            "postgres" => ServerMessage::Bye,
-            "nut" | "nbd" => ServerMessage::Refuse(Refusal::Permanent),
-            _ => ServerMessage::Refuse(Refusal::Temporary),
-        };
-        assert_eq!(answer, Some(refusal), "{}", protocol.name);
-    });
-    for_all_with(Weakness::Mangled, |protocol, address| {
-        let (answer, said) = answer(address, protocol);
-        assert!(matches!(answer, Some(ServerMessage::Refuse(_))), "{}", protocol.name);
-        let said = String::from_utf8_lossy(&said).into_owned();
-        assert!(said.contains("XXA") && !said.contains("STARTTLS"), "{}: {said:?}", protocol.name);
-    });
-}
-
-#[test]
-fn the_second_connection_is_turned_away() {
-    for_all_with(Weakness::Throttled, |protocol, address| {
-        assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
-        let mut second = Peer::dial(address, protocol);
-        let answer = second.answer(ReplyTo::Connect, PATIENCE).map(|it| it.1);
-        // A server of NBD has no message in place of its greeting, and only closes.
-        let has_message = protocol.flow.greeting && protocol.name != "nbd";
-        assert_eq!(answer, has_message.then_some(ServerMessage::Bye), "{}", protocol.name);
-    });
-}
-
-#[test]
-fn elsewhere_and_to_the_user() {
-    for (weakness, text) in [(Weakness::Referral, "other.example.test"), (Weakness::Alert, "555 0100")] {
-        for_all_with(weakness, |protocol, address| {
-            let run = |address| {
-                let mut peer = Peer::dial(address, protocol);
-                let mut all = Vec::new();
-                let steps = [
-                    (ReplyTo::Connect, None),
-                    (ReplyTo::Hello, Some(ClientMessage::Hello)),
-                    (ReplyTo::Request, Some(ClientMessage::Request)),
-                ];
-                for (reply_to, question) in steps {
-                    let question = question.map(|it| peer.words(it)).unwrap_or_default();
-                    if question.is_empty() && !(reply_to == ReplyTo::Connect && protocol.flow.greeting) {
-                        continue;
-                    }
-                    peer.send(&question);
-                    all.extend(peer.answer(reply_to, 2 * QUIET).map(|it| it.0).unwrap_or_default());
-                    all.extend(std::mem::take(&mut peer.inbox));
-                }
-                String::from_utf8_lossy(&all).contains(text)
-            };
-            assert!(run(address), "{weakness:?} {}", protocol.name);
-            assert!(!run(sound(protocol)), "sound {weakness:?} {}", protocol.name);
-        });
+    let rogue = rogue(protocol, Weakness::Fallback);
+    let address = rogue.address();
+    for failure in failures {
+        assert!(served(address, protocol, failure), "{} {failure:?}", protocol.name);
+        assert!(!served(sound(protocol), protocol, failure), "sound {} {failure:?}", protocol.name);
     }
+    assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
+}
+
+/// Returns whether the server completes a handshake that starts after the limit of the other rogues.
+fn accepts_late_hello(protocol: &'static Protocol, weakness: Weakness) -> bool {
+    let rogue = rogue(protocol, weakness);
+    let (mut peer, _) = Peer::open(rogue.address(), protocol);
+    peer.say(ClientMessage::Request);
+    assert!(peer.accepted());
+    sleep(Duration::from_millis(5500));
+    peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).is_ok()
+}
+
+fn the_client_hello_is_waited_for_without_an_end(protocol: &'static Protocol) {
+    assert!(accepts_late_hello(protocol, Weakness::Stall), "{}", protocol.name);
+}
+
+fn a_late_client_hello_is_refused(protocol: &'static Protocol) {
+    assert!(!accepts_late_hello(protocol, Weakness::Eager), "{}", protocol.name);
+}
+
+fn sessions_start_authenticated(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::Preauth);
+    let address = rogue.address();
+    let greeting = |address| Peer::dial(address, protocol).answer(ReplyTo::Connect, PATIENCE).unwrap().1;
+    assert_eq!(greeting(address), ServerMessage::PreAuthenticated, "{}", protocol.name);
+    assert_eq!(greeting(sound(protocol)), ServerMessage::Greeting, "{}", protocol.name);
+    assert!(upgraded(address, protocol).is_err());
+}
+
+/// Returns the answer to the request for TLS, and the bytes before it.
+fn answer_to_request(address: SocketAddr, protocol: &'static Protocol) -> (Option<ServerMessage>, Vec<u8>) {
+    let (mut peer, said) = Peer::open(address, protocol);
+    peer.say(ClientMessage::Request);
+    (peer.answer(ReplyTo::Request, PATIENCE).map(|it| it.1), said)
+}
+
+fn a_request_is_refused_for_now(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::RefusedForNow);
+    let (answer, _) = answer_to_request(rogue.address(), protocol);
+    // PostgreSQL refuses with an error; NUT and NBD do not distinguish temporary and permanent refusals.
+    let refusal = match protocol.name {
+        "postgres" => ServerMessage::Bye,
+        "nut" | "nbd" => ServerMessage::Refuse(Refusal::Permanent),
+        _ => ServerMessage::Refuse(Refusal::Temporary),
+    };
+    assert_eq!(answer, Some(refusal), "{}", protocol.name);
+}
+
+fn a_mangled_offer_is_not_accepted(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::Mangled);
+    let (answer, said) = answer_to_request(rogue.address(), protocol);
+    assert!(matches!(answer, Some(ServerMessage::Refuse(_))), "{}", protocol.name);
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(said.contains("XXA") && !said.contains("STARTTLS"), "{}: {said:?}", protocol.name);
+}
+
+fn the_second_connection_is_turned_away(protocol: &'static Protocol) {
+    let rogue = rogue(protocol, Weakness::Throttled);
+    let address = rogue.address();
+    assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
+    let mut second = Peer::dial(address, protocol);
+    let answer = second.answer(ReplyTo::Connect, PATIENCE).map(|it| it.1);
+    // A server of NBD has no message in place of its greeting, and only closes.
+    let has_message = protocol.flow.greeting && protocol.name != "nbd";
+    assert_eq!(answer, has_message.then_some(ServerMessage::Bye), "{}", protocol.name);
+}
+
+fn a_referral_leads_to_another_server(protocol: &'static Protocol) {
+    only_the_rogue_sends("other.example.test", protocol, Weakness::Referral);
+}
+
+fn an_alert_reaches_the_user(protocol: &'static Protocol) {
+    only_the_rogue_sends("555 0100", protocol, Weakness::Alert);
+}
+
+/// Checks that the rogue sends this text before TLS, and the sound server does not.
+fn only_the_rogue_sends(text: &str, protocol: &'static Protocol, weakness: Weakness) {
+    let sends = |address| {
+        let mut peer = Peer::dial(address, protocol);
+        let mut all = Vec::new();
+        let steps = [
+            (ReplyTo::Connect, None),
+            (ReplyTo::Hello, Some(ClientMessage::Hello)),
+            (ReplyTo::Request, Some(ClientMessage::Request)),
+        ];
+        for (reply_to, question) in steps {
+            let question = question.map(|it| peer.words(it)).unwrap_or_default();
+            if question.is_empty() && !(reply_to == ReplyTo::Connect && protocol.flow.greeting) {
+                continue;
+            }
+            peer.send(&question);
+            all.extend(peer.answer(reply_to, 2 * QUIET).map(|it| it.0).unwrap_or_default());
+            all.extend(std::mem::take(&mut peer.inbox));
+        }
+        String::from_utf8_lossy(&all).contains(text)
+    };
+    let rogue = rogue(protocol, weakness);
+    assert!(sends(rogue.address()), "{weakness:?} {}", protocol.name);
+    assert!(!sends(sound(protocol)), "sound {weakness:?} {}", protocol.name);
 }
 
 #[test]
@@ -335,38 +393,37 @@ fn a_rogue_ends_when_it_is_dropped() {
 
 /// Rogues answer, and sound servers refuse, the probes of the dialects: a failing login, and a command that requires
 /// one.
-#[test]
-fn the_dialects_words_are_answered_by_rogues_and_refused_by_the_sound() {
+fn a_probe_is_answered_by_rogues_and_refused_by_the_sound_server(protocol: &'static Protocol) {
     let words = [
         (Weakness::CredentialsBefore, ClientMessage::Credentials),
         (Weakness::NotEnforced, ClientMessage::Credentials),
         (Weakness::NotEnforced, ClientMessage::Other),
     ];
-    for (weakness, message) in words {
-        for_all_with(weakness, |protocol, address| {
-            let answer = |address| {
-                let (mut peer, _) = Peer::open(address, protocol);
-                let words = peer.words(message);
-                peer.send(&words);
-                (words, peer.answer(ReplyTo::Other, SOON))
-            };
-            let (words, from_rogue) = answer(address);
-            if words.is_empty() {
-                return;
-            }
-            let (_, from_sound) = answer(sound(protocol));
-            let text = |it: &Option<(Vec<u8>, ServerMessage)>| {
-                format!("{:?}", it.as_ref().map(|it| (it.0.escape_ascii().to_string(), it.1)))
-            };
-            let told = format!(
-                "{weakness:?} {message:?} {}: rogue {} sound {}",
-                protocol.name,
-                text(&from_rogue),
-                text(&from_sound)
-            );
-            // IRC servers do not answer PASS (RFC 2812 section 3.1.1).
-            assert!(from_rogue.is_some() || protocol.name == "irc", "{told}");
-            assert_ne!(from_rogue, from_sound, "{told}");
-        });
+    for (weakness, message) in words.into_iter().filter(|it| it.0.applies_to(protocol)) {
+        let rogue = rogue(protocol, weakness);
+        let address = rogue.address();
+        let answer = |address| {
+            let (mut peer, _) = Peer::open(address, protocol);
+            let words = peer.words(message);
+            peer.send(&words);
+            (words, peer.answer(ReplyTo::Other, SOON))
+        };
+        let (words, from_rogue) = answer(address);
+        if words.is_empty() {
+            continue;
+        }
+        let (_, from_sound) = answer(sound(protocol));
+        let text = |it: &Option<(Vec<u8>, ServerMessage)>| {
+            format!("{:?}", it.as_ref().map(|it| (it.0.escape_ascii().to_string(), it.1)))
+        };
+        let told = format!(
+            "{weakness:?} {message:?} {}: rogue {} sound {}",
+            protocol.name,
+            text(&from_rogue),
+            text(&from_sound)
+        );
+        // IRC servers do not answer PASS (RFC 2812 section 3.1.1).
+        assert!(from_rogue.is_some() || protocol.name == "irc", "{told}");
+        assert_ne!(from_rogue, from_sound, "{told}");
     }
 }

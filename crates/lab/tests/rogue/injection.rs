@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Phase, Protocol, ServerMessage};
+use starttls::proto::{ClientMessage, Phase, Protocol, ServerMessage, each_protocol};
 use starttls_lab::rogue::{Quirk, Rogue, Weakness};
 
 use crate::peer::{PATIENCE, Peer, QUIET, SOON, dialect, open_connector, probe};
-use crate::{authority, for_all, sound};
+use crate::{authority, sound};
 
 type Attack = fn(SocketAddr, &'static Protocol) -> bool;
 
@@ -131,47 +131,45 @@ const ATTACKS: [(Weakness, Attack); 6] = [
     (Weakness::PlainAnswer, plain),
 ];
 
-#[test]
-fn each_rogue_falls_for_its_own_attack_and_the_sound_server_for_none() {
-    for_all(|protocol| {
-        for (weakness, attack) in ATTACKS {
-            if weakness.applies_to(protocol) {
-                let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
-                assert!(attack(rogue.address(), protocol), "{weakness:?} {}", protocol.name);
-            }
-            assert!(!attack(sound(protocol), protocol), "sound, {weakness:?} {}", protocol.name);
-        }
-    });
+each_protocol! {
+    parallel
+    each_rogue_falls_for_its_own_attack_and_the_sound_server_for_none
+    a_rogue_falls_for_no_other_attack
+    sound_reactions_are_no_weakness
 }
 
-#[test]
-fn a_rogue_falls_for_no_other_attack() {
-    for_all(|protocol| {
-        for weakness in [Weakness::Lazy, Weakness::Partial, Weakness::Variants, Weakness::Fixation] {
+fn each_rogue_falls_for_its_own_attack_and_the_sound_server_for_none(protocol: &'static Protocol) {
+    for (weakness, attack) in ATTACKS {
+        if weakness.applies_to(protocol) {
             let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
-            for (other, attack) in ATTACKS {
-                // With `Split`, it depends on timing whether the second segment arrives before TLS.
-                let exact = other != weakness && other != Weakness::Split && other.applies_to(protocol);
-                if exact && attack(rogue.address(), protocol) {
-                    panic!("{weakness:?} falls for {other:?}: {}", protocol.name);
-                }
-            }
+            assert!(attack(rogue.address(), protocol), "{weakness:?} {}", protocol.name);
         }
-    });
+        assert!(!attack(sound(protocol), protocol), "sound, {weakness:?} {}", protocol.name);
+    }
 }
 
-#[test]
-fn sound_reactions_are_no_weakness() {
-    for_all(|protocol| {
-        for odd in Quirk::ALL.iter().filter(|odd| odd.is_reaction()) {
-            if !odd.applies_to(protocol) {
-                continue;
-            }
-            let peer = odd.start(protocol, authority()).unwrap();
-            for (weakness, attack) in ATTACKS.into_iter().filter(|it| it.0.applies_to(protocol)) {
-                let fell = attack(peer.address(), protocol);
-                assert!(!fell, "{} falls for {weakness:?}: {}", odd.name(), protocol.name);
+fn a_rogue_falls_for_no_other_attack(protocol: &'static Protocol) {
+    for weakness in [Weakness::Lazy, Weakness::Partial, Weakness::Variants, Weakness::Fixation] {
+        let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
+        for (other, attack) in ATTACKS {
+            // With `Split`, it depends on timing whether the second segment arrives before TLS.
+            let exact = other != weakness && other != Weakness::Split && other.applies_to(protocol);
+            if exact && attack(rogue.address(), protocol) {
+                panic!("{weakness:?} falls for {other:?}: {}", protocol.name);
             }
         }
-    });
+    }
+}
+
+fn sound_reactions_are_no_weakness(protocol: &'static Protocol) {
+    for odd in Quirk::ALL.iter().filter(|odd| odd.is_reaction()) {
+        if !odd.applies_to(protocol) {
+            continue;
+        }
+        let peer = odd.start(protocol, authority()).unwrap();
+        for (weakness, attack) in ATTACKS.into_iter().filter(|it| it.0.applies_to(protocol)) {
+            let fell = attack(peer.address(), protocol);
+            assert!(!fell, "{} falls for {weakness:?}: {}", odd.name(), protocol.name);
+        }
+    }
 }

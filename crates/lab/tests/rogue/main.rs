@@ -13,7 +13,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use starttls::proto::{PROTOCOLS, Protocol};
+use starttls::proto::Protocol;
 use starttls_lab::ca::Authority;
 use starttls_lab::{Lab, Options};
 
@@ -27,15 +27,4 @@ pub(crate) fn sound(protocol: &Protocol) -> SocketAddr {
     static LAB: OnceLock<Lab> = OnceLock::new();
     let lab = LAB.get_or_init(|| Lab::start(Options::default()).unwrap());
     lab.endpoint(protocol.name).unwrap().address
-}
-
-/// Runs a test for every protocol in parallel, because the tests mostly wait.
-pub(crate) fn for_all(test: impl Fn(&'static Protocol) + Sync) {
-    std::thread::scope(|threads| {
-        let test = &test;
-        let running: Vec<_> =
-            PROTOCOLS.iter().map(|protocol| threads.spawn(move || test(protocol))).collect();
-        let failed = running.into_iter().filter_map(|thread| thread.join().err()).count();
-        assert_eq!(failed, 0, "protocols failed; see above");
-    });
 }

@@ -4,26 +4,28 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use starttls::Connector;
-use starttls::proto::smtp;
+use starttls::proto::{Protocol, each_protocol, smtp};
 use starttls_lab::rogue::Quirk;
 
-use crate::{authority, for_all};
+use crate::authority;
 
 fn connector() -> Connector {
     let builder = Connector::builder().no_system_roots().roots_pem(authority().root_pem());
     builder.timeout(Duration::from_secs(15)).build().unwrap()
 }
 
-#[test]
-fn our_client_reaches_tls_with_every_odd_peer() {
-    for_all(|protocol| {
-        for odd in Quirk::ALL.iter().filter(|odd| odd.applies_to(protocol)) {
-            let peer = odd.start(protocol, authority()).unwrap();
-            let tcp = TcpStream::connect(peer.address()).unwrap();
-            let done = connector().blocking().upgrade(protocol, peer.server_name(), tcp);
-            assert!(done.is_ok(), "{}, {}: {}", protocol.name, odd.name(), done.unwrap_err());
-        }
-    });
+each_protocol! {
+    parallel
+    our_client_reaches_tls_with_every_odd_peer
+}
+
+fn our_client_reaches_tls_with_every_odd_peer(protocol: &'static Protocol) {
+    for odd in Quirk::ALL.iter().filter(|odd| odd.applies_to(protocol)) {
+        let peer = odd.start(protocol, authority()).unwrap();
+        let tcp = TcpStream::connect(peer.address()).unwrap();
+        let done = connector().blocking().upgrade(protocol, peer.server_name(), tcp);
+        assert!(done.is_ok(), "{}, {}: {}", protocol.name, odd.name(), done.unwrap_err());
+    }
 }
 
 #[test]
@@ -35,7 +37,7 @@ fn every_odd_peer_is_odd_somewhere() {
 }
 
 #[test]
-fn a_delay_is_as_long_as_told() {
+fn a_delay_has_the_requested_length() {
     let peer = Quirk::delayed(Duration::from_millis(700)).start(&smtp::SMTP, authority()).unwrap();
     let began = Instant::now();
     connector().blocking().connect(&smtp::SMTP, ("localhost", peer.address().port())).unwrap();

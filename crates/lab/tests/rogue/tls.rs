@@ -3,15 +3,15 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
-use starttls::proto::{ClientMessage, Protocol, smtp};
+use starttls::proto::{ClientMessage, Protocol, each_protocol, smtp};
 use starttls_hello::{
     ConnectionOutcome, Flight, FlightProgress, GOODBYE, HelloContext, KeyExchange, Known, Question,
     ServerFacts, StreamEnd, SuiteClass, Support, Version, Walk, WalkEnd, WalkSize, WalkStep, extension_kind,
 };
 use starttls_lab::rogue::{Rogue, TlsModel, TlsWeakness};
 
+use crate::authority;
 use crate::peer::{PATIENCE, Peer, Wait, upgraded};
-use crate::{authority, for_all};
 
 /// Sends one hello after an upgrade of its own, and reads the answer.
 fn ask(
@@ -144,16 +144,18 @@ fn modern_clients_complete_their_handshake() {
     });
 }
 
-#[test]
-fn every_protocol_has_simulated_tls() {
-    for_all(|protocol| {
-        let rogue = Rogue::start_with_tls(protocol, TlsWeakness::Compression.model(), authority()).unwrap();
-        let mut walk = Walk::new(WalkSize::Brief);
-        while let WalkStep::Ask(question) = walk.next() {
-            let outcome = ask(protocol, rogue.address(), &question, walk.connections());
-            walk.record(question, outcome);
-        }
-        assert_eq!(walk.facts().compression().value(), Some(Support::Offered), "{}", protocol.name);
-        assert!(upgraded(rogue.address(), protocol).is_ok(), "{}", protocol.name);
-    });
+each_protocol! {
+    parallel
+    simulated_tls_follows_the_upgrade
+}
+
+fn simulated_tls_follows_the_upgrade(protocol: &'static Protocol) {
+    let rogue = Rogue::start_with_tls(protocol, TlsWeakness::Compression.model(), authority()).unwrap();
+    let mut walk = Walk::new(WalkSize::Brief);
+    while let WalkStep::Ask(question) = walk.next() {
+        let outcome = ask(protocol, rogue.address(), &question, walk.connections());
+        walk.record(question, outcome);
+    }
+    assert_eq!(walk.facts().compression().value(), Some(Support::Offered), "{}", protocol.name);
+    assert!(upgraded(rogue.address(), protocol).is_ok(), "{}", protocol.name);
 }

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 
 use crate::authority::{Authority, DEADLINE, NAME};
-use starttls::proto::{PROTOCOLS, smtp};
+use starttls::proto::{Protocol, each_protocol, smtp};
 use starttls::rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use starttls::{Acceptor, CertificateVerdict, Connector, Encrypted, Error, TlsVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -50,25 +50,24 @@ async fn both_sides_work_at_every_pipe_size() {
     }
 }
 
-#[tokio::test]
-async fn every_protocol_upgrades_on_both_drivers() {
-    let authority = Authority::new();
-    for protocol in PROTOCOLS {
-        let connector = authority.connector().build().unwrap();
-        let acceptor = authority.acceptor_for(protocol).build().unwrap();
-        let (near, far) = duplex(7);
-        let both = async { tokio::join!(connector.upgrade(protocol, NAME, near), acceptor.accept(far)) };
-        let (client, server) = timeout(DEADLINE, both).await.unwrap();
-        let (client, server) = (client.unwrap(), server.unwrap());
-        assert_eq!(client.facts().alpn.as_deref(), protocol.alpn.map(str::as_bytes), "{protocol:?}");
-        exchange(client, server, 1000).await;
+each_protocol! { async an_upgrade_succeeds_on_both_drivers }
 
-        let (near, far) = UnixStream::pair().unwrap();
-        let server = std::thread::spawn(move || acceptor.blocking().accept(far).map(drop));
-        let client = connector.blocking().upgrade(protocol, NAME, near).unwrap();
-        server.join().unwrap().unwrap();
-        drop(client);
-    }
+async fn an_upgrade_succeeds_on_both_drivers(protocol: &'static Protocol) {
+    let authority = Authority::new();
+    let connector = authority.connector().build().unwrap();
+    let acceptor = authority.acceptor_for(protocol).build().unwrap();
+    let (near, far) = duplex(7);
+    let both = async { tokio::join!(connector.upgrade(protocol, NAME, near), acceptor.accept(far)) };
+    let (client, server) = timeout(DEADLINE, both).await.unwrap();
+    let (client, server) = (client.unwrap(), server.unwrap());
+    assert_eq!(client.facts().alpn.as_deref(), protocol.alpn.map(str::as_bytes), "{protocol:?}");
+    exchange(client, server, 1000).await;
+
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = std::thread::spawn(move || acceptor.blocking().accept(far).map(drop));
+    let client = connector.blocking().upgrade(protocol, NAME, near).unwrap();
+    server.join().unwrap().unwrap();
+    drop(client);
 }
 
 /// Returns whether the server resumed a session with this client. The client sends data, so that tickets arrive.
