@@ -2,12 +2,12 @@
 
 use std::io;
 
-use starttls::proto::{ClientMessage, Dialect, Identity, Protocol, ReplyTo, Scan, Side};
+use starttls::proto::{ClientMessage, Dialect, Identity, MessageReader, Protocol, ReplyTo, Side};
 
 use crate::record::{Layer, RunRecords};
 use crate::scenario::is_harmless;
 
-/// The longest incomplete message, in octets.
+/// The longest message, in octets.
 const LIMIT: usize = 1 << 20;
 
 /// Frames and records what the client sends before TLS.
@@ -18,8 +18,7 @@ pub(super) struct Recorder<'a> {
     records: &'a RunRecords,
     number: usize,
     dialect: Box<dyn Dialect>,
-    scan: Scan,
-    pending: Vec<u8>,
+    reader: MessageReader,
     /// Whether the client sent bytes that cannot be framed.
     lost: bool,
     /// Whether the client has started TLS, with or without an answer to its request.
@@ -31,14 +30,13 @@ pub(super) struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     pub(super) fn new(protocol: &Protocol, records: &'a RunRecords, number: usize) -> Self {
         let dialect = protocol.new_dialect(Identity::new(""));
-        let (scan, pending) = (Scan::default(), Vec::new());
+        let reader = MessageReader::with_max_message(Side::Client, LIMIT);
         Self {
             protocol: protocol.name,
             records,
             number,
             dialect,
-            scan,
-            pending,
+            reader,
             lost: false,
             in_tls: false,
             answered: false,
@@ -48,7 +46,7 @@ impl<'a> Recorder<'a> {
     /// Records that the request was accepted and TLS follows.
     pub(super) fn start_tls(&mut self) {
         self.answered = true;
-        self.pending.clear();
+        self.reader.take_unread();
     }
 
     /// Records bytes of the client.
@@ -56,22 +54,22 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// Returns an error if a message is too long.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.pending.extend_from_slice(bytes);
-        while !self.pending.is_empty() {
-            let continues = self.in_tls && is_record(&self.pending);
-            if self.answered || continues || opens_tls(&self.pending) {
+        self.reader.push(bytes);
+        while !self.reader.unread().is_empty() {
+            let pending = self.reader.unread();
+            let continues = self.in_tls && is_record(pending);
+            if self.answered || continues || opens_tls(pending) {
                 (self.lost, self.in_tls) = (true, true);
-                self.write(Layer::Tls, None, self.pending.len());
+                self.write_unread(Layer::Tls);
                 break;
             }
             if self.lost {
-                self.write(Layer::Cleartext, None, self.pending.len());
+                self.write_unread(Layer::Cleartext);
                 break;
             }
-            match self.dialect.frame(Side::Client, ReplyTo::Other, &self.pending, &mut self.scan) {
-                Ok(Some(end)) => {
-                    self.scan = Scan::default();
-                    let message: Vec<u8> = self.pending[..end].to_vec();
+            match self.reader.next(&*self.dialect, ReplyTo::Other) {
+                Ok(Some(message)) => {
+                    let message = message.to_vec();
                     let meaning = match self.dialect.read_client(&message).ok() {
                         Some(ClientMessage::Other) if is_harmless(self.protocol, &message) => {
                             Some(ClientMessage::Probe)
@@ -79,30 +77,39 @@ impl<'a> Recorder<'a> {
                         meaning => meaning,
                     };
                     // Where the request has no answer, TLS follows it. Elsewhere the next bytes decide.
-                    self.write(Layer::Cleartext, meaning, end);
+                    self.write(Layer::Cleartext, meaning, &message);
                 }
                 Ok(None) => break,
-                Err(_) => self.lost = true,
+                Err(_) => {
+                    if self.reader.is_too_long() {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    self.lost = true;
+                }
             }
         }
-        if self.pending.len() > LIMIT { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+        Ok(())
     }
 
-    fn write(&mut self, layer: Layer, meaning: Option<ClientMessage>, end: usize) {
-        let message: Vec<u8> = self.pending.drain(..end).collect();
+    /// Records bytes that are not framed.
+    fn write_unread(&mut self, layer: Layer) {
+        let bytes = self.reader.take_unread();
+        self.write(layer, None, &bytes);
+    }
+
+    fn write(&self, layer: Layer, meaning: Option<ClientMessage>, message: &[u8]) {
         let description =
-            if layer == Layer::Cleartext { self.dialect.describe(Side::Client, &message) } else { None };
+            if layer == Layer::Cleartext { self.dialect.describe(Side::Client, message) } else { None };
         self.records.with(self.number, |record| {
-            record.push(Side::Client, layer, meaning, &message, description);
+            record.push(Side::Client, layer, meaning, message, description);
         });
     }
 }
 
 impl Drop for Recorder<'_> {
     fn drop(&mut self) {
-        if !self.pending.is_empty() {
-            let layer = if self.answered { Layer::Tls } else { Layer::Cleartext };
-            self.write(layer, None, self.pending.len());
+        if !self.reader.unread().is_empty() {
+            self.write_unread(if self.answered { Layer::Tls } else { Layer::Cleartext });
         }
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<FindingBuilder> {
     vec![banner, internal]
 }
 
-/// Replaces every escaped octet with a space, because such octets surround text in binary messages.
+/// Replaces every escaped octet with a space, because such octets surround text in binary messages. This edits the text of
+/// a transcript; nothing is framed here.
 fn without_escapes(text: &str) -> String {
     let mut pieces = text.split('\\');
     let mut plain = pieces.next().unwrap_or_default().to_owned();
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_inside_names_are_told_from_other_words() {
+    fn versions_and_internal_names_are_distinguished_from_other_words() {
         for (word, version, internal) in [
             ("3.7.11", true, false),
             ("Server/2.4.10-Debian", true, false),

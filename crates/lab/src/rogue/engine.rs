@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::proto::{
-    ClientMessage, Dialect, Identity, Phase, Protocol, Refusal, ReplyTo, Scan, ServerMessage, SessionCommand,
-    Side,
+    ClientMessage, Dialect, Identity, MessageReader, Phase, Protocol, Refusal, ReplyTo, Scan, ServerMessage,
+    SessionCommand, Side,
 };
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer};
@@ -38,8 +38,7 @@ pub(super) struct PermissiveEngine {
     /// Writes the capabilities from before TLS, if the server sends those inside TLS.
     before_tls: Option<Box<dyn Dialect>>,
     inside: bool,
-    inbox: Vec<u8>,
-    scan: Scan,
+    inbox: MessageReader,
     before: Vec<u8>,
     note: Note,
     over: bool,
@@ -81,8 +80,18 @@ impl PermissiveEngine {
         inside: bool,
     ) -> Self {
         let dialect = protocol.new_dialect(identity.clone().in_phase(phase));
-        let (inbox, scan, before) = (Vec::new(), Scan::default(), Vec::new());
-        Self { protocol, behavior, dialect, before_tls: None, inside, inbox, scan, before, note, over: false }
+        let inbox = MessageReader::with_max_message(Side::Client, LIMIT);
+        Self {
+            protocol,
+            behavior,
+            dialect,
+            before_tls: None,
+            inside,
+            inbox,
+            before: Vec::new(),
+            note,
+            over: false,
+        }
     }
 
     /// Writes a response with the changes that apply to it.
@@ -110,31 +119,26 @@ impl PermissiveEngine {
     fn cut(&mut self) -> Result<Option<(Vec<u8>, bool)>, &'static str> {
         if self.behavior.hunts
             && !self.inside
-            && let Some(request) = hunted(self.protocol, &self.inbox)
+            && let Some(request) = hunted(self.protocol, self.inbox.unread())
         {
             // The bytes around the request are dropped.
-            self.inbox.clear();
-            self.scan = Scan::default();
+            self.inbox.take_unread();
             return Ok(Some((request, false)));
         }
         if self.behavior.sloppy
             && !self.inside
-            && let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n')
-            && let Some(exact) = meant(self.protocol, &self.inbox[..=end])
+            && let Some(end) = self.inbox.unread().iter().position(|byte| *byte == b'\n')
+            && let Some(exact) = meant(self.protocol, &self.inbox.unread()[..=end])
         {
-            let sloppy = self.inbox[..=end] != exact;
-            self.inbox.drain(..=end);
-            self.scan = Scan::default();
+            let unread = self.inbox.take_unread();
+            let (line, rest) = unread.split_at(end + 1);
+            let sloppy = line != exact;
+            self.inbox.push(rest);
             return Ok(Some((exact, sloppy)));
         }
-        let framed = self.dialect.frame(Side::Client, ReplyTo::Other, &self.inbox, &mut self.scan);
-        match framed.map_err(|malformed| malformed.expected)? {
-            Some(end) => {
-                self.scan = Scan::default();
-                Ok(Some((self.inbox.drain(..end).collect(), false)))
-            }
-            None if self.inbox.len() > LIMIT => Err("a message of at most 1 MiB"),
-            None => Ok(None),
+        match self.inbox.next(&*self.dialect, ReplyTo::Other) {
+            Ok(message) => Ok(message.map(|message| (message.to_vec(), false))),
+            Err(malformed) => Err(malformed.expected),
         }
     }
 
@@ -168,7 +172,7 @@ impl PermissiveEngine {
             self.say(answer, ReplyTo::Request, out);
             return Ok(true);
         }
-        let pipelined = std::mem::take(&mut self.inbox);
+        let pipelined = self.inbox.take_unread();
         self.over = true;
         match self.behavior.after_request {
             _ if pipelined.is_empty() => {}
@@ -191,17 +195,16 @@ impl PermissiveEngine {
 
 impl Engine for PermissiveEngine {
     fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
-        self.inbox.extend_from_slice(input);
+        self.inbox.push(input);
         &[]
     }
 
     fn take_unread(&mut self) -> Vec<u8> {
-        self.scan = Scan::default();
-        std::mem::take(&mut self.inbox)
+        self.inbox.take_unread()
     }
 
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, SessionError> {
-        while !self.over && !self.inbox.is_empty() {
+        while !self.over && !self.inbox.unread().is_empty() {
             let (message, sloppy) = match self.cut() {
                 Ok(Some(cut)) => cut,
                 Ok(None) => return Ok(None),
@@ -282,7 +285,7 @@ fn meant(protocol: &Protocol, line: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Returns the first request at any offset of these bytes.
+/// Returns the first request at any offset of these bytes, which may be the middle of a message.
 fn hunted(protocol: &Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
     let bytes = bytes.get(..HUNT).unwrap_or(bytes);
     (0..bytes.len()).find_map(|start| {
@@ -302,14 +305,14 @@ fn hunted(protocol: &Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
 /// Returns the complete messages at the start of these bytes, and the incomplete one after them. Invalid bytes are dropped.
 pub(super) fn messages(protocol: &Protocol, bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut dialect = protocol.new_dialect(Identity::new("localhost").inside_tls());
-    let mut rest = bytes;
+    let mut reader = MessageReader::with_max_message(Side::Client, bytes.len() + 1);
+    reader.push(bytes);
+    let mut whole = Vec::new();
     loop {
-        let framed = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());
-        let done = &bytes[..bytes.len() - rest.len()];
-        match framed {
-            Ok(Some(end)) if dialect.read_client(&rest[..end]).is_ok() => rest = &rest[end..],
-            Ok(None) => return (done.to_vec(), rest.to_vec()),
-            Ok(Some(_)) | Err(_) => return (done.to_vec(), Vec::new()),
+        match reader.next(&*dialect, ReplyTo::Other) {
+            Ok(Some(message)) if dialect.read_client(message).is_ok() => whole.extend_from_slice(message),
+            Ok(None) => return (whole, reader.take_unread()),
+            Ok(Some(_)) | Err(_) => return (whole, Vec::new()),
         }
     }
 }

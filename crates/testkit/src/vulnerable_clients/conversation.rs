@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use starttls::proto::{
-    ClientMessage, Dialect, Identity, Phase, Protocol, ReplyTo, Scan, ServerMessage, Side,
+    ClientMessage, Dialect, Identity, MessageReader, Phase, Protocol, ReplyTo, ServerMessage, Side,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -20,8 +20,7 @@ pub(super) struct Conversation {
     pub(super) stream: Box<dyn ClientStream>,
     dialect: Box<dyn Dialect>,
     pub(super) inside: bool,
-    /// Received bytes that are not framed yet.
-    pub(super) buffer: Vec<u8>,
+    pub(super) reader: MessageReader,
     /// All received messages.
     pub(super) heard: Vec<u8>,
     patience: Option<Duration>,
@@ -40,15 +39,17 @@ impl Conversation {
         patience: Option<Duration>,
         stream: Box<dyn ClientStream>,
         inside: bool,
-        buffer: Vec<u8>,
+        unread: &[u8],
     ) -> Self {
+        let mut reader = MessageReader::with_max_message(Side::Server, LIMIT);
+        reader.push(unread);
         let phase = if inside { Phase::InsideTls } else { Phase::Cleartext };
         let dialect = protocol.new_dialect(Identity::new("localhost").in_phase(phase).with_nonce(0));
         Self {
             stream,
             dialect,
             inside,
-            buffer,
+            reader,
             heard: Vec::new(),
             patience,
             said: 0,
@@ -62,7 +63,7 @@ impl Conversation {
         patience: Option<Duration>,
         stream: Box<dyn ClientStream>,
     ) -> Self {
-        Self::new(protocol, patience, stream, false, Vec::new())
+        Self::new(protocol, patience, stream, false, b"")
     }
 
     /// Continues inside TLS with the remaining bytes, after this number of sent messages.
@@ -70,10 +71,10 @@ impl Conversation {
         protocol: &Protocol,
         patience: Option<Duration>,
         stream: Box<dyn ClientStream>,
-        buffer: Vec<u8>,
+        unread: &[u8],
         said: u32,
     ) -> Self {
-        let mut conversation = Self::new(protocol, patience, stream, true, buffer);
+        let mut conversation = Self::new(protocol, patience, stream, true, unread);
         // Tags and ids continue across the upgrade.
         for _ in 0..said {
             conversation.dialect.write_client(ClientMessage::Request, &mut Vec::new());
@@ -118,18 +119,18 @@ impl Conversation {
 
     /// Receives the next message; `None` if the bytes are invalid.
     async fn message(&mut self, to: ReplyTo) -> io::Result<Option<Vec<u8>>> {
-        let mut scan = Scan::default();
         loop {
-            match self.dialect.frame(Side::Server, to, &self.buffer, &mut scan) {
-                Ok(Some(end)) => {
-                    let message: Vec<u8> = self.buffer.drain(..end).collect();
-                    self.heard.extend_from_slice(&message);
-                    return Ok(Some(message));
+            match self.reader.next(&*self.dialect, to) {
+                Ok(Some(message)) => {
+                    self.heard.extend_from_slice(message);
+                    return Ok(Some(message.to_vec()));
                 }
-                Ok(None) if self.buffer.len() < LIMIT => {}
-                Ok(None) => return Err(io::Error::other("the message is too long")),
+                Ok(None) => {}
                 Err(_) => {
-                    self.heard.append(&mut self.buffer);
+                    if self.reader.is_too_long() {
+                        return Err(io::Error::other("the message is too long"));
+                    }
+                    self.heard.append(&mut self.reader.take_unread());
                     return Ok(None);
                 }
             }
@@ -142,7 +143,7 @@ impl Conversation {
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.buffer.extend_from_slice(&chunk[..read]);
+            self.reader.push(&chunk[..read]);
         }
     }
 }

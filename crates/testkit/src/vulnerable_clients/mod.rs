@@ -133,8 +133,7 @@ impl VulnerableClient {
         tcp.set_nodelay(true)?;
         if self.flaw.is_none() {
             let tls = connector.upgrade(self.protocol, server_name, tcp).await.map_err(io::Error::other)?;
-            let inside =
-                Conversation::inside(self.protocol, self.answer_timeout(), Box::new(tls), Vec::new(), 0);
+            let inside = Conversation::inside(self.protocol, self.answer_timeout(), Box::new(tls), b"", 0);
             return self.act(inside, printed).await;
         }
         let mut clear = Conversation::clear(self.protocol, self.answer_timeout(), Box::new(tcp));
@@ -158,12 +157,12 @@ impl VulnerableClient {
             let words = clear.heard.split(|byte| !byte.is_ascii_alphanumeric());
             words.for_each(|word| printed.extend([b"the server can ", word, b"\n"].concat()));
         }
-        let kept = if self.is(Flaw::KeepsBuffer) { std::mem::take(&mut clear.buffer) } else { Vec::new() };
+        let kept = if self.is(Flaw::KeepsBuffer) { clear.reader.take_unread() } else { Vec::new() };
         let (said, logs_in) = (clear.said, self.finds_a_login(&clear.list));
         let tls =
             connector.handshake(self.protocol, server_name, clear.stream).await.map_err(io::Error::other)?;
         let mut inside =
-            Conversation::inside(self.protocol, self.answer_timeout(), Box::new(tls), kept, said);
+            Conversation::inside(self.protocol, self.answer_timeout(), Box::new(tls), &kept, said);
         inside.logs_in = logs_in;
         self.act(inside, printed).await
     }
@@ -212,14 +211,14 @@ impl VulnerableClient {
         if offered == Some(false) && (self.is(Flaw::FallsBack) || !flow.request_is_answered) {
             return self.no_upgrade(clear, "the upgrade is not offered");
         }
-        if !clear.buffer.is_empty() && !self.is(Flaw::BelievesPresent) {
+        if !clear.reader.unread().is_empty() && !self.is(Flaw::BelievesPresent) {
             return Err(io::Error::other("unexpected bytes before the request"));
         }
         clear.say(ClientMessage::Request).await?;
         if !flow.request_is_answered {
             return Ok(Step::Upgrade);
         }
-        let answer = if self.is(Flaw::BelievesPresent) && !clear.buffer.is_empty() {
+        let answer = if self.is(Flaw::BelievesPresent) && !clear.reader.unread().is_empty() {
             Some(ServerMessage::Accept)
         } else {
             clear.hear(ReplyTo::Request).await?
@@ -232,7 +231,7 @@ impl VulnerableClient {
             _ => return self.no_upgrade(clear, "the upgrade was refused"),
         }
         let careless = [Flaw::KeepsBuffer, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
-        if !clear.buffer.is_empty() && !careless {
+        if !clear.reader.unread().is_empty() && !careless {
             return Err(io::Error::other("unexpected bytes after the acceptance"));
         }
         Ok(Step::Upgrade)
@@ -241,7 +240,7 @@ impl VulnerableClient {
     fn no_upgrade(&self, clear: &mut Conversation, why: &'static str) -> io::Result<Step> {
         match self.flaw {
             Some(Flaw::FallsBack) => {
-                clear.buffer.clear();
+                clear.reader.take_unread();
                 Ok(Step::Cleartext)
             }
             Some(Flaw::SwallowsRefusal) => Ok(Step::Nothing),
@@ -317,7 +316,7 @@ impl VulnerableClient {
 
     /// Returns whether the client treats the end of the connection as the end of an answer.
     fn takes_for_end(&self, talk: &Conversation) -> bool {
-        talk.buffer.is_empty() || self.is(Flaw::IgnoresTruncation)
+        talk.reader.unread().is_empty() || self.is(Flaw::IgnoresTruncation)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers in cleartext after the go-ahead, where only TLS is allowed.
 
-use starttls::proto::{Identity, ReplyTo, Scan, ServerMessage, Side};
+use starttls::proto::{Identity, MessageReader, ReplyTo, ServerMessage, Side};
 
 use super::trial::End;
 use super::{Judge, short};
@@ -82,13 +82,14 @@ fn answers(plan: &Plan, judge: &Judge<'_>, text: &str) -> bool {
 /// Splits bytes into messages. Bytes that are not a whole message are the last element.
 pub(in crate::probe) fn cut<'a>(plan: &Plan, received: &'a [u8]) -> Vec<&'a [u8]> {
     let dialect = plan.protocol.new_dialect(Identity::new(""));
+    let mut reader = MessageReader::with_max_message(Side::Server, received.len());
+    reader.push(received);
     let (mut rest, mut messages) = (received, Vec::new());
-    while !rest.is_empty() {
-        let whole = dialect.frame(Side::Server, ReplyTo::Other, rest, &mut Scan::default());
-        let end = whole.ok().flatten().filter(|end| *end > 0).unwrap_or(rest.len()).min(rest.len());
-        let (message, after) = rest.split_at(end);
+    while let Ok(Some(message)) = reader.next(&*dialect, ReplyTo::Other) {
+        let (message, after) = rest.split_at(message.len());
         messages.push(message);
         rest = after;
     }
+    messages.extend(Some(rest).filter(|rest| !rest.is_empty()));
     messages
 }
