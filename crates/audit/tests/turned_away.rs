@@ -2,39 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "support/limited.rs"]
+mod limited;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use limited::limited;
 use starttls::Connector;
 use starttls::proto::smtp::SUBMISSION;
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits, Requirement};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-
-/// Forwards the first `left` connections to the server. Later connections receive `then` and are closed.
-async fn limited(server: SocketAddr, mut left: u32, then: &'static [u8]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let admitted = left > 0;
-            left = left.saturating_sub(1);
-            tokio::spawn(async move {
-                if admitted {
-                    let mut there = TcpStream::connect(server).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut there).await;
-                } else {
-                    let _ = client.write_all(then).await;
-                }
-            });
-        }
-    });
-    address
-}
 
 /// Audits a server that is sound except for a certificate that expires soon.
 async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAddr) -> EndpointReport {
@@ -63,7 +44,7 @@ fn throttled(report: &EndpointReport) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_was_turned_away_accuses_nobody() {
+async fn refused_connections_are_no_evidence() {
     // An audit waits after each refusal, so the audits run beside each other.
     let mut audits = JoinSet::new();
     for then in [&b"421 4.7.0 Too many connections\r\n"[..], b""] {

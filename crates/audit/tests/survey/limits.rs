@@ -1,42 +1,18 @@
 //! Servers that turn connections away, and surveys that are cut short: no fact is wrong.
 
-use std::net::SocketAddr;
-
 use starttls::proto::protocol;
 use starttls_audit::SurveyExtent;
 use starttls_audit::report::CheckOutcome;
 use starttls_hello::WalkSize;
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, TlsWeakness};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::limited::limited;
 use crate::{Asked, audited, finding};
 
-/// Forwards the first `left` connections to the server. Later connections receive `then` and are closed.
-async fn limited(server: SocketAddr, mut left: usize, then: &'static [u8]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let admitted = left > 0;
-            left = left.saturating_sub(1);
-            tokio::spawn(async move {
-                if admitted {
-                    let mut there = TcpStream::connect(server).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut there).await;
-                } else {
-                    let _ = client.write_all(then).await;
-                }
-            });
-        }
-    });
-    address
-}
-
 /// Surveys a server of anonymous suites after so many hellos were admitted, or with so many hellos.
-async fn outcomes(admitted: usize, hellos: usize, then: &'static [u8]) -> [CheckOutcome; 3] {
+async fn outcomes(admitted: u32, hellos: usize, then: &'static [u8]) -> [CheckOutcome; 3] {
     let smtp = protocol("submission").unwrap();
     let authority = Authority::new().unwrap();
     let rogue = Rogue::start_with_tls(smtp, TlsWeakness::AnonymousSuite.model(), &authority).unwrap();

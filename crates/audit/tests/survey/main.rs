@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "../support/limited.rs"]
+mod limited;
 mod limits;
 mod real;
 mod status;

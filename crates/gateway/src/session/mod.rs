@@ -9,6 +9,7 @@ mod rules;
 mod run;
 mod splice;
 mod stream;
+mod unread;
 
 pub use run::probe;
 pub(crate) use run::{is_ready, serve};

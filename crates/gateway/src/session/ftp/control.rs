@@ -9,6 +9,7 @@ use super::data::{DataConnections, DataPeers};
 use super::reply;
 use crate::failure::SessionFailure;
 use crate::session::splice::{Filter, FilterState};
+use crate::session::unread::UnreadBytes;
 
 /// The maximum length of a line, in octets.
 const LONGEST_LINE: usize = 8 * 1024;
@@ -41,8 +42,7 @@ pub(super) struct Control {
     backend_tls: bool,
     /// `None` if data connections are not possible.
     peers: Option<Rc<DataPeers>>,
-    from_client: Vec<u8>,
-    from_server: Vec<u8>,
+    unread: UnreadBytes,
     /// The code of a multi-line reply whose last line is still due.
     open: Option<[u8; 3]>,
     /// The received lines of a reply that is being collected.
@@ -66,7 +66,7 @@ impl Filter for Control {
         input: &[u8],
         out: &mut Outgoing,
     ) -> Result<FilterState, SessionFailure> {
-        let mut unread = std::mem::take(self.unread(from));
+        let mut unread = std::mem::take(self.unread.of(from));
         unread.extend_from_slice(input);
         let mut rest = unread.as_slice();
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -81,7 +81,7 @@ impl Filter for Control {
         if rest.len() > LONGEST_LINE {
             return Err(wrong(from, "a line of at most 8 KiB", rest));
         }
-        *self.unread(from) = rest.to_vec();
+        *self.unread.of(from) = rest.to_vec();
         Ok(FilterState::Reading)
     }
 
@@ -109,8 +109,7 @@ impl Control {
             client_tls,
             backend_tls,
             peers,
-            from_client: Vec::new(),
-            from_server: Vec::new(),
+            unread: UnreadBytes::default(),
             open: None,
             reply: Vec::new(),
             due: VecDeque::new(),
@@ -119,13 +118,6 @@ impl Control {
             extended_only: false,
             over: false,
             data: DataConnections::default(),
-        }
-    }
-
-    fn unread(&mut self, from: Side) -> &mut Vec<u8> {
-        match from {
-            Side::Client => &mut self.from_client,
-            Side::Server => &mut self.from_server,
         }
     }
 

@@ -8,6 +8,7 @@ use super::caching_sha2::CachingSha2;
 use crate::failure::SessionFailure;
 use crate::session::splice::{Filter, FilterState};
 use crate::session::stream::Stream;
+use crate::session::unread::UnreadBytes;
 
 /// The length of a packet's header, in octets: three of length, one of number.
 const HEADER: usize = 4;
@@ -72,8 +73,7 @@ pub(super) struct SequenceFilter {
     ahead: u8,
     /// Encrypts passwords for a backend without TLS.
     caching_sha2: Option<CachingSha2>,
-    from_client: Vec<u8>,
-    from_server: Vec<u8>,
+    unread: UnreadBytes,
     answered: bool,
 }
 
@@ -81,17 +81,10 @@ impl SequenceFilter {
     /// Makes a filter for a session in which `client` and `backend` are whether each side has TLS; `None` if the numbers are
     /// equal. `greeting` is the server's greeting, if the server requires encrypted passwords.
     pub(super) fn between(client: bool, backend: bool, greeting: Option<&[u8]>) -> Option<Self> {
-        let (from_client, from_server, answered) = (Vec::new(), Vec::new(), false);
+        let (unread, answered) = (UnreadBytes::default(), false);
         let ahead = if backend { 1_u8.wrapping_neg() } else { 1 };
         let caching_sha2 = greeting.filter(|_| !backend).map(CachingSha2::new);
-        (client != backend).then_some(Self {
-            backend,
-            ahead,
-            caching_sha2,
-            from_client,
-            from_server,
-            answered,
-        })
+        (client != backend).then_some(Self { backend, ahead, caching_sha2, unread, answered })
     }
 }
 
@@ -102,12 +95,8 @@ impl Filter for SequenceFilter {
         input: &[u8],
         out: &mut Outgoing,
     ) -> Result<FilterState, SessionFailure> {
-        let unread = match from {
-            Side::Client => &mut self.from_client,
-            Side::Server => &mut self.from_server,
-        };
-        unread.extend_from_slice(input);
-        while let Some(mut packet) = cut(unread, from)? {
+        self.unread.of(from).extend_from_slice(input);
+        while let Some(mut packet) = cut(self.unread.of(from), from)? {
             let ends = packet.get(HEADER).is_some_and(|kind| ENDS.contains(kind));
             let (payload, caching_sha2) = (&packet[HEADER..], self.caching_sha2.as_mut());
             match from {
@@ -137,8 +126,8 @@ impl Filter for SequenceFilter {
                     packet[3] = packet[3].wrapping_add(self.ahead);
                     out.to_client.append(&mut packet);
                     if ends {
-                        out.to_client.append(&mut self.from_server);
-                        out.to_server.append(&mut self.from_client);
+                        out.to_client.append(self.unread.of(Side::Server));
+                        out.to_server.append(self.unread.of(Side::Client));
                         return Ok(FilterState::Opaque);
                     }
                 }
