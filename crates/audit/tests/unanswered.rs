@@ -10,7 +10,7 @@ use starttls_audit::report::EndpointVerdict;
 use starttls_audit::{Audit, Limits};
 
 #[test]
-fn a_request_that_nobody_answers_is_declined() {
+fn a_request_without_an_answer_is_declined() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

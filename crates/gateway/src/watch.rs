@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_of_several_items_is_told_once_until_it_comes_back() {
+    fn a_warning_of_several_items_is_logged_once_until_it_returns() {
         let mut warned = Warned::default();
         let told = [(1, "a"), (2, "a"), (2, "b"), (1, "a"), (2, "a"), (1, "b")];
         let new = told.into_iter().filter(|(number, warning)| !warned.is_known(*number, warning));

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schemes_say_what_is_spoken_and_where_tls_starts() {
+    fn a_scheme_names_the_protocol_and_where_tls_starts() {
         let said = |name: &str| scheme(name).map(|(protocol, start)| (protocol.name, start));
         assert_eq!(said("SMTP"), Some(("smtp", Start::Unspecified)));
         assert_eq!(said("imap+StartTLS"), Some(("imap", Start::Upgrade)));

@@ -251,7 +251,7 @@ fn every_login_has_a_conversation(protocol: &'static Protocol) {
 }
 
 #[test]
-fn a_tag_of_somebody_else_is_refused() {
+fn a_reply_with_another_tag_is_refused() {
     let mut script = OutputBuffer::default();
     let login = LoginClient::new(protocol("imap").unwrap(), identity(), &user(), false, &mut script).unwrap();
     assert!(login.receive(b"a2 OK [CAPABILITY AUTH=PLAIN] early\r\n", &mut script).is_err());

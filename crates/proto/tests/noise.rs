@@ -127,7 +127,7 @@ proptest! {
 /// An IMAP server may send its capability list apart from the answer, or with the greeting. The offer that the client
 /// reports must not depend on which of them arrived in one piece.
 #[test]
-fn an_offer_that_nobody_asked_for_counts_at_every_cut() {
+fn an_unsolicited_offer_counts_at_every_cut() {
     let greeting = b"* OK ready\r\n* CAPABILITY IMAP4rev1 STARTTLS\r\n";
     for chunk in 1..=greeting.len() {
         let mut out = Vec::new();

@@ -77,7 +77,7 @@ fn ends_when_its_holder_is_killed() {
 }
 
 #[test]
-fn early_end_and_silence_are_told_with_the_log() {
+fn early_end_and_silence_are_reported_with_the_log() {
     let scratch = Scratch::new().unwrap();
     let address = free_port(own_loopback()).unwrap();
     let mut ended =

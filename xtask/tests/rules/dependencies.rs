@@ -63,7 +63,7 @@ fn the_command_has_one_source_of_cryptography() {
 }
 
 #[test]
-fn crates_import_only_whom_they_may() {
+fn crates_import_only_what_they_may() {
     let tree = cargo_tree(&["--workspace", "-e", "normal,build", "--depth", "1", "--prefix", "depth"]);
     let (mut crates, mut problems) = (Vec::new(), Vec::new());
     for line in tree.lines() {

@@ -1,4 +1,4 @@
-//! A public type's name means one thing in the workspace.
+//! A public type's name means one thing in the workspace, and the name of a function hides no actor.
 
 use std::collections::BTreeMap;
 use std::path::Component;
@@ -43,4 +43,25 @@ fn a_public_type_has_a_name_of_its_own() {
         .filter(|(name, paths)| paths.len() > 1 && !SHARED.iter().any(|(shared, _)| shared == name))
         .map(|(name, paths)| format!("{name} means several things: {}", paths.join(", ")));
     complain(&problems.collect::<Vec<_>>());
+}
+
+/// Words that hide the actor in a name, as they do in a sentence; see `phrases.rs`.
+const VAGUE: &[&str] =
+    &["nobody", "somebody", "anybody", "everybody", "whoever", "who", "whom", "whomever", "cure"];
+
+#[test]
+fn the_name_of_a_function_hides_no_actor() {
+    let mut vague = Vec::new();
+    for (path, text) in sources() {
+        for (index, line) in text.lines().enumerate() {
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let Some(name) = words.by_ref().find(|word| *word == "fn").and_then(|_| words.next()) else {
+                continue;
+            };
+            if name.split('_').any(|part| VAGUE.contains(&part)) {
+                vague.push(format!("{}:{}: {name}", path.display(), index + 1));
+            }
+        }
+    }
+    complain(&vague);
 }

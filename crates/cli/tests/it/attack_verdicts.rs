@@ -50,7 +50,7 @@ fn hygiene_is_weak_and_a_gain_is_fooled() {
 }
 
 #[test]
-fn a_question_in_cleartext_fools_nobody() {
+fn a_command_without_credentials_is_no_fallback() {
     let pop3 = client("pop3", "STAT\\r\\nQUIT\\r\\n", "--timeout 20s");
     let falls_back = |line: &str| format!("{pop3} || {{ {}; false; }}", client("pop3", line, "--cleartext"));
     let only = ["--only", "cli-refuse-perm"];

@@ -62,7 +62,7 @@ fn the_table_of_checks_and_one_row() {
 }
 
 #[test]
-fn mistakes_are_named_with_their_cure() {
+fn mistakes_are_reported_with_a_hint() {
     let mistakes: &[&[&str]] = &[
         &["check", "--file", "/dev/null"],
         &["check", "smtp://mail.example.com", "--only", "srv-inject"],
@@ -144,7 +144,7 @@ fn monitoring_opens_one_connection_to_a_sound_server() {
 }
 
 #[test]
-fn what_was_known_before_is_not_told_again() {
+fn a_known_problem_is_not_reported_again() {
     let lab = lab();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("then.json");
@@ -240,7 +240,7 @@ fn a_server_that_throttles_is_no_server_without_tls() {
 }
 
 #[test]
-fn what_makes_no_sense_is_told_before_anything_starts() {
+fn conflicting_options_are_reported_before_anything_starts() {
     let cases: [&[&str]; 5] = [
         &["--only", "nonsense"],
         &["--skip", "nonsense", "--list"],

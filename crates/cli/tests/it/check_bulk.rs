@@ -36,7 +36,7 @@ fn bulk(lab: &starttls_lab::Lab, file: &Path) -> Command {
 }
 
 #[test]
-fn bad_lines_are_told_and_passed_over() {
+fn bad_lines_are_reported_and_skipped() {
     let lab = lab();
     let url = |scheme| endpoint(&lab, scheme).url();
     let list = [
@@ -183,7 +183,7 @@ fn a_domain_that_was_half_done_is_finished() {
 }
 
 #[test]
-fn whoever_reads_may_stop_reading() {
+fn a_reader_may_close_the_pipe_after_one_line() {
     let lab = lab();
     let command = check(&lab, &["smtp", "imap", "pop3"]);
     let words = std::iter::once(command.get_program()).chain(command.get_args());

@@ -83,7 +83,7 @@ fn junit_and_sarif_are_well_formed_and_have_the_findings() {
 }
 
 #[test]
-fn html_has_the_findings_and_asks_nobody() {
+fn html_has_the_findings_and_loads_nothing() {
     let page = report("html", 1);
     assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
     assert!(page.contains("cert-name") && page.contains("srv-inject-eager"));

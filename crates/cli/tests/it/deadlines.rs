@@ -52,7 +52,7 @@ fn b6_an_endless_greeting_is_cut() {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_refused_connection_is_reported() {
     let (_reserved, address) = closed();
     let run = Run::of(&mut starttls(["connect", &format!("smtp://{address}")])).exits(3);
     assert_eq!(

@@ -117,7 +117,7 @@ pub(crate) fn port(text: &str) -> u16 {
 }
 
 #[test]
-fn mistakes_are_named_with_their_cure() {
+fn mistakes_are_reported_with_a_hint() {
     let house = House::new();
     let (cert, key) = (house.path("localhost.pem"), house.path("localhost.key"));
     let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
@@ -214,7 +214,7 @@ fn a_plan_tries_every_backend() {
 }
 
 #[test]
-fn it_serves_until_it_is_told_to_stop() {
+fn it_serves_until_it_receives_a_signal() {
     let house = House::new();
     let live = Live::start(starttls(["gateway", "-c"]).arg(house.configuration("")));
     let port = port(house.logged("started")[0]["what"].as_str().unwrap());
@@ -275,7 +275,7 @@ fn g6_a_reload_is_all_or_nothing_and_renewed_certificates_are_noticed() {
 }
 
 #[test]
-fn systemd_is_told_and_its_sockets_are_served() {
+fn systemd_is_notified_and_its_sockets_are_served() {
     let house = House::new();
     let told = UnixDatagram::bind(house.path("notify")).unwrap();
     told.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -98,7 +98,7 @@ fn the_answer_is_shown_to_people() {
 }
 
 #[test]
-fn a_server_that_does_not_go_on_is_told_from_one_that_refuses() {
+fn a_server_that_does_not_continue_is_distinguished_from_one_that_refuses() {
     let smtp = |answer: &str| format!("smtp://{}", smtp_answering(answer));
     assert_eq!(report(&smtp("454 4.7.0 Not now\r\n"), &[], 4)["outcome"], "declined");
     assert_eq!(report(&smtp("421 4.3.2 Too many connections\r\n"), &[], 7)["outcome"], "inconclusive");

@@ -51,7 +51,7 @@ fn a_table_for_people() {
 }
 
 #[test]
-fn whoever_has_read_enough_may_leave() {
+fn a_reader_may_close_the_pipe_early() {
     let mut live = Live::start(&mut starttls(["lab", "--format", "json"]));
     live.hears("\n");
     live.hang_up();
@@ -59,7 +59,7 @@ fn whoever_has_read_enough_may_leave() {
 }
 
 #[test]
-fn a_wrong_name_is_told_before_anything_starts() {
+fn a_wrong_name_is_reported_before_anything_starts() {
     let run = Run::of(&mut starttls(["lab", "--only", "smtp,sntp"])).exits(2);
     assert_eq!(run.stdout, "");
     assert!(run.stderr.contains("unknown protocol \"sntp\""), "{}", run.stderr);

@@ -22,7 +22,7 @@ fn login(lab: &Lab, scheme: &str) -> Command {
 }
 
 #[test]
-fn everybody_in_the_lab_knows_the_user() {
+fn every_server_of_the_lab_knows_the_user() {
     let lab = lab();
     for endpoint in lab.endpoints() {
         let (name, scheme) = (endpoint.protocol.name, endpoint.scheme);

@@ -6,7 +6,7 @@ use crate::support::Run;
 use crate::{connect, lab};
 
 #[test]
-fn colour_is_for_terminals_and_for_those_who_ask() {
+fn color_is_for_terminals_and_on_request() {
     let lab = lab();
     assert!(!Run::of(&mut connect(&lab, "smtp")).exits(0).stderr.contains('\x1b'));
     assert!(Run::of(connect(&lab, "smtp").args(["--color", "always"])).exits(0).stderr.contains("\x1b[32m"));

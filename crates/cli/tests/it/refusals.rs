@@ -6,7 +6,7 @@ use crate::support::scripted_server::{Step, send, server, smtp_answering, smtp_g
 use crate::support::{Run, starttls};
 
 #[test]
-fn c1_a_refusal_ends_it_and_the_cure_is_named() {
+fn c1_a_refusal_ends_the_command_with_a_hint() {
     let mut all = String::new();
     for (answer, code) in [
         ("454 4.7.0 TLS not available\r\n", 4),

@@ -68,7 +68,7 @@ fn a_ready_message_is_passed_on() {
 }
 
 #[test]
-fn it_stops_where_it_is_told_to() {
+fn it_stops_where_the_option_says() {
     let lab = lab();
     let before = lab.store().mail().len();
     for (step, last) in [

@@ -4,7 +4,7 @@ use crate::shows;
 use crate::support::{Run, starttls};
 
 #[test]
-fn mistakes_are_named_with_their_cure() {
+fn mistakes_are_reported_with_a_hint() {
     let mistakes: &[&[&str]] = &[
         &["conect"],
         &["connect", "mail.example.com"],

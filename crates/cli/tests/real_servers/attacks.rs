@@ -16,7 +16,7 @@ pub(crate) fn all(peer: &Peer) {
     c1_a_temporary_refusal_leaves_nothing_in_cleartext(peer);
     c2_a_session_that_is_authenticated_already_is_refused(peer);
     c3_an_answer_before_its_question_is_refused(peer);
-    b6_a_connection_closed_instead_of_an_answer_is_told(peer);
+    b6_a_connection_closed_instead_of_an_answer_is_reported(peer);
     b5_garbage_instead_of_tls_is_refused(peer);
 }
 
@@ -94,7 +94,7 @@ fn c3_an_answer_before_its_question_is_refused(peer: &Peer) {
     peer.refuses("early", peer.connect(middle.start()), 6, &["answered before it was asked", "(rule C3)"]);
 }
 
-fn b6_a_connection_closed_instead_of_an_answer_is_told(peer: &Peer) {
+fn b6_a_connection_closed_instead_of_an_answer_is_reported(peer: &Peer) {
     let (moment, awaited) = match peer.protocol.flow.request_is_answered {
         true => (EventKind::Client(ClientMessage::Request), "the answer to the upgrade request"),
         false => (EventKind::Server(OFFER), "the greeting"),

@@ -39,7 +39,7 @@ async fn a_hundred_reloads_under_load_fail_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_under_load_lets_everybody_finish() {
+async fn a_drain_under_load_completes_all_sessions() {
     let setup = Arc::new(Setup::new());
     let running = setup.gateway(echo().await);
     let (gateway, to) = (running.gateway, running.address);

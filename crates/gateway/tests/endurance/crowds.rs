@@ -16,7 +16,7 @@ use crate::many::{memory, possible};
 const UNREAD: u64 = 512;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mute_connections_take_little_and_slow_nobody() {
+async fn mute_connections_take_little_memory_and_delay_no_session() {
     mute(300).await;
 }
 

@@ -57,7 +57,7 @@ async fn the_end_of_one_direction_is_not_the_end_of_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_read_is_not_read_for() {
+async fn the_backend_is_not_read_for_a_client_that_does_not_read() {
     const ALL: u64 = 100 << 20;
     let setup = Setup::new();
     let sent = Arc::new(AtomicU64::new(0));

@@ -140,7 +140,7 @@ fn cleartext_is_a_verdict_only_where_it_may_be() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_nobody() {
+fn a_log_without_a_reader_delays_no_session() {
     let folder = Folder::empty();
     let path = folder.path().join("pipe");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -270,7 +270,7 @@ async fn metrics_are_counted_and_shown() {
 
 /// Connections that send no request, and connections that request the metrics and do not read them.
 #[tokio::test]
-async fn health_is_answered_whoever_else_is_there() {
+async fn health_is_answered_beside_stalled_connections() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new());

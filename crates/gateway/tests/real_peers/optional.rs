@@ -158,7 +158,7 @@ fn optional(name: &str, protocol: &str, talk: impl FnOnce(&Visit<'_>)) {
 }
 
 #[test]
-fn news_is_read_in_cleartext_and_nobody_logs_in_or_posts() {
+fn news_is_read_in_cleartext_without_login_or_posting() {
     optional("inn", "nntp", |visit| {
         // INN reads this file for each connection.
         let anybody = "auth \"any\" {\n hosts: \"*\"\n default: \"guest\"\n}\n\
@@ -184,7 +184,7 @@ news.quit()",
 }
 
 #[test]
-fn mail_is_delivered_in_cleartext_and_nobody_logs_in() {
+fn mail_is_delivered_in_cleartext_without_a_login() {
     optional("postfix", "smtp", |visit| {
         visit.python(
             "
@@ -203,7 +203,7 @@ smtp.quit()",
 }
 
 #[test]
-fn a_directory_is_read_in_cleartext_and_nobody_logs_in() {
+fn a_directory_is_read_in_cleartext_without_a_login() {
     optional("openldap", "ldap", |visit| {
         let uri = format!("ldap://localhost:{}", visit.port);
         let search =

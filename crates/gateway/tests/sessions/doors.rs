@@ -91,7 +91,7 @@ fn reachable(at: SocketAddr) {
 
 /// A connection counts from its first moment, even if the proxy has not sent its header yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_still_sending_a_proxy_header_counts() {
+async fn a_client_that_sends_its_proxy_header_counts() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -163,7 +163,7 @@ fn all_are_greeted(crowd: Vec<TcpStream>) {
 }
 
 #[test]
-fn whoever_was_let_in_before_the_drain_is_served() {
+fn connections_accepted_before_the_drain_are_served() {
     let env = Environment::new();
     let busy = Arc::new(Busy(Mutex::new(())));
     let gateway = Gateway::start(config(&env, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
@@ -180,7 +180,7 @@ fn whoever_was_let_in_before_the_drain_is_served() {
 }
 
 #[test]
-fn whoever_was_let_in_before_a_listener_goes_is_served() {
+fn connections_accepted_before_a_listener_is_removed_are_served() {
     let env = Environment::new();
     let busy = Arc::new(Busy(Mutex::new(())));
     let mut gateway = Gateway::start(config(&env, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
@@ -220,7 +220,7 @@ fn only_a_socket_that_was_left_behind_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_cut_off_is_told_of_too() {
+async fn a_session_that_is_cut_off_is_recorded() {
     let env = Environment::new();
     let backend = Scripted::smtp().await;
     let (certificate, key) = &env.certificate;

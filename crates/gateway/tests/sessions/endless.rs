@@ -100,7 +100,7 @@ async fn every_look_at_an_endless_backend_ends_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_are_told_and_a_drain_is_not_held_up() {
+async fn clients_receive_an_error_and_a_drain_is_not_delayed() {
     const CLIENTS: usize = 10;
     let (env, authority) = (Environment::new(), Authority::new().unwrap());
     let root = env.folder.path().join("endless.pem");

@@ -49,14 +49,14 @@ async fn offered(terms: &str, send_proxy: &str) -> (bool, bool) {
 const REQUIRED: &str = "client-auth = \"required\"\nclient-ca = \"CLIENTS\"\nforward = FORWARD\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s8_external_is_offered_where_the_backend_is_told_who_it_is() {
+async fn s8_external_is_offered_where_the_backend_receives_the_identity() {
     assert_eq!(offered(REQUIRED, ", send-proxy = \"v2\"").await, (true, true));
     let optional = REQUIRED.replace("required", "optional");
     assert_eq!(offered(&optional, ", send-proxy = \"v2\"").await, (true, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s8_external_is_not_offered_where_it_would_be_somebody_else() {
+async fn s8_external_is_not_offered_where_the_backend_receives_no_identity() {
     for (terms, send_proxy) in [
         (REQUIRED, ""),
         (REQUIRED, ", send-proxy = \"v1\""),

@@ -61,7 +61,7 @@ fn message_is(kept: &[u8], sent: &[u8]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn g3_nobody_speaks_on_behalf_of_others() {
+async fn g3_a_client_cannot_speak_on_behalf_of_another() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);
     let url = format!("smtp://{}", backend.address);
     let running = env.gateway("smtp+starttls://{}", &[url], None);

@@ -175,7 +175,7 @@ fn a_second_key_is_found() {
 }
 
 #[test]
-fn the_order_of_preference_is_told() {
+fn the_order_of_preference_is_found() {
     for (server_order, preference) in [(true, Preference::Server), (false, Preference::Client)] {
         let walk = survey(&mut Server { server_order, ..Server::usual() });
         assert_eq!(walk.facts().preference().value(), Some(preference));

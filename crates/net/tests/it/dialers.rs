@@ -257,7 +257,7 @@ fn closed() -> SocketAddr {
 }
 
 #[test]
-fn what_a_proxy_cannot_be_told_is_an_error_before_the_connection() {
+fn what_a_proxy_cannot_express_is_an_error_before_the_connection() {
     let nowhere = at(closed());
     let socks = plain(LONG).with_dialer(Socks5::new(nowhere.clone()));
     let http = plain(LONG).with_dialer(HttpConnect::new(nowhere.clone()));

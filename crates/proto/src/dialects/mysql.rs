@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_in_words() {
+    fn messages_are_described_in_words() {
         let mut dialect = MYSQL.new_dialect(Identity::new("mail.example.com").with_nonce(0));
         let (mut greeting, mut request) = (Vec::new(), Vec::new());
         dialect.write_server(ServerMessage::Offer { starttls: true }, &mut greeting);

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_in_words() {
+    fn messages_are_described_in_words() {
         let mut request = Vec::new();
         dialect().write_client(ClientMessage::Request, &mut request);
         assert_eq!(dialect().describe(Side::Client, &request).as_deref(), Some("SSLRequest"));

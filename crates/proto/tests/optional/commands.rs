@@ -153,7 +153,7 @@ const ENDED: &[(&str, &[&[u8]], &str)] = &[
 ];
 
 #[test]
-fn s4_what_belongs_to_a_refused_login_reaches_nobody() {
+fn s4_data_of_a_refused_login_is_not_forwarded() {
     for (scheme, said, answer) in ENDED {
         let whole = said.concat();
         for chunk in [1, 7, whole.len()] {

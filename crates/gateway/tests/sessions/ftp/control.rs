@@ -148,7 +148,7 @@ fn two_ports() -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_firewall_is_told_the_ports_and_clients_the_address() {
+async fn a_firewall_sees_the_ports_and_clients_the_address() {
     let env = Environment::new();
     let (certificate, key) = &env.certificate;
     let first = two_ports();

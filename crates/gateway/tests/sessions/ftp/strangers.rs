@@ -105,7 +105,7 @@ async fn a_data_connection_resumes_its_own_control_session_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_resume_is_refused_where_that_is_required() {
+async fn a_data_connection_without_resumption_is_refused_where_it_is_required() {
     let env = Environment::new();
     let (certificate, key) = &env.certificate;
     let text = format!(
@@ -253,7 +253,7 @@ async fn a_download_that_is_cut_has_no_end() {
 
 /// If the client opens no data connection, the port closes and the session continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_has_to_come() {
+async fn unused_passive_ports_close_and_the_session_continues() {
     let env = Environment::new();
     let (_server, gateway) = vsftpd(&env, true);
     let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;

@@ -79,7 +79,7 @@ async fn a_slow_transfer_is_not_idle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_waited_for_forever() {
+async fn a_passive_port_closes_after_the_limit() {
     let env = Environment::new();
     let (_server, gateway) = impatient(&env, "negotiation = \"5s\"");
     let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;

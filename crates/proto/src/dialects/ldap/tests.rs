@@ -56,7 +56,7 @@ fn each_question_has_one_answer_even_if_more_is_asked_before_it() {
 }
 
 #[test]
-fn messages_are_told_in_words() {
+fn messages_are_described_in_words() {
     let mut request = Vec::new();
     dialect().write_client(ClientMessage::Request, &mut request);
     let told = dialect().describe(Side::Client, &request);
