@@ -17,7 +17,7 @@ use crate::session::report::{Presented, Tls};
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Grows when a field changes its meaning or goes.
+    /// Increases when a field changes its meaning or is removed.
     pub(crate) schema_version: u32,
     /// The exit code of the program: that of the worst backend.
     pub(crate) exit_code: u8,

@@ -11,23 +11,17 @@ use starttls_hello::{
 use super::offer::has_suites;
 use crate::exit;
 use crate::session::conversation::Negotiation;
-use crate::session::report::{Failure, Outcome as Ended, Report as Connection};
+use crate::session::report::{Failure, Outcome as Ended, Report as Connection, Subject};
 use crate::target::{Mode, Target};
 
-/// Everything that one hello showed.
+/// The result of one hello.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Grows when a field changes its meaning or goes.
-    pub(crate) schema_version: u32,
-    /// The target in its canonical form.
-    pub(crate) target: String,
+    #[serde(flatten)]
+    pub(crate) subject: Subject,
     /// The address that was connected to.
     pub(crate) address: Option<String>,
-    /// The scheme of the protocol.
-    pub(crate) protocol: &'static str,
-    /// Whether TLS was to start in place or at the first byte.
-    pub(crate) mode: &'static str,
     /// How it ended.
     pub(crate) outcome: Outcome,
     /// The exit code of the program.
@@ -44,7 +38,7 @@ pub(crate) struct Report {
     pub(crate) alert: Option<ReceivedAlert>,
     /// The first line of an answer that is not TLS, escaped.
     pub(crate) received: Option<String>,
-    /// What went wrong, if anything did.
+    /// The error, if there was one.
     pub(crate) error: Option<Failure>,
 }
 
@@ -66,7 +60,7 @@ pub(crate) enum Outcome {
     Declined,
     /// The server turned the connection away before the hello.
     Inconclusive,
-    /// No connection, or none that lasted.
+    /// The connection failed or broke.
     Unreachable,
 }
 
@@ -200,11 +194,8 @@ impl Report {
 
     fn new(target: &Target, negotiation: Option<Negotiation>, question: &Question, octets: usize) -> Self {
         Self {
-            schema_version: 1,
-            target: target.to_string(),
+            subject: Subject::new(target),
             address: None,
-            protocol: target.protocol.name,
-            mode: target.mode.name(),
             outcome: Outcome::Agreed,
             exit_code: exit::DONE,
             negotiation,

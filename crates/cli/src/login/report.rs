@@ -5,20 +5,14 @@ use starttls::login::LoggedIn;
 use starttls::proto::Escaped;
 
 use crate::session::conversation::{Message, Negotiation};
-use crate::session::report::{self, Failure, Presented, Timings, Tls};
+use crate::session::report::{self, Failure, Presented, Subject, Timings, Tls};
 
 /// The report of one login.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Grows when a field changes its meaning or goes.
-    pub(crate) schema_version: u32,
-    /// The target in its canonical form.
-    pub(crate) target: String,
-    /// The scheme of the protocol.
-    pub(crate) protocol: &'static str,
-    /// Whether TLS was to start in place or at the first byte.
-    pub(crate) mode: &'static str,
+    #[serde(flatten)]
+    pub(crate) subject: Subject,
     /// How it ended.
     pub(crate) outcome: Outcome,
     /// The exit code of the program.
@@ -31,9 +25,9 @@ pub(crate) struct Report {
     pub(crate) certificate: Option<Presented>,
     /// How long each step took.
     pub(crate) timings: Timings,
-    /// The login, if it came to one.
+    /// The login, if the connection got that far.
     pub(crate) login: Option<Login>,
-    /// What went wrong, if anything did.
+    /// The error, if there was one.
     pub(crate) error: Option<Failure>,
 }
 
@@ -97,10 +91,7 @@ impl Report {
     /// Returns a report with the data of the connection, without the login.
     pub(crate) fn new(connection: report::Report, outcome: Outcome) -> Self {
         Self {
-            schema_version: 1,
-            target: connection.target,
-            protocol: connection.protocol,
-            mode: connection.mode,
+            subject: connection.subject,
             outcome,
             exit_code: connection.exit_code,
             negotiation: connection.negotiation,

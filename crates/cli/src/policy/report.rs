@@ -21,7 +21,7 @@ const MAX_FILES: usize = 100_000;
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Grows when a field changes its meaning or goes.
+    /// Increases when a field changes its meaning or is removed.
     schema_version: u32,
     /// The reports that were counted.
     reports: u64,

@@ -8,11 +8,11 @@ use crate::session::conversation::{Message, Negotiation};
 use crate::session::report::{self, Failure, Presented, Tls};
 use crate::target::Target;
 
-/// Everything that came of a message.
+/// The result of a delivery.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Grows when a field changes its meaning or goes.
+    /// Increases when a field changes its meaning or is removed.
     pub(crate) schema_version: u32,
     /// The octets of the message as it was to arrive; null where none was needed.
     pub(crate) octets: Option<usize>,
@@ -28,7 +28,7 @@ pub(crate) struct Report {
     pub(crate) not_tried: Vec<String>,
     /// The recipients, in order.
     pub(crate) recipients: Vec<RecipientResult>,
-    /// What went wrong, if anything did.
+    /// The error, if there was one.
     pub(crate) error: Option<Failure>,
 }
 

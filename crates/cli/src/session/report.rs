@@ -15,20 +15,39 @@ use crate::target::{Mode, Target};
 use starttls_audit::report::CertificateReport;
 use starttls_x509::certificate_to_pem;
 
+/// The first fields of the reports of one connection.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Subject {
+    /// Increases when a field changes its meaning or is removed.
+    schema_version: u32,
+    /// The target in its canonical form.
+    target: String,
+    /// The scheme of the protocol.
+    protocol: &'static str,
+    /// Whether TLS was to start in place or at the first byte.
+    mode: &'static str,
+}
+
+impl Subject {
+    pub(crate) fn new(target: &Target) -> Self {
+        Self {
+            schema_version: 1,
+            target: target.to_string(),
+            protocol: target.protocol.name,
+            mode: target.mode.name(),
+        }
+    }
+}
+
 /// Everything that was observed on one connection.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Grows when a field changes its meaning or goes.
-    pub(crate) schema_version: u32,
-    /// The target in its canonical form.
-    pub(crate) target: String,
+    #[serde(flatten)]
+    pub(crate) subject: Subject,
     /// The address that was connected to.
     pub(crate) address: Option<String>,
-    /// The scheme of the protocol.
-    pub(crate) protocol: &'static str,
-    /// Whether TLS was to start in place or at the first byte.
-    pub(crate) mode: &'static str,
     /// How it ended.
     pub(crate) outcome: Outcome,
     /// The exit code of the program.
@@ -41,7 +60,7 @@ pub(crate) struct Report {
     pub(crate) certificate: Option<Presented>,
     /// How long each step took.
     pub(crate) timings: Timings,
-    /// What went wrong, if anything did.
+    /// The error, if there was one.
     pub(crate) error: Option<Failure>,
 }
 
@@ -51,17 +70,17 @@ pub(crate) struct Report {
 pub(crate) enum Outcome {
     /// The connection is encrypted, and the certificate was verified.
     Encrypted,
-    /// The connection is encrypted with a peer that did not prove who it is (`--insecure`).
+    /// The connection is encrypted with a peer that did not prove its identity (`--insecure`).
     EncryptedUnverified,
     /// The server does not upgrade.
     Declined,
     /// The server turned the connection away before it could be asked.
     Inconclusive,
-    /// No connection, or none that lasted.
+    /// The connection failed or broke.
     Unreachable,
     /// The handshake or the verification failed.
     TlsFailed,
-    /// The peer broke the rules.
+    /// The peer violated the protocol.
     Violation,
 }
 
@@ -75,15 +94,15 @@ pub(crate) struct Tls {
     pub(crate) cipher_suite: String,
     /// The group of the key exchange.
     pub(crate) group: Option<String>,
-    /// Whether that group withstands quantum computers.
+    /// Whether that group resists quantum computers.
     pub(crate) post_quantum: bool,
     /// The name that was sent.
     pub(crate) server_name: Option<String>,
-    /// The protocol that ALPN agreed on.
+    /// The protocol id that ALPN selected.
     pub(crate) alpn: Option<String>,
     /// "full", "full with hello retry", "resumed".
     pub(crate) handshake: &'static str,
-    /// Session tickets that had come when this was written.
+    /// The number of session tickets that arrived before the report was written.
     pub(crate) tickets: u32,
     /// Octets that the handshake read.
     pub(crate) handshake_read: u64,
@@ -131,11 +150,8 @@ pub(crate) struct Failure {
 impl Report {
     fn new(target: &Target, negotiation: Negotiation, outcome: Outcome, exit_code: u8) -> Self {
         Self {
-            schema_version: 1,
-            target: target.to_string(),
+            subject: Subject::new(target),
             address: None,
-            protocol: target.protocol.name,
-            mode: target.mode.name(),
             outcome,
             exit_code,
             negotiation: (target.mode == Mode::Upgrade).then_some(negotiation),

@@ -15,7 +15,7 @@ use crate::exit;
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
-    /// Grows when a field changes its meaning or goes.
+    /// Increases when a field changes its meaning or is removed.
     pub(crate) schema_version: u32,
     /// The domain, in A-labels.
     pub(crate) domain: String,

@@ -221,7 +221,7 @@ fn authenticated(records: &DaneRecords, session: &MxSession, now: i64, rows: &mu
             return rows.add("dane-no-starttls", RowSeverity::Critical, subject, text);
         }
         SessionResult::Failed(_) => {
-            let text = "the records were not compared: there is no TLS session";
+            let text = "the records were not compared: the server was not reached inside TLS";
             return rows.add("dane-mismatch", RowSeverity::Inconclusive, subject, text);
         }
     };
