@@ -15,13 +15,14 @@ pub(crate) fn stapling(own: &Certificate<'_>, facts: &TlsFacts) -> FindingBuilde
     let is_required = own.requires_stapling();
     let Some(der) = &facts.ocsp_response else {
         return match is_required {
-            true => {
-                FindingBuilder::fail(check, "the certificate demands a stapled OCSP response, and none comes")
-            }
+            true => FindingBuilder::fail(
+                check,
+                "the certificate requires a stapled OCSP response, and the server sends none",
+            ),
             false => FindingBuilder::new(
                 check,
                 CheckOutcome::Info,
-                "no OCSP response is stapled, and none is demanded",
+                "the server staples no OCSP response, and the certificate does not require one",
             ),
         };
     };

@@ -158,7 +158,7 @@ impl CleartextSession {
         server_name: &str,
         identity: Identity,
     ) -> Result<TlsSession, starttls::Error> {
-        self.record.text(EntryKind::Boundary, "TLS from here");
+        self.record.text(EntryKind::Boundary, "TLS starts here");
         let dialect = self.protocol.new_dialect(identity.inside_tls());
         let handshake = connector.handshake(self.protocol, server_name, self.io);
         let limit = self.reply_timeout.min(self.deadline.saturating_duration_since(Instant::now()));

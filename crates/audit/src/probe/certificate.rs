@@ -45,7 +45,7 @@ pub(crate) fn certificate(
     findings.push(match own.names.is_empty() {
         true => FindingBuilder::fail(
             id::CERT_SAN,
-            "the certificate has no names in subjectAltName; a common name counts no more",
+            "the certificate has no names in subjectAltName, and clients ignore the common name",
         ),
         false => FindingBuilder::pass(id::CERT_SAN, own.names.join(", ")),
     });
@@ -241,10 +241,12 @@ pub(crate) fn session(
     let info = |check, text: String| FindingBuilder::new(check, CheckOutcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = match tls.post_quantum {
-        true => FindingBuilder::pass(id::TLS_GROUP, format!("{group}, which withstands quantum computers")),
+        true => FindingBuilder::pass(id::TLS_GROUP, format!("{group}, which resists quantum computers")),
         false => info(
             id::TLS_GROUP,
-            format!("{group}: what is recorded today can be read by a quantum computer later"),
+            format!(
+                "{group} does not resist quantum computers: a session that is recorded today can be decrypted later"
+            ),
         ),
     };
     let resumption = match tls.resumption {

@@ -78,7 +78,7 @@ pub(crate) fn speaker(kind: EntryKind) -> &'static str {
 
 /// Returns the text of a boundary: its label, and the rest of the entry.
 pub(crate) fn boundary(text: &str) -> (&'static str, &str) {
-    const WORDS: &str = "TLS from here";
+    const WORDS: &str = "TLS starts here";
     (WORDS, text.strip_prefix(WORDS).unwrap_or(text).trim_start_matches([':', ',', ' ']))
 }
 

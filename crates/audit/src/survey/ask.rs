@@ -26,7 +26,7 @@ pub(super) async fn ask(plan: &Plan, question: &Question, log: &Log) -> Result<(
         session.negotiate().await?;
     }
     let before = session.record.all();
-    session.record.text(EntryKind::Boundary, "TLS from here");
+    session.record.text(EntryKind::Boundary, "TLS starts here");
     let sent = question.to_bytes(&context(plan)?);
     session.record.described(EntryKind::Client, &sent, offer(question, &plan.server_name));
     // A server may answer and close before it has read the whole hello. The answer still has to be read.

@@ -50,7 +50,7 @@ pub(super) fn group(judge: &Judge<'_>) -> Option<FindingBuilder> {
     let finding = match (post_quantum, judge.handshake.group) {
         (Known::Is(Support::Offered, witness), Some(session)) if !quantum.iter().any(|it| it == session) => {
             let text = format!(
-                "{session} in the session; the server also offers {}, which withstands quantum computers, and did not \
+                "{session} in the session; the server also offers {}, which resists quantum computers, and did not \
                  choose it",
                 quantum.join(", ")
             );
@@ -59,7 +59,7 @@ pub(super) fn group(judge: &Judge<'_>) -> Option<FindingBuilder> {
         // The session shows the group.
         (_, Some(_)) => return None,
         (Known::Is(Support::Offered, witness), None) => {
-            let text = format!("{}, which withstands quantum computers", quantum.join(", "));
+            let text = format!("{}, which resists quantum computers", quantum.join(", "));
             FindingBuilder::pass(check, text).at_all(judge.survey.mark(witness.hello))
         }
         (Known::Is(Support::NotOffered, witness), None) => {

@@ -218,7 +218,7 @@ fn injection() -> Transcript {
             entry(11.8, EntryKind::Server, r"220 mail.example.com ESMTP\r\n"),
             entry(12.0, EntryKind::Client, r"STARTTLS\r\nNOOP probe-7f3a\r\n"),
             entry(12.9, EntryKind::Server, r"220 2.0.0 ready to start TLS\r\n"),
-            entry(17.7, EntryKind::Boundary, "TLS from here"),
+            entry(17.7, EntryKind::Boundary, "TLS starts here"),
             entry(18.3, EntryKind::ServerInside, r"250 2.0.0 OK\r\n"),
             entry(19.3, EntryKind::Event, "closed by us"),
         ],

@@ -27,7 +27,7 @@ async fn a_stapled_response_is_verified_and_its_status_counts() {
         (Weakness::RevokedStaple, Severity::Critical, "was revoked on"),
         (Weakness::OutdatedStaple, Severity::Warning, "it ended on"),
         (Weakness::ForgedStaple, Severity::Warning, "not signed by the CA"),
-        (Weakness::MissingStaple, Severity::Warning, "none comes"),
+        (Weakness::MissingStaple, Severity::Warning, "the server sends none"),
     ] {
         let rogue = Rogue::start(smtp, weakness, &authority).unwrap();
         let report = with_staple(&rogue, &authority).await;

@@ -52,7 +52,7 @@ pub(crate) struct Attack {
     #[arg(long, value_name = "ADDR:PORT", requires = "scenario", conflicts_with = "upstream")]
     pub(crate) serve: Option<SocketAddr>,
 
-    /// Use this server behind the man in the middle instead of one on this machine: PROTO://HOST[:PORT]
+    /// Relay to this server instead of one on this machine: PROTO://HOST[:PORT]
     #[arg(long, value_name = "TARGET", requires = "listen", add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) upstream: Option<String>,
 

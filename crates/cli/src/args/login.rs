@@ -68,7 +68,7 @@ pub(crate) struct Principal {
     pub(crate) authorize_as: Option<String>,
 }
 
-/// Principal logs in, and how.
+/// The user, the source of the secret, and the mechanism.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Login")]
 pub(crate) struct Credentials {

@@ -130,7 +130,7 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
     let late = |_| Error::Timeout { step: Step::Request, limit: timeout };
     let answer = tokio::time::timeout(timeout, one_line(&mut io)).await.map_err(late)??;
     sink.show(&answer)?;
-    console.line(Tone::Boundary, "--- TLS from here ---");
+    console.line(Tone::Boundary, "--- TLS starts here ---");
     Ok(io)
 }
 

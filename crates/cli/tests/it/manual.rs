@@ -6,7 +6,7 @@ use crate::support::{Run, starttls};
 use crate::{connect, endpoint, lab};
 
 #[test]
-fn cleartext_is_spoken_to_those_who_ask_for_it() {
+fn cleartext_is_available_on_request() {
     let lab = lab();
     let run = Run::with_input(connect(&lab, "smtp").arg("--cleartext"), b"EHLO me\n").exits(0);
     assert!(run.stdout.starts_with("220 localhost"), "{}", run.stdout);
@@ -20,7 +20,7 @@ fn the_line_that_asks_for_tls_may_come_from_a_pipe() {
     let mut command = connect(&lab, "smtp");
     let run = Run::with_input(command.args(["--upgrade-on", "STARTTLS"]), b"EHLO me\nSTARTTLS\nNOOP\nQUIT\n")
         .exits(0);
-    assert!(run.stderr.contains("--- TLS from here") && run.stderr.contains("verified"), "{}", run.stderr);
+    assert!(run.stderr.contains("--- TLS starts here") && run.stderr.contains("verified"), "{}", run.stderr);
     assert!(run.stdout.contains("220 2.0.0") && run.stdout.contains("250 2.0.0 OK"), "{}", run.stdout);
 }
 
@@ -67,7 +67,7 @@ fn b6_an_answer_that_never_comes_is_not_waited_for() {
 }
 
 #[test]
-fn input_that_ends_before_the_line_is_told() {
+fn input_that_ends_before_the_line_is_reported() {
     let address = server([Step::Stall]);
     let mut command = starttls(["connect", &address.to_string(), "--upgrade-on", "TLS"]);
     let run = Run::with_input(&mut command, b"HELO\n").exits(4);

@@ -90,7 +90,7 @@ impl NamedGroup {
         super::code(name).map(Self).or_else(|| Self::all().find(named).map(|(group, _)| group))
     }
 
-    /// Returns whether the group withstands quantum computers.
+    /// Returns whether the group resists quantum computers.
     pub fn is_post_quantum(self) -> bool {
         self.info().is_some_and(|info| info.class == Strength::PostQuantum)
     }
