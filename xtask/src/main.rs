@@ -10,6 +10,7 @@ mod endurance;
 mod features;
 mod fuzz;
 mod msrv;
+mod package;
 mod process;
 mod proof;
 mod repeat;
@@ -45,6 +46,9 @@ Commands:
   dist --binary FILE             the same with a binary that exists, such as target/debug/starttls
   features                       check the combinations of the library's features that programs use
   msrv                           check the libraries with the oldest Rust that they promise
+  package                        package the crates as for crates.io, in the order of their dependencies
+  docs                           build the documentation with the settings of docs.rs
+  outside                        build a program outside of the workspace against the packages, and run it
   docs-check                     check that every file named in the documentation exists
   help                           print this text
 ";
@@ -64,6 +68,9 @@ fn main() -> ExitCode {
         ["endurance"] => endurance::run(),
         ["features"] => features::run(),
         ["msrv"] => msrv::run(),
+        ["package"] => package::run(),
+        ["outside"] => package::outside(),
+        ["docs"] => package::docs(),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

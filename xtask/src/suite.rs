@@ -1,7 +1,7 @@
 //! Runs every check and test: dependencies first, then the cheapest first.
 
 use crate::report::{Output, Report};
-use crate::{cargo, dist, docs, features, fuzz, msrv, root, setup};
+use crate::{cargo, dist, docs, features, fuzz, msrv, package, root, setup};
 
 pub(crate) fn run() -> Result<(), String> {
     let mut report = Report::default();
@@ -20,8 +20,8 @@ pub(crate) fn run() -> Result<(), String> {
     report.step("clippy", 20, kept, &cargo(clippy));
     features::steps(&mut report);
     msrv::steps(&mut report);
-    let mut doc = cargo(["doc", "--workspace", "--lib", "--no-deps", "--locked", "--keep-going"]);
-    report.step("doc", 20, kept, doc.env("RUSTDOCFLAGS", "-D warnings"));
+    package::document(&mut report);
+    package::steps(&mut report);
     report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked", "--no-fail-fast"]));
     report.check("packages", || dist::check_packages(&root().join("target/debug/starttls")));
     fuzz::smoke(&mut report);

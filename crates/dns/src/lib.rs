@@ -18,3 +18,8 @@ pub use name::{DnsName, InvalidName};
 pub use record::{Mx, MxTarget, RecordData, RecordType, Srv, TlsaData};
 #[cfg(feature = "stub")]
 pub use stub::{AdTrust, Stub, StubError, SystemResolvers, system_resolvers};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -64,3 +64,8 @@ pub use walk::{
     Certainty, ConnectionOutcome, DhParameters, Doubt, Exchange, Known, MAX_HELLOS, Preference, ServerFacts,
     Support, Walk, WalkEnd, WalkSize, WalkStep, Witness,
 };
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -155,3 +155,8 @@ pub use transcript::TranscriptWriter;
 
 /// The default time limit of all steps of a connection together.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

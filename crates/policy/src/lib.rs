@@ -18,3 +18,8 @@ pub mod socketmap;
 pub mod sts;
 pub mod tlsa;
 pub mod tlsrpt;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -118,3 +118,8 @@ pub enum Progress<M, E> {
     /// It ended without an upgrade.
     End(E),
 }
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -123,6 +123,43 @@ fn the_libraries_that_promise_an_old_compiler_are_checked_with_it() {
 }
 
 #[test]
+fn a_published_crate_has_what_a_registry_shows() {
+    let published = fs::read_to_string(root().join("xtask/src/package.rs")).unwrap();
+    let mut problems = Vec::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let name =
+            manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).unwrap();
+        let is_published = !manifest.contains("\npublish = false\n");
+        if is_published != published.contains(&format!("(\"{name}\", \"")) {
+            problems.push(format!("{name}: only its manifest or only xtask/src/package.rs publishes it"));
+        }
+        if !is_published {
+            continue;
+        }
+        for key in ["description", "license", "readme", "documentation", "keywords", "categories"] {
+            if !manifest
+                .lines()
+                .any(|line| line.starts_with(&format!("{key} ")) || line.starts_with(&format!("{key}.")))
+            {
+                problems.push(format!("{name}: the manifest has no {key}"));
+            }
+        }
+        let is_library = folder.join("src/lib.rs").exists();
+        if is_library && !manifest.contains("[package.metadata.docs.rs]\nall-features = true\n") {
+            problems.push(format!("{name}: the manifest has no settings for docs.rs"));
+        }
+        for file in ["README.md", "LICENSE-APACHE", "LICENSE-MIT"] {
+            if !folder.join(file).exists() {
+                problems.push(format!("{name}: {file} is missing"));
+            }
+        }
+    }
+    complain(&problems);
+}
+
+#[test]
 fn setup_installs_what_the_testkit_needs() {
     let list = fs::read_to_string(root().join("xtask/packages.txt")).unwrap();
     let listed: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
