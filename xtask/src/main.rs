@@ -13,6 +13,7 @@ mod msrv;
 mod package;
 mod process;
 mod proof;
+mod public_api;
 mod repeat;
 mod report;
 mod seeds;
@@ -47,6 +48,7 @@ Commands:
   features                       check the combinations of the library's features that programs use
   msrv                           check the libraries with the oldest Rust that they promise
   package                        package the crates as for crates.io, in the order of their dependencies
+  public-api [--check]           write the public interface of the libraries to crates/*/public-api.txt, or compare it
   docs                           build the documentation with the settings of docs.rs
   outside                        build a program outside of the workspace against the packages, and run it
   docs-check                     check that every file named in the documentation exists
@@ -69,6 +71,8 @@ fn main() -> ExitCode {
         ["features"] => features::run(),
         ["msrv"] => msrv::run(),
         ["package"] => package::run(),
+        ["public-api"] => public_api::write(),
+        ["public-api", "--check"] => public_api::check(),
         ["outside"] => package::outside(),
         ["docs"] => package::docs(),
         ["docs-check"] => docs::check(&root()),

@@ -1,7 +1,7 @@
 //! Runs every check and test: dependencies first, then the cheapest first.
 
 use crate::report::{Output, Report};
-use crate::{cargo, dist, docs, features, fuzz, msrv, package, root, setup};
+use crate::{cargo, dist, docs, features, fuzz, msrv, package, public_api, root, setup};
 
 pub(crate) fn run() -> Result<(), String> {
     let mut report = Report::default();
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<(), String> {
     report.step("clippy", 20, kept, &cargo(clippy));
     features::steps(&mut report);
     msrv::steps(&mut report);
+    report.check("public api", public_api::check);
     package::document(&mut report);
     package::steps(&mut report);
     report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked", "--no-fail-fast"]));

@@ -59,6 +59,7 @@ impl TlsaRecord {
 
 /// A chain that a record authenticates.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DaneMatch {
     /// The record.
     pub record: TlsaRecord,

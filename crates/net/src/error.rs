@@ -8,6 +8,7 @@ use std::{fmt, io};
 use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, Speaker};
+use starttls_x509::BundleError;
 
 use crate::proxy_error::ProxyError;
 use crate::{CertificateFailure, CertificateFault, Step};
@@ -18,11 +19,14 @@ use crate::{CertificateFailure, CertificateFault, Step};
 #[non_exhaustive]
 pub enum Error {
     /// The configuration is invalid. The library opened no connection.
+    #[non_exhaustive]
     Config {
         /// What is invalid.
         what: String,
         /// The cause, if another library found it.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
+        /// What the user can do, if a fix is known.
+        hint: Option<String>,
     },
     /// The host has no address that may be dialled.
     Resolve {
@@ -104,6 +108,7 @@ pub enum Error {
 
 /// A server's refusal of the upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UpgradeRefusal {
     /// Why the server declined.
     pub reason: DeclinedReason,
@@ -117,14 +122,19 @@ pub struct UpgradeRefusal {
 
 impl Error {
     pub(crate) fn config(what: impl Into<String>) -> Self {
-        Self::Config { what: what.into(), source: None }
+        Self::Config { what: what.into(), source: None, hint: None }
     }
 
     pub(crate) fn config_because(
         what: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Config { what: what.into(), source: Some(source.into()) }
+        Self::Config { what: what.into(), source: Some(source.into()), hint: None }
+    }
+
+    /// Returns the error for certificates or keys that cannot be read. Their content did not come from a file that is known here.
+    pub(crate) fn unusable(error: BundleError) -> Self {
+        Self::Config { what: error.to_string(), source: None, hint: error.hint_for("FILE") }
     }
 
     /// Returns the name of the kind of error, for logs and metrics: "timeout". A name does not change.
@@ -243,10 +253,11 @@ impl Error {
     }
 
     /// Returns what the user can do, if a fix is known.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         use rustls::Error as Tls;
         use starttls_proto::ErrorKind as Kind;
         match self {
+            Self::Config { hint, .. } => hint.as_deref(),
             Self::Proxy(error) => error.hint(),
             _ if self.may_be_client_name() => {
                 Some("set the client's own name: some servers require a fully qualified one")

@@ -67,6 +67,15 @@
 //! Each error has one line in plain words, a cause, and a [`hint`](Error::hint) if a fix is known. What a program decides on
 //! is typed: [`Step`], [`CertificateFault`], and the variants of [`Error`].
 //!
+//! # Versions
+//! The version is that of the workspace, and follows semantic versioning. What grows is marked `#[non_exhaustive]`: the variants
+//! of [`Error`], and the facts and results that this library returns. The variants of `Error` are its kinds, and carry their data
+//! openly, because a [dialer](crate::dialer) of the program's own creates them too; [`Error::name`] and [`Error::step`] are for
+//! logs. Enums without the mark are closed by a specification. [`rustls`] is a part of the interface: a new
+//! minor version of it (0.23) is a new minor version of this library while both begin with 0.
+//!
+//! The library builds with Rust 1.88. That version is raised only in a minor release.
+//!
 //! # Tracing
 //! With the feature `tracing`, each connection has the spans `negotiation`, `handshake` and `login` at the level `DEBUG`, with the
 //! target `starttls`. Their fields are `protocol`, `side`, `peer` (the address, if a dialer of this library connected), and at

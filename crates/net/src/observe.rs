@@ -36,6 +36,7 @@ pub struct Chunk<'a> {
 
 /// A phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ConnectionPhase {
     /// The negotiation in cleartext, as on the network.
     Negotiation,

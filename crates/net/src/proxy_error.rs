@@ -5,9 +5,11 @@ use std::{fmt, io};
 use starttls_proto::Escaped;
 
 use crate::Step;
+use crate::error::write_with_causes;
 
 /// A failure of a proxy. It shows nothing about the server.
-#[derive(Debug)]
+///
+/// `Display` writes one line without the cause, which `source` returns. `Debug` writes one line with all causes.
 #[non_exhaustive]
 pub struct ProxyError {
     /// The proxy, as `host:port`.
@@ -71,6 +73,12 @@ impl ProxyError {
             ),
             ProxyFault::Io(_) => None,
         }
+    }
+}
+
+impl fmt::Debug for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_with_causes(self, f)
     }
 }
 

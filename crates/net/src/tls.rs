@@ -10,7 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{KeyLog, KeyLogFile, NamedGroup, RootCertStore, SupportedProtocolVersion};
 
-use starttls_x509::{Bundle, BundleCertificate, BundleError};
+use starttls_x509::{Bundle, BundleCertificate};
 
 use crate::{Error, file};
 
@@ -121,28 +121,26 @@ pub(crate) fn is_post_quantum(group: NamedGroup) -> bool {
 
 /// Returns the certificates in PEM or DER, in their order.
 pub(crate) fn certificates(content: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let all = Bundle::read(what, content).and_then(|bundle| bundle.certificates()).map_err(unusable)?;
+    let all =
+        Bundle::read(what, content).and_then(|bundle| bundle.certificates()).map_err(Error::unusable)?;
     Ok(all.into_iter().map(|it| it.der).collect())
 }
 
 /// Returns the first private key in PEM or DER.
 pub(crate) fn private_key(content: &[u8], what: &str) -> Result<PrivateKeyDer<'static>, Error> {
-    Bundle::read(what, content).and_then(|bundle| bundle.private_key()).map_err(unusable)
+    Bundle::read(what, content).and_then(|bundle| bundle.private_key()).map_err(Error::unusable)
 }
 
 /// Adds the certificates in PEM or DER to the roots.
 pub(crate) fn add_roots(store: &mut RootCertStore, content: &[u8], what: &str) -> Result<(), Error> {
-    let all = Bundle::read(what, content).and_then(|bundle| bundle.certificates()).map_err(unusable)?;
-    for BundleCertificate { der, position } in all {
+    let all =
+        Bundle::read(what, content).and_then(|bundle| bundle.certificates()).map_err(Error::unusable)?;
+    for BundleCertificate { der, position, .. } in all {
         store
             .add(der)
             .map_err(|cause| Error::config_because(format!("{position}: cannot be used as a root"), cause))?;
     }
     Ok(())
-}
-
-fn unusable(error: BundleError) -> Error {
-    Error::config(error.to_string())
 }
 
 /// Appends the secrets of every session to a file, in the format that Wireshark reads.

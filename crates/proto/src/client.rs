@@ -52,6 +52,7 @@ impl core::fmt::Debug for State {
 /// Close it, unless cleartext is what the user spelled out, or ask again with [`retry`](Self::retry).
 #[must_use = "the connection is still in cleartext: close it, retry, or say that cleartext is allowed"]
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Declined {
     /// Why.
     pub reason: DeclinedReason,

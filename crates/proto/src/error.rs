@@ -63,8 +63,8 @@ pub const UNEXPECTED_MESSAGE_ALERT: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
 
 /// The error for a rule that a peer broke, which ended the negotiation.
 ///
-/// The machine is consumed, and the caller must close the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The machine is consumed, and the caller must close the connection. `Display` and `Debug` write one line.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Error {
     /// The kind of rule that was broken.
@@ -99,6 +99,12 @@ impl Error {
     pub fn without_content(&self) -> String {
         let (by, what, rule) = (self.by.name(), self.kind.summary(), self.kind.rule());
         format!("the {by} {what} (rule {rule}): expected {}", self.expected)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

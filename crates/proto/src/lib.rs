@@ -37,6 +37,10 @@
 //! One message is at most 64 KiB, and the buffer with it; a negotiation is at most 1,024 messages and
 //! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
 //!
+//! # Versions
+//! [`Dialect`] is sealed, and what grows is marked `#[non_exhaustive]`, so that a protocol can be added in a minor release. The
+//! crate builds with Rust 1.88, which is raised only in a minor release.
+//!
 //! # Without the standard library
 //! The crate needs only `alloc`. The feature `std` (default) takes the random nonces from the standard
 //! library: it converts an [`Identity`] into a [`DialectContext`], and adds `Relay::new`. Without it,
@@ -79,6 +83,8 @@ mod xml;
 
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
+#[doc(hidden)]
+pub use dialect::sealed;
 pub use dialect::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext, Identity,
     Phase, Refusal, ReplyTo, ServerMessage, Side,

@@ -112,6 +112,7 @@ pub struct LoginChallenge {
 
 /// A successful login.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoginGranted {
     /// The server's final data for the mechanism. It may be the proof that the server knows the secret.
     pub data: Option<Vec<u8>>,
@@ -128,6 +129,7 @@ pub struct LoginGranted {
 
 /// A failed login.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LoginRefused {
     /// The reason.
     pub denial: Denial,

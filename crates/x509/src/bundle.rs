@@ -50,6 +50,7 @@ enum ItemKind {
 
 /// A certificate, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BundleCertificate {
     /// The certificate in DER. It is one element; its content is not checked.
     pub der: CertificateDer<'static>,
@@ -320,7 +321,12 @@ impl BundleError {
 
     /// Returns what the user can do, if that is known.
     pub fn hint(&self) -> Option<String> {
-        let name = &self.name;
+        self.hint_for(&self.name)
+    }
+
+    /// Returns what the user can do, with another name for the file: the content may be from elsewhere, and the name be that of
+    /// a setting.
+    pub fn hint_for(&self, name: &str) -> Option<String> {
         Some(match &self.fault {
             BundleFault::EncryptedKey => format!("decrypt the key: openssl pkey -in {name} -out NEW.key"),
             BundleFault::OpenSshKey => format!("convert the key: ssh-keygen -p -m PKCS8 -f {name}"),

@@ -1,6 +1,7 @@
 //! Certificates.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 use rustls_pki_types::SignatureVerificationAlgorithm;
@@ -15,7 +16,7 @@ use crate::signature::{SignatureAlgorithm, SignatureError};
 ///
 /// It is only read, not verified. Its content is trustworthy only if the chain was verified. Unknown extensions and
 /// algorithms are described, also critical ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Certificate<'a> {
     der: &'a [u8],
     /// The part that is signed.
@@ -31,6 +32,16 @@ pub struct Certificate<'a> {
     /// The content of the AlgorithmIdentifier of the signature.
     signature_id: &'a [u8],
     signature: &'a [u8],
+}
+
+impl fmt::Debug for Certificate<'_> {
+    /// Writes what identifies the certificate, and not its octets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("subject", &format_args!("{}", self.subject()))
+            .field("sha256", &format_args!("{}", crate::hex(&self.sha256())))
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Certificate<'a> {

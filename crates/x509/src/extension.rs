@@ -4,6 +4,7 @@ use crate::der::{Element, MalformedDer, Oid, Reader, tag};
 
 /// An extension of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificateExtension<'a> {
     /// The type.
     pub oid: Oid<'a>,
@@ -80,6 +81,7 @@ impl<'a> CertificateExtension<'a> {
 
 /// The purposes in an extended key usage (RFC 5280 section 4.2.1.12).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExtendedKeyUsage<'a> {
     /// The object identifiers of the purposes.
     pub purposes: Vec<Oid<'a>>,

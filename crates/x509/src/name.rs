@@ -16,6 +16,7 @@ pub struct DistinguishedName<'a> {
 
 /// One attribute of a distinguished name.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NameAttribute<'a> {
     /// The type of the attribute.
     pub oid: Oid<'a>,

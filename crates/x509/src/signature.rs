@@ -50,6 +50,7 @@ pub enum SignatureAlgorithm {
 
 /// The hash function of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HashAlgorithm {
     /// MD2.
     Md2,

@@ -50,7 +50,7 @@ impl ClientPolicy {
         let unusable = || SetupError::new(format!("cannot use {WHAT} in {}", roots.display()));
         let mut store = RootCertStore::empty();
         let bundle = Bundle::read(roots.display().to_string(), &pem).map_err(SetupError::from)?;
-        for BundleCertificate { der, position } in bundle.certificates().map_err(SetupError::from)? {
+        for BundleCertificate { der, position, .. } in bundle.certificates().map_err(SetupError::from)? {
             let unusable = |cause| SetupError::new(format!("cannot use {WHAT}: {position}")).because(cause);
             store.add(der).map_err(unusable)?;
         }

@@ -15,6 +15,7 @@ pub struct NamedGroup(pub u16);
 
 /// The properties of a group in the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupInfo {
     /// The code.
     pub code: u16,

@@ -14,6 +14,7 @@ pub struct SignatureScheme(pub u16);
 
 /// The properties of a signature scheme in the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SchemeInfo {
     /// The code.
     pub code: u16,

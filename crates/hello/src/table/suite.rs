@@ -19,6 +19,7 @@ pub struct Ssl2Kind(pub [u8; 3]);
 
 /// The properties of a cipher suite in the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SuiteInfo {
     /// The code: two octets, or three for SSL 2.0.
     pub code: u32,

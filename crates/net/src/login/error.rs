@@ -77,6 +77,7 @@ pub enum LoginError {
 
 /// A mechanism that the server refused, for another reason than the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RefusedMechanism {
     /// The mechanism.
     pub mechanism: String,

@@ -172,7 +172,7 @@ impl LoginMachine {
                         unread: granted.unread,
                     }));
                 }
-                LoginStep::Refused(LoginRefused { denial, again, answer }) => {
+                LoginStep::Refused(LoginRefused { denial, again, answer, .. }) => {
                     let denial = choices.reported.take().unwrap_or(denial);
                     let refused =
                         RefusedMechanism { mechanism: choices.mechanism.to_owned(), denial, answer };

@@ -73,6 +73,7 @@ pub struct Delivered {
 
 /// The result for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recipient {
     /// The address.
     pub address: String,

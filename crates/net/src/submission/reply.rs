@@ -6,6 +6,7 @@ use starttls_proto::Escaped;
 
 /// A reply of an SMTP server: its code and its text, neither escaped nor trusted (RFC 5321 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply {
     /// The code of three digits.
     pub code: u16,

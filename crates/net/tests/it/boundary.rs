@@ -189,6 +189,8 @@ const UNANSWERED: Protocol = Protocol {
 
 struct Unanswered;
 
+impl starttls::proto::sealed::Sealed for Unanswered {}
+
 impl Dialect for Unanswered {
     fn frame(&self, _: Side, _: ReplyTo, buf: &[u8], _: &mut Scan) -> Result<Option<usize>, Malformed> {
         Ok(buf.iter().position(|&byte| byte == b'\n').map(|at| at + 1))

@@ -11,6 +11,7 @@ mod deadlines;
 mod dialers;
 mod doors;
 mod endless;
+mod errors;
 mod file;
 mod login;
 mod names;

@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cleartext::Cleartext;
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
@@ -46,6 +47,8 @@ impl Ftp {
         ClientMessage::Probe
     }
 }
+
+impl Sealed for Ftp {}
 
 impl Dialect for Ftp {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {

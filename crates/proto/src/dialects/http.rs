@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use head::{Body, Head};
 
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::name::bracketed;
@@ -59,6 +60,8 @@ struct Http {
     /// The last request was HEAD: its response has no body, whatever its fields declare (RFC 9110 section 9.3.2).
     answers_head: bool,
 }
+
+impl Sealed for Http {}
 
 impl Dialect for Http {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {

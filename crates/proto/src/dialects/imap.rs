@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use list::{capabilities, is_offer, is_text};
 
 use crate::cleartext::{Cleartext, unlisted};
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::nonce::unguessable;
 use crate::probe_credentials;
@@ -241,6 +242,8 @@ impl Imap {
         })
     }
 }
+
+impl Sealed for Imap {}
 
 impl Dialect for Imap {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::drops;
@@ -178,6 +179,8 @@ impl Irc {
         self.write_line(format!("CAP * LS :{text}").as_bytes(), out);
     }
 }
+
+impl Sealed for Irc {}
 
 impl Dialect for Irc {
     fn frame(&self, _: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {

@@ -19,6 +19,7 @@ use message::{
 };
 
 use crate::ber::{Elements, element, header};
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::{
@@ -80,6 +81,8 @@ struct Ldap {
     quitting: bool,
     login: login::State,
 }
+
+impl Sealed for Ldap {}
 
 impl Dialect for Ldap {
     fn frame(

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
@@ -73,6 +74,8 @@ enum Stage {
     /// The command phase. The packets of each command are numbered from 0.
     Commands,
 }
+
+impl Sealed for MySql {}
 
 impl Dialect for MySql {
     /// Frames a packet: three octets of length, one octet of sequence number, and the payload.

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::{
@@ -77,6 +78,8 @@ struct Nbd {
     option: Option<u32>,
     quitting: bool,
 }
+
+impl Sealed for Nbd {}
 
 impl Dialect for Nbd {
     fn frame(

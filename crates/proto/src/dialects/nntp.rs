@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cleartext::Cleartext;
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
@@ -101,6 +102,8 @@ impl Nntp {
         }
     }
 }
+
+impl Sealed for Nntp {}
 
 impl Dialect for Nntp {
     fn frame(

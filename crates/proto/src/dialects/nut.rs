@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cleartext::Cleartext;
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{command, lf_line, verb, word};
@@ -46,6 +47,8 @@ impl Nut {
         ClientMessage::Probe
     }
 }
+
+impl Sealed for Nut {}
 
 impl Dialect for Nut {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {

@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cleartext::Cleartext;
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
@@ -63,6 +64,8 @@ impl Pop3 {
         ClientMessage::Probe
     }
 }
+
+impl Sealed for Pop3 {}
 
 impl Dialect for Pop3 {
     fn frame(

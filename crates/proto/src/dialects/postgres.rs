@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
@@ -58,6 +59,8 @@ struct Postgres {
     quitting: bool,
     login: login::State,
 }
+
+impl Sealed for Postgres {}
 
 impl Dialect for Postgres {
     fn frame(

@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cleartext::{Cleartext, unlisted};
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::drops;
@@ -96,6 +97,8 @@ impl Sieve {
         list
     }
 }
+
+impl Sealed for Sieve {}
 
 impl Dialect for Sieve {
     fn frame(

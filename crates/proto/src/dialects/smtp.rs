@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use data::{Asked, Data, Part};
 
 use crate::cleartext::Cleartext;
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::Keywords;
@@ -141,6 +142,8 @@ impl Smtp {
         }
     }
 }
+
+impl Sealed for Smtp {}
 
 impl Dialect for Smtp {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {

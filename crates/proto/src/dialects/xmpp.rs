@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::nonce::unguessable;
 use crate::probe_credentials;
@@ -231,6 +232,8 @@ fn speaks_1_0(header: &Element<'_>) -> bool {
         minor.parse::<u32>().is_ok() && major.parse::<u32>().is_ok_and(|major| major >= 1)
     })
 }
+
+impl Sealed for Xmpp {}
 
 impl Dialect for Xmpp {
     fn frame(&self, _: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {

@@ -8,6 +8,7 @@ use crate::{CapabilityRewrite, ClientMessage, ReplyTo, ServerMessage, Side};
 
 /// A message or a change that the relay observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RelayEvent {
     /// The side that sent it.
     pub from: Side,
@@ -41,6 +42,7 @@ pub enum EventKind {
 
 /// The condition for a rule, independent of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trigger {
     /// The client sends this message.
     Client(ClientMessage),
@@ -60,6 +62,7 @@ pub enum Trigger {
 
 /// The change that a rule makes to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Edit {
     /// Changes a capability list, or the information that the client reports about itself.
     Rewrite(CapabilityRewrite),
