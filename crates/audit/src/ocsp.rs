@@ -137,6 +137,11 @@ pub(crate) fn timestamps(
         (false, _) => {
             FindingBuilder::pass(check, format!("signed certificate timestamps: {}", found.join(", ")))
         }
+        (true, _) if !is_of_public_ca(own) => FindingBuilder::new(
+            check,
+            CheckOutcome::NotApplicable,
+            "no timestamps, and none are needed: the certificate has no policy of a public CA",
+        ),
         (true, Some(_)) => FindingBuilder::new(
             check,
             CheckOutcome::Info,
@@ -148,4 +153,13 @@ pub(crate) fn timestamps(
             "no signed certificate timestamps in the certificate or an OCSP response; the handshake was not asked",
         ),
     }
+}
+
+/// Returns whether the certificate has a policy of the CA/Browser Forum, as every certificate of a public CA does (Baseline
+/// Requirements section 7.1.6.1).
+fn is_of_public_ca(own: &Certificate<'_>) -> bool {
+    /// 2.23.140.1, the arc of these policies.
+    const FORUM: &[u8] = &[0x67, 0x81, 0x0c, 0x01];
+    let policies = own.extensions().iter().filter(|it| it.name() == Some("certificatePolicies"));
+    policies.into_iter().any(|it| it.value.windows(FORUM.len()).any(|octets| octets == FORUM))
 }

@@ -394,6 +394,9 @@ pub struct SurveyedDh {
     pub bits: u32,
     /// SHA-256 of the prime, in hexadecimal.
     pub prime_sha256: String,
+    /// The name of the prime, if many servers use it: "group 14 of RFC 3526".
+    #[serde(default)]
+    pub prime_name: Option<String>,
 }
 
 /// Properties of a server up to TLS 1.2.

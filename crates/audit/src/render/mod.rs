@@ -12,4 +12,5 @@ pub mod nagios;
 pub mod prometheus;
 pub mod sarif;
 mod survey;
+pub mod testssl;
 pub mod text;

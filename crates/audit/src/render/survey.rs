@@ -48,7 +48,10 @@ pub(crate) fn suite(suite: &SurveyedSuite) -> String {
 /// Returns the other facts with their names, as far as they are known.
 pub(crate) fn facts(survey: &TlsSurvey) -> Vec<(&'static str, String)> {
     let order = survey.preference.as_deref().map(|side| format!("the {side} decides"));
-    let dh = survey.dh.iter().map(|dh| format!("{} bits with {} ({})", dh.bits, dh.suite, dh.version));
+    let dh = survey.dh.iter().map(|dh| {
+        let known = dh.prime_name.as_deref().map(|name| format!(", {name},")).unwrap_or_default();
+        format!("{} bits{known} with {} ({})", dh.bits, dh.suite, dh.version)
+    });
     let mut dh: Vec<_> = dh.collect();
     dh.dedup();
     let certificates = survey.certificates.iter().map(|it| match &it.unreadable {

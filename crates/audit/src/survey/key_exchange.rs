@@ -7,6 +7,7 @@ use starttls_hello::{
 use starttls_x509::{hex, sha256};
 
 use super::judge::{Judge, any};
+use super::known_primes;
 use super::suites::{absence, name};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
@@ -34,28 +35,32 @@ pub(super) fn dh_size(judge: &Judge<'_>) -> FindingBuilder {
     let seen = judge.facts.dh_parameters();
     let worst = seen.iter().filter_map(|dh| Some((severity(dh)?, dh))).max_by_key(|(severity, _)| *severity);
     if let Some((severity, dh)) = worst {
-        let summary = format!("{} uses a Diffie-Hellman prime of {} bits", name(dh.suite), dh.bits);
-        return judge.found_with(severity, check, summary, [dh.hello]).details(
-            seen.iter()
-                .take(MAX_NAMED)
-                .map(|dh| {
-                    let prime = hex(&sha256(dh.prime));
-                    format!(
-                        "{}, {}: {} bits, SHA-256 of the prime {prime}",
-                        dh.version,
-                        name(dh.suite),
-                        dh.bits
-                    )
-                })
-                .collect(),
-        );
+        // Servers that share a prime share the work of an attacker.
+        let shared = match known_primes::name(&hex(&sha256(dh.prime))) {
+            Some(known) => format!(", {known}, which many servers share"),
+            None => String::new(),
+        };
+        let summary = format!("{} uses a Diffie-Hellman prime of {} bits{shared}", name(dh.suite), dh.bits);
+        return judge.found_with(severity, check, summary, [dh.hello]).details(primes(&seen));
     }
     match seen.first() {
         Some(_) => {
-            FindingBuilder::pass(check, format!("the primes that were seen have {} bits", sizes(&seen)))
+            let summary = format!("the primes that were seen have {} bits", sizes(&seen));
+            FindingBuilder::pass(check, summary).details(primes(&seen))
         }
         None => absent_or_unknown(judge, check, |_| no_dhe(check)),
     }
+}
+
+/// Returns a line for each exchange, with the hash of its prime and the name of a prime that is known.
+fn primes(seen: &[DhParameters<'_>]) -> Vec<String> {
+    let line = |dh: &DhParameters<'_>| {
+        let hash = hex(&sha256(dh.prime));
+        let known = known_primes::name(&hash).map(|name| format!(", {name}")).unwrap_or_default();
+        let suite = name(dh.suite);
+        format!("{}, {suite}: {} bits{known}, SHA-256 of the prime {hash}", dh.version, dh.bits)
+    };
+    seen.iter().take(MAX_NAMED).map(line).collect()
 }
 
 /// Returns the severity of a prime, if it is too short.

@@ -13,6 +13,7 @@ mod faults;
 mod findings;
 mod judge;
 mod key_exchange;
+mod known_primes;
 mod profile;
 mod properties;
 mod role;

@@ -6,6 +6,7 @@ use starttls_hello::{
 };
 
 use super::judge::{CLASSIC, Judge};
+use super::known_primes;
 use super::run::Survey;
 use super::versions::{names, note};
 use crate::check::id;
@@ -86,11 +87,15 @@ pub(crate) fn summary(survey: &Survey) -> TlsSurvey {
         dh: facts
             .dh_parameters()
             .iter()
-            .map(|dh| SurveyedDh {
-                version: dh.version.name().to_owned(),
-                suite: dh.suite.to_string(),
-                bits: dh.bits,
-                prime_sha256: starttls_x509::hex(&starttls_x509::sha256(dh.prime)),
+            .map(|dh| {
+                let prime_sha256 = starttls_x509::hex(&starttls_x509::sha256(dh.prime));
+                SurveyedDh {
+                    version: dh.version.name().to_owned(),
+                    suite: dh.suite.to_string(),
+                    bits: dh.bits,
+                    prime_name: known_primes::name(&prime_sha256).map(str::to_owned),
+                    prime_sha256,
+                }
             })
             .collect(),
         certificates: facts

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use starttls_audit::render::{csv, html, json, junit, nagios, prometheus, sarif, text};
+use starttls_audit::render::{csv, html, json, junit, nagios, prometheus, sarif, testssl, text};
 use starttls_audit::report::{AuditReport, Severity};
 
 use crate::sample;
@@ -36,6 +36,7 @@ fn renderings() -> BTreeMap<&'static str, String> {
         ("text", text::render(&report, text::Style { verbose: true, ..text::Style::default() })),
         ("json", json::render(&report)),
         ("csv", csv::render(&report).replace("\r\n", "\n")),
+        ("testssl", testssl::render(&report)),
         ("junit", junit::render(&report, Severity::Warning)),
         ("sarif", sarif::render(&report, None)),
         ("html", html::render(&report)),

@@ -319,6 +319,7 @@ fn survey() -> TlsSurvey {
         suite: "TLS_DHE_RSA_WITH_AES_128_CBC_SHA".to_owned(),
         bits: 2048,
         prime_sha256: "ef".repeat(32),
+        prime_name: Some("group 14 of RFC 3526".to_owned()),
     };
     TlsSurvey {
         size: "survey".to_owned(),

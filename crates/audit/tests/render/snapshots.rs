@@ -1,6 +1,6 @@
 //! The output of each renderer for the samples.
 
-use starttls_audit::render::{csv, json, junit, nagios, prometheus, sarif, text};
+use starttls_audit::render::{csv, json, junit, nagios, prometheus, sarif, testssl, text};
 use starttls_audit::report::Severity;
 
 use crate::sample;
@@ -56,6 +56,13 @@ fn sarif_results() {
     let mut run = log["runs"][0].clone();
     run["tool"]["driver"]["rules"] = "the table of checks".into();
     insta::assert_snapshot!(serde_json::to_string_pretty(&run).unwrap());
+}
+
+#[test]
+fn testssl_json_facts() {
+    let mut report = sample::all();
+    report.unaudited.push(sample::unaudited());
+    insta::assert_snapshot!(testssl::render(&report));
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What the session of the audit shows about the certificate's status, its timestamps and early data.
 
+use std::process::Command;
+
 use starttls::proto::protocol;
 use starttls_audit::SurveyExtent;
 use starttls_audit::report::{CheckOutcome, EndpointReport, Severity};
 use starttls_hello::WalkSize;
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Quirk, Rogue, Weakness};
-use starttls_testkit::process::program;
+use starttls_testkit::process::{Scratch, program, run};
 
 use crate::real::{gnutls_command, library_in, openssl_command};
 use crate::{Asked, audited, finding};
@@ -65,22 +67,36 @@ fn early_data_is_found_in_the_tickets_of_the_session() {
 #[test]
 fn signed_certificate_timestamps_are_counted_in_the_certificate() {
     let report = library_in(WalkSize::Brief, |scratch, address| {
-        // Two timestamps of three and one octets, which no log has signed.
-        let mut certificate = std::process::Command::new(program("openssl", "openssl").unwrap());
-        certificate.args(["req", "-x509", "-nodes", "-subj", "/CN=localhost", "-newkey", "rsa:2048"]);
-        certificate.args([
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-        ]);
-        certificate.args(["-addext", "1.3.6.1.4.1.11129.2.4.2=DER:04:0a:00:08:00:03:61:62:63:00:01:61"]);
-        starttls_testkit::process::run(certificate.current_dir(scratch.path())).unwrap();
+        // Two timestamps of three octets and one octet, which no log has signed.
+        certificate(scratch, "1.3.6.1.4.1.11129.2.4.2=DER:04:0a:00:08:00:03:61:62:63:00:01:61");
         openssl_command(address)
     });
     let found = finding(&report, "cert-transparency");
     assert_eq!(found.outcome, CheckOutcome::Pass, "{}", found.summary);
     assert!(found.summary.contains("2 in the certificate"), "{}", found.summary);
+}
+
+/// Only public CAs have to log their certificates. They mark them with a policy, such as "domain validated".
+#[test]
+fn timestamps_are_missing_from_a_certificate_of_a_public_ca_only() {
+    for (policy, outcome) in [
+        ("certificatePolicies=2.23.140.1.2.1", CheckOutcome::Info),
+        ("certificatePolicies=1.3.6.1.4.1.99999.1", CheckOutcome::NotApplicable),
+    ] {
+        let report = library_in(WalkSize::Brief, |scratch, address| {
+            certificate(scratch, policy);
+            openssl_command(address)
+        });
+        let found = finding(&report, "cert-transparency");
+        assert_eq!(found.outcome, outcome, "{policy}: {}", found.summary);
+    }
+}
+
+/// Replaces the certificate of the server by one with this extension.
+fn certificate(scratch: &Scratch, extension: &str) {
+    let mut command = Command::new(program("openssl", "openssl").unwrap());
+    command.args(["req", "-x509", "-nodes", "-subj", "/CN=localhost", "-newkey", "rsa:2048"]);
+    command.args(["-addext", "subjectAltName=DNS:localhost", "-addext", extension]);
+    command.args(["-keyout", "key.pem", "-out", "cert.pem"]);
+    run(command.current_dir(scratch.path())).unwrap();
 }

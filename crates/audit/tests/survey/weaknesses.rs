@@ -90,6 +90,21 @@ async fn a_survey_finds_each_weakness_and_no_other() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The primes of the rogue with 1024 and 2048 bits are groups of specifications.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn known_primes_are_named() {
+    let (submission, small, usual) =
+        (protocol("submission").unwrap(), "group 2 of RFC 2409", "group 14 of RFC 3526");
+    for (weakness, name) in [(TlsWeakness::Prime1024, small), (TlsWeakness::FiniteField, usual)] {
+        let report = surveyed(submission, weakness.model(), SURVEY).await;
+        let found = finding(&report, "tls-dh-size");
+        assert!(found.details.iter().any(|it| it.contains(name)), "{weakness:?}: {found:?}");
+        assert_eq!(found.summary.contains("which many servers share"), name == small, "{}", found.summary);
+        let survey = report.tls.unwrap().survey.unwrap();
+        assert_eq!(survey.dh[0].prime_name.as_deref(), Some(name));
+    }
+}
+
 /// A brief survey has a limit of eight hellos. It finds every weakness that the default selection promises.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_brief_survey_finds_versions_and_weak_suites() {

@@ -137,7 +137,7 @@ pub(crate) struct Check {
     pub(crate) format: Vec<ReportFormat>,
 
     /// Write each format to its own file in this folder: report.txt, report.json, report.csv,
-    /// report.junit.xml, report.sarif, report.html, report.nagios, report.prom
+    /// report.junit.xml, report.sarif, report.html, report.nagios, report.prom, report.testssl.json
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     pub(crate) output_dir: Option<PathBuf>,
 
@@ -192,6 +192,7 @@ pub(crate) enum ReportFormat {
     Html,
     Nagios,
     Prometheus,
+    TestsslJson,
 }
 
 /// The extent of the TLS survey.

@@ -64,6 +64,7 @@ fn file_name(format: ReportFormat) -> &'static str {
         ReportFormat::Html => "report.html",
         ReportFormat::Nagios => "report.nagios",
         ReportFormat::Prometheus => "report.prom",
+        ReportFormat::TestsslJson => "report.testssl.json",
     }
 }
 
@@ -77,6 +78,7 @@ fn rendered(args: &Check, format: ReportFormat, report: &AuditReport) -> String 
         ReportFormat::Html => render::html::render(report),
         ReportFormat::Nagios => render::nagios::render(report, thresholds(args)),
         ReportFormat::Prometheus => render::prometheus::render(report),
+        ReportFormat::TestsslJson => render::testssl::render(report),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::support::scripted_server::{Step, server};
 use crate::support::{Run, dns_server, starttls};
 use crate::{endpoint, lab, schema};
 
-const FORMATS: [(&str, &str); 8] = [
+const FORMATS: [(&str, &str); 9] = [
     ("text", "report.txt"),
     ("json", "report.json"),
     ("csv", "report.csv"),
@@ -22,6 +22,7 @@ const FORMATS: [(&str, &str); 8] = [
     ("html", "report.html"),
     ("nagios", "report.nagios"),
     ("prometheus", "report.prom"),
+    ("testssl-json", "report.testssl.json"),
 ];
 
 #[test]
