@@ -13,6 +13,8 @@ pub enum RecordType {
     A,
     /// IPv6 address.
     Aaaa,
+    /// Which CA may issue certificates (RFC 8659).
+    Caa,
     /// The canonical name of an alias. A question of this type is not followed through aliases.
     Cname,
     /// Mail exchanger (RFC 5321 section 5).
@@ -33,6 +35,7 @@ impl RecordType {
         match self {
             Self::A => "A",
             Self::Aaaa => "AAAA",
+            Self::Caa => "CAA",
             Self::Cname => "CNAME",
             Self::Mx => "MX",
             Self::Ns => "NS",
@@ -55,6 +58,13 @@ impl fmt::Display for RecordType {
 pub enum RecordData {
     /// A or AAAA.
     Address(IpAddr),
+    /// CAA: a property, such as `issue`, and its value.
+    Caa {
+        /// The name of the property.
+        tag: String,
+        /// The value as received.
+        value: Vec<u8>,
+    },
     /// CNAME or NS.
     Name(DnsName),
     /// MX.

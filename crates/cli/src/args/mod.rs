@@ -29,7 +29,7 @@ pub(crate) use lab::Lab;
 pub(crate) use login::{Credentials, Login, Principal, Sasl};
 pub(crate) use policy::{
     ListenAt, PartialArg, Policy, PolicyCheck, PolicyCommand, PolicyForget, PolicyList, PolicyReport,
-    PolicyServe, PolicyShow, PolicySts, PolicyTlsa, Resolver, StoreAt, StsPart,
+    PolicyServe, PolicyShow, PolicySts, PolicyTlsa, Resolver, StoreAt, StsPart, Trust,
 };
 pub(crate) use send::{Send, Stop};
 

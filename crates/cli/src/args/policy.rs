@@ -71,18 +71,6 @@ pub(crate) struct PolicyCheck {
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
 
-    /// The port of the policy host, for tests
-    #[arg(long, default_value_t = 443, hide = true)]
-    pub(crate) sts_port: u16,
-
-    /// Also trust these root certificates
-    #[arg(long, value_name = "PEM")]
-    pub(crate) ca_file: Option<PathBuf>,
-
-    /// Do not trust the system's root certificates
-    #[arg(long, requires = "ca_file")]
-    pub(crate) no_system_roots: bool,
-
     /// The time limit for each question and for each connection
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -90,6 +78,9 @@ pub(crate) struct PolicyCheck {
     /// json: one object on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     #[command(flatten)]
     pub(crate) resolver: Resolver,
@@ -149,21 +140,12 @@ pub(crate) struct PolicyServe {
     #[arg(long, value_enum, default_value_t = PartialArg::Sts)]
     pub(crate) partial: PartialArg,
 
-    /// The port of policy hosts, for tests
-    #[arg(long, default_value_t = 443, hide = true)]
-    pub(crate) sts_port: u16,
-
-    /// Also trust these root certificates for policy hosts
-    #[arg(long, value_name = "PEM")]
-    pub(crate) ca_file: Option<PathBuf>,
-
-    /// Do not trust the system's root certificates
-    #[arg(long, requires = "ca_file")]
-    pub(crate) no_system_roots: bool,
-
     /// The time limit for each question and for each fetch
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     #[command(flatten)]
     pub(crate) resolver: Resolver,
@@ -300,6 +282,22 @@ pub(crate) struct PolicyForget {
     pub(crate) store: StoreAt,
 }
 
+/// Which certificates of policy hosts and exchangers are trusted.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Also trust these root certificates
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Do not trust the system's root certificates
+    #[arg(long, requires = "ca_file")]
+    pub(crate) no_system_roots: bool,
+
+    /// The port of policy hosts, for tests
+    #[arg(long, default_value_t = 443, hide = true)]
+    pub(crate) sts_port: u16,
+}
+
 /// Which resolver is asked.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "DNS")]
@@ -339,14 +337,15 @@ pub(crate) struct PolicyReport {
 /// Write an MTA-STS policy and its record, or check the text of one
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  starttls policy sts example.com --mx mx1.example.com              what to publish, in order
+  starttls policy sts example.com --from-mx                         what to publish, in order
   starttls policy sts example.com --mode enforce --mx mx1.example.com --print text > mta-sts.txt
   starttls policy sts --lint mta-sts.txt
 
 Exit codes:
   0   done; with --lint, the policy is valid and has no errors
   1   with --lint: senders discard the policy or a part of it
-  2   wrong usage, or the file cannot be read")]
+  2   wrong usage, or the file cannot be read
+  7   with --from-mx: the lookup failed")]
 pub(crate) struct PolicySts {
     /// The domain of the policy
     #[arg(required_unless_present = "lint", conflicts_with = "lint")]
@@ -373,9 +372,16 @@ pub(crate) struct PolicySts {
     #[arg(long, value_name = "PATTERN", value_parser = pattern, conflicts_with = "lint")]
     pub(crate) mx: Vec<MxPattern>,
 
+    /// Add the mail exchangers of the domain, as they are in DNS now
+    #[arg(long, conflicts_with = "lint")]
+    pub(crate) from_mx: bool,
+
     /// The id of the policy, 1 to 32 letters and digits [default: the time]
     #[arg(long, value_parser = policy_id, conflicts_with = "lint")]
     pub(crate) id: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) resolver: Resolver,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -407,20 +413,20 @@ impl From<StsModeArg> for StsMode {
 
 /// Write TLSA records for DANE, and plan the change of a key
 ///
-/// The records are those of a certificate, a certificate request or a key. With --published, the records that are in DNS
-/// now, the command reports whether they match. With --next, it prints each step to the next key, with times, such that a
+/// The records are those of a certificate, a certificate request or a key. With --look-up or --published, the command
+/// compares them with the records that are in DNS now. With --next, it prints each step to the next key, with times, such that a
 /// record matches at every moment.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls policy tlsa --from chain.pem --name mx1.example.com
-  starttls policy tlsa --live smtp://mx1.example.com --published \"3 1 1 9f86…\"
+  starttls policy tlsa --live smtp://mx1.example.com --look-up
   starttls policy tlsa --from chain.pem --name mx1.example.com --next new-key.pem --ttl 1h
 
 Exit codes:
   0   done
-  1   with --published: no usable record matches
+  1   with --look-up or --published: no usable record matches
   2   wrong usage, or a file cannot be read
-  3 to 7   with --live, those of connect")]
+  3 to 7   with --live, those of connect; 7 also if --look-up fails")]
 pub(crate) struct PolicyTlsa {
     /// The certificate with its chain, a certificate request or a private key, in PEM
     #[arg(long, value_name = "PEM", required_unless_present = "live", conflicts_with = "live")]
@@ -462,6 +468,10 @@ pub(crate) struct PolicyTlsa {
     #[arg(long, value_name = "RECORD", value_parser = starttls_policy::tlsa::parse)]
     pub(crate) published: Vec<TlsaData>,
 
+    /// Take the published records from DNS
+    #[arg(long, conflicts_with = "published")]
+    pub(crate) look_up: bool,
+
     /// Plan the change to this certificate, certificate request or private key, in PEM
     #[arg(long, value_name = "PEM")]
     pub(crate) next: Option<PathBuf>,
@@ -472,6 +482,9 @@ pub(crate) struct PolicyTlsa {
 
     #[command(flatten)]
     pub(crate) dialing: Dialing,
+
+    #[command(flatten)]
+    pub(crate) resolver: Resolver,
 
     #[command(flatten)]
     pub(crate) output: Output,

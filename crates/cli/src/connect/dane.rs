@@ -43,6 +43,7 @@ pub(super) async fn verifier(args: &Connect, target: &Target) -> Result<Option<A
 async fn published(args: &Connect, target: &Target, name: &str) -> Result<Vec<TlsaData>, Failed> {
     let host: DnsName =
         name.parse().map_err(|error: starttls_dns::InvalidName| Failed::usage(error.to_string()))?;
+    resolver::check_no_proxy(&args.peer.way, "give the records with --tlsa")?;
     let stub = resolver::stub(&args.resolver, args.peer.timeout)?;
     let inconclusive = |message: String| Failed::new(exit::INCONCLUSIVE, message);
     stub.self_test().await.map_err(|error| {

@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &Policy) -> Result<u8, Failed> {
         PolicyCommand::Report(args) => report::run(args),
         PolicyCommand::Serve(args) => serve::run(args).await,
         PolicyCommand::Show(args) => stored::show(args),
-        PolicyCommand::Sts(args) => sts::run(args),
+        PolicyCommand::Sts(args) => sts::run(args).await,
         PolicyCommand::Tlsa(args) => tlsa::run(args).await,
     }
 }

@@ -1,27 +1,40 @@
 //! `starttls policy sts`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use starttls::validity;
-use starttls_policy::sts::{MAX_POLICY, StsDraft, StsMode, parse_policy};
+use starttls_dns::DnsName;
+use starttls_policy::dane::{ExchangerState, HostFacts, NextHop};
+use starttls_policy::drive::domain_facts;
+use starttls_policy::sts::{MAX_POLICY, MxPattern, StsDraft, StsMode, parse_policy};
 
+use super::resolver;
 use crate::args::{PolicySts, StsPart};
 use crate::error::Failed;
 use crate::output::Sink;
 use crate::{exit, input};
 
-pub(super) fn run(args: &PolicySts) -> Result<u8, Failed> {
+/// The time limit of a lookup.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(args: &PolicySts) -> Result<u8, Failed> {
     let mut sink = Sink::open(&args.output)?;
     if let Some(file) = &args.lint {
         return lint(file, &mut sink);
     }
     let Some(domain) = args.domain.clone() else { return Err(Failed::bug("no domain")) };
     let mode = StsMode::from(args.mode);
-    if args.mx.is_empty() && mode != StsMode::None {
-        let hint = String::from("name each exchanger with --mx HOST");
+    let mut mx = args.mx.clone();
+    if args.from_mx {
+        let found = exchangers(args, &domain).await?;
+        mx.extend(found.into_iter().filter(|it| !args.mx.contains(it)));
+    }
+    if mx.is_empty() && mode != StsMode::None {
+        let hint = String::from("name each exchanger with --mx HOST, or take them from DNS with --from-mx");
         return Err(Failed::usage(format!("a policy in mode {mode} needs a pattern")).hint(Some(hint)));
     }
-    let draft = StsDraft { domain, mode, max_age: args.max_age, mx: args.mx.clone() };
+    let draft = StsDraft { domain, mode, max_age: args.max_age, mx };
     let id = args.id.clone().unwrap_or_else(|| id_of(validity::now()));
     let too_long = || Failed::usage("the domain is too long for the names of MTA-STS");
     let record = draft.zone_line(&id).ok_or_else(too_long)?;
@@ -32,6 +45,31 @@ pub(super) fn run(args: &PolicySts) -> Result<u8, Failed> {
     }
     sink.finish()?;
     Ok(exit::DONE)
+}
+
+/// Returns a pattern for each exchanger of the domain. Without MX records the domain is its own exchanger.
+async fn exchangers(args: &PolicySts, domain: &DnsName) -> Result<Vec<MxPattern>, Failed> {
+    let stub = resolver::stub(&args.resolver, LOOKUP_LIMIT)?;
+    let facts = domain_facts(&stub, &NextHop::Domain(domain.clone()), 25).await;
+    match &facts.exchangers {
+        ExchangerState::Failed(failure) => {
+            return Err(Failed::new(
+                exit::INCONCLUSIVE,
+                format!("the MX lookup of {domain} failed: {failure}"),
+            ));
+        }
+        ExchangerState::NoDomain => {
+            return Err(Failed::usage(format!("the domain {domain} does not exist")));
+        }
+        ExchangerState::NullMx => {
+            let why = format!("the domain {domain} accepts no mail: it has a null MX record (RFC 7505)");
+            return Err(Failed::usage(why));
+        }
+        ExchangerState::Known { .. } => {}
+    }
+    // A pattern matches the name in the MX record, also if that is an alias.
+    let names = facts.hosts.iter().filter_map(HostFacts::name);
+    Ok(names.filter_map(|it| MxPattern::parse(it.as_str()).ok()).map(|(pattern, _)| pattern).collect())
 }
 
 /// Returns the time without punctuation, as an id may contain only letters and digits: `20261129150000Z`.

@@ -1,11 +1,11 @@
 //! `starttls policy tlsa`.
 
 use starttls::validity;
-use starttls_dns::{DnsName, TlsaData};
+use starttls_dns::{DnsName, DnsQuestion, RecordData, RecordType, TlsaData};
 use starttls_policy::rollover::{RECOMMENDED_TTL, RolloverState, classify, has_rollover_scheme, plan};
 use starttls_policy::tlsa::{self, PublicKeyFacts};
 
-use super::keys;
+use super::{keys, resolver};
 use crate::args::PolicyTlsa;
 use crate::console;
 use crate::error::Failed;
@@ -34,22 +34,23 @@ pub(super) async fn run(args: &PolicyTlsa) -> Result<u8, Failed> {
         }
     };
     let mut code = exit::DONE;
-    if !args.published.is_empty() {
+    let in_dns = if args.look_up { look_up(args, &owner, &mut sink).await? } else { args.published.clone() };
+    if !in_dns.is_empty() {
         let next = next.as_ref().and_then(|(_, chain)| chain.first());
-        let state = classify(&args.published, &chain, next);
-        published(args, &chain, &mut sink)?;
+        let state = classify(&in_dns, &chain, next);
+        published(&in_dns, &chain, &mut sink)?;
         sink.line(state.text())?;
-        let scheme = if has_rollover_scheme(&args.published) { "yes" } else { "no" };
+        let scheme = if has_rollover_scheme(&in_dns) { "yes" } else { "no" };
         sink.line(&format!("rollover scheme: {scheme}"))?;
         if state == RolloverState::Broken {
             code = exit::FINDINGS;
         }
     }
     match next {
-        None if args.published.is_empty() => sink.line(&line(&own))?,
+        None if in_dns.is_empty() => sink.line(&line(&own))?,
         None => {}
         Some((next, _)) => {
-            let current = if args.published.is_empty() { vec![own] } else { args.published.clone() };
+            let current = if in_dns.is_empty() { vec![own] } else { in_dns };
             for (index, step) in plan(&current, &next, ttl, args.propagation.as_secs()).iter().enumerate() {
                 let after = i64::try_from(step.after).unwrap_or(i64::MAX);
                 let at = validity::rfc3339(validity::now().saturating_add(after));
@@ -87,6 +88,33 @@ async fn live(args: &PolicyTlsa, target: &Target) -> Result<Vec<PublicKeyFacts>,
         return Err(Failed::new(exit::TLS, "the server's certificate cannot be parsed"));
     }
     Ok(chain)
+}
+
+/// Returns the records in DNS. Senders ignore records that DNSSEC does not prove.
+async fn look_up(args: &PolicyTlsa, owner: &DnsName, sink: &mut Sink) -> Result<Vec<TlsaData>, Failed> {
+    let peer = args.dialing.peer();
+    resolver::check_no_proxy(&peer.way, "give the records with --published")?;
+    let stub = resolver::stub(&args.resolver, peer.timeout)?;
+    let question = DnsQuestion { name: owner.clone(), record: RecordType::Tlsa };
+    let answer = stub.ask(&question).await;
+    if let Some(failure) = answer.failure() {
+        let why = format!("the lookup of {question} failed: {failure}");
+        let hint = "senders that use DANE defer the mail until the lookup succeeds";
+        return Err(Failed::new(exit::INCONCLUSIVE, why).hint(Some(hint.into())));
+    }
+    let records: Vec<TlsaData> = answer
+        .records()
+        .iter()
+        .filter_map(|it| if let RecordData::Tlsa(record) = it { Some(record.clone()) } else { None })
+        .collect();
+    match (records.is_empty(), answer.is_secure()) {
+        (true, _) => sink.line(&format!("no TLSA record is published at {owner}"))?,
+        (false, true) => {}
+        (false, false) => console::warning(
+            &"DNSSEC does not prove the records: the zone is not signed, or the resolver does not validate or is not trusted",
+        ),
+    }
+    Ok(records)
 }
 
 /// Returns the name of the records: `_25._tcp.mx.example.com`.
@@ -134,14 +162,14 @@ fn warn(args: &PolicyTlsa, record: &TlsaData, ttl: u32) {
             &"usage 2 requires that the server sends this CA certificate; CAs change it without notice",
         );
     }
-    if ttl > RECOMMENDED_TTL && args.published.is_empty() {
+    if ttl > RECOMMENDED_TTL && args.published.is_empty() && !args.look_up {
         console::warning(&"after a lost key, mail fails for the time to live: use an hour or less");
     }
 }
 
 /// Writes what each published record matches.
-fn published(args: &PolicyTlsa, chain: &[PublicKeyFacts], sink: &mut Sink) -> Result<(), Failed> {
-    for record in &args.published {
+fn published(records: &[TlsaData], chain: &[PublicKeyFacts], sink: &mut Sink) -> Result<(), Failed> {
+    for record in records {
         let verdict = match (tlsa::fault(record), tlsa::matching_index(record, chain)) {
             (Some(fault), _) => format!("unusable: {}", fault.text()),
             (None, Some(0)) => String::from("matches the server's own certificate"),

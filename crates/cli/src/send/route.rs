@@ -61,6 +61,7 @@ async fn to_target(args: &Send, target: Target) -> Result<Route, Failed> {
         let hop = Hop { target, dial: Ok(dial), policy: None };
         return Ok(Route { hops: vec![hop], ..Route::default() });
     };
+    resolver::check_no_proxy(&args.peer.way, "leave out --policy: the certificate must be trusted then")?;
     let stub = resolver::stub(&args.resolver, args.peer.timeout)?;
     let policies = Policies::look_up(args, &stub, NextHop::Host(name), target.port).await?;
     let Some(host) = policies.facts.hosts.first() else { return Err(Failed::bug("no host to deliver to")) };

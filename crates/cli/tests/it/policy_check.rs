@@ -11,6 +11,7 @@ use starttls::proto::{http::HTTP, smtp::SMTP};
 use starttls_lab::ca::{Authority, Leaf};
 use tempfile::TempDir;
 
+use crate::support::tls_server::hear;
 use crate::support::{Run, dns_server, starttls};
 use crate::{schema, shows};
 
@@ -63,6 +64,11 @@ impl World {
 }
 
 fn exchanger(authority: &Authority, name: &str) -> SocketAddr {
+    exchanger_with(authority, name, "250 mx")
+}
+
+/// Starts an exchanger that answers every command inside TLS with this reply.
+fn exchanger_with(authority: &Authority, name: &str, reply: &'static str) -> SocketAddr {
     let issued = authority.issue(&Leaf::named(name)).unwrap();
     let acceptor =
         Acceptor::builder(&SMTP, name).certificate_pem(issued.chain_pem, issued.key_pem).build().unwrap();
@@ -72,8 +78,9 @@ fn exchanger(authority: &Authority, name: &str) -> SocketAddr {
         for stream in listener.incoming().flatten() {
             let acceptor = acceptor.clone();
             spawn(move || {
-                if let Ok(mut session) = acceptor.blocking().accept(stream) {
-                    let _ = session.read_to_end(&mut Vec::new());
+                let Ok(mut session) = acceptor.blocking().accept(stream) else { return };
+                while !hear(&mut session, b"\r\n").is_empty() {
+                    let _ = session.write_all(format!("{reply}\r\n").as_bytes());
                 }
             });
         }
@@ -127,7 +134,12 @@ const ZONE: &str = "
     _mta-sts.example.test           TXT    v=STSv1; id=1
     mta-sts.example.test            A      127.0.0.1
     _smtp._tls.example.test         TXT    v=TLSRPTv1; rua=mailto:tls@example.test
+    example.test                    CAA    issue ca.example
 ";
+
+/// A record for a key that is not in use.
+const SPARE: &str =
+    "_25._tcp.mx.example.test TLSA 3 1 1 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
 
 #[test]
 fn a_sound_domain_has_no_problems() {
@@ -135,7 +147,11 @@ fn a_sound_domain_has_no_problems() {
     let port = policy_host(&world.authority, "mta-sts.example.test", served(ENFORCE));
     let zone = ZONE.replace("{tlsa}", &world.record());
     let (report, rows) = world.check(&zone, port);
-    assert_eq!((rows.as_slice(), &report["exit_code"]), (&[][..], &Value::from(0)), "{report}");
+    assert_eq!(
+        (rows, &report["exit_code"]),
+        (vec![String::from("info dane-spare")], &Value::from(0)),
+        "{report}"
+    );
     assert_eq!(report["decision"]["postfix"], "OK dane-only");
     assert_eq!(report["decision"]["send"][0]["authenticated_by"][0], "dane");
     let steps: Vec<_> =
@@ -211,6 +227,36 @@ fn each_fault_of_dns_has_its_finding() {
             "10 other.example.test\nother.example.test A 127.0.0.1",
             "critical sts-mx-uncovered",
             "OK secure",
+        ),
+        (
+            "the name beside the records fails",
+            "_25._tcp.mx.example.test        SECURE",
+            "_25._tcp.mx.example.test SECURE\n_25._tcp.mx.example.test FAILING 1",
+            "error dane-denial",
+            "OK dane-only",
+        ),
+        (
+            "a signature has ended",
+            "_25._tcp.mx.example.test        SECURE",
+            "_25._tcp.mx.example.test SECURE\n_25._tcp.mx.example.test RRSIG 52 1000000000",
+            "warning dane-signature",
+            "OK dane-only",
+        ),
+        (
+            "a record for the next key",
+            "_25._tcp.mx.example.test        SECURE",
+            &format!("_25._tcp.mx.example.test SECURE\n{SPARE}"),
+            "info dane-stale",
+            "OK dane-only",
+        ),
+        ("no CAA record", "CAA    issue ca.example", "NS ns.test", "info caa-absent", ""),
+        ("no CA may issue", "issue ca.example", "issue ;", "warning caa-forbids", ""),
+        (
+            "CAA fails",
+            "example.test                    CAA    issue ca.example",
+            "example.test FAILING 257",
+            "warning caa-lookup",
+            "",
         ),
         ("no record", "v=STSv1; id=1", "v=spf1 -all", "info sts-absent", "OK dane-only"),
         (
@@ -294,7 +340,7 @@ fn each_fault_of_the_policy_host_has_its_finding() {
     ] {
         let (report, rows) = world.check(&zone, policy_host(&world.authority, host, answer));
         match expected {
-            "" => assert_eq!(rows, [""; 0], "{name}"),
+            "" => assert_eq!(rows, ["info dane-spare"], "{name}"),
             row => assert!(rows.iter().any(|it| it == row), "{name}: {rows:#?}\n{report}"),
         }
     }
@@ -315,7 +361,7 @@ fn an_exchanger_must_keep_the_policy() {
     assert!(rows.contains(&String::from("critical sts-mx-certificate")), "{report}");
     // DANE does not need the name.
     let (report, rows) = world.check(&ZONE.replace("{tlsa}", &world.record()), port);
-    assert!(!rows.iter().any(|it| it.contains("dane")), "{report}");
+    assert!(!rows.iter().any(|it| it.contains("dane-m") || it.contains("dane-a")), "{report}");
 }
 
 #[test]
@@ -338,6 +384,115 @@ fn a_server_without_starttls_breaks_dane() {
     let (report, rows) = world.check(&ZONE.replace("{tlsa}", &record), port);
     for expected in ["critical dane-no-starttls", "critical sts-mx-certificate"] {
         assert!(rows.iter().any(|it| it == expected), "{report}");
+    }
+}
+
+#[test]
+fn support_of_requiretls_is_reported() {
+    let mut world = World::new();
+    world.exchanger = exchanger_with(&world.authority, "mx.example.test", "250-mx\r\n250 REQUIRETLS");
+    let port = policy_host(&world.authority, "mta-sts.example.test", served(ENFORCE));
+    let (report, rows) = world.check(&ZONE.replace("{tlsa}", &world.record()), port);
+    assert!(rows.iter().any(|it| it == "info req-offered"), "{report}");
+    assert!(!rows.iter().any(|it| it.contains("req-in-clear")), "{report}");
+    let issued = world.authority.issue(&Leaf::named("mx.example.test")).unwrap();
+    let acceptor =
+        Acceptor::builder(&SMTP, "mx.example.test").certificate_pem(issued.chain_pem, issued.key_pem);
+    let acceptor = acceptor.build().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    world.exchanger = listener.local_addr().unwrap();
+    spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let acceptor = acceptor.clone();
+            spawn(move || {
+                let _ = stream.write_all(b"220 mx ESMTP\r\n");
+                hear(&mut stream, b"\r\n");
+                let _ = stream.write_all(b"250-mx\r\n250-REQUIRETLS\r\n250 STARTTLS\r\n");
+                hear(&mut stream, b"\r\n");
+                let _ = stream.write_all(b"220 go on\r\n");
+                let Ok(mut session) = acceptor.blocking().accept_implicit(stream) else { return };
+                while !hear(&mut session, b"\r\n").is_empty() {
+                    let _ = session.write_all(b"250 mx\r\n");
+                }
+            });
+        }
+    });
+    let (report, rows) = world.check(&ZONE.replace("{tlsa}", &world.record()), port);
+    assert!(rows.iter().any(|it| it == "warning req-in-clear"), "{report}");
+    assert!(!rows.iter().any(|it| it.contains("req-offered")), "{report}");
+}
+
+#[test]
+fn the_published_records_come_from_dns() {
+    let world = World::new();
+    let port = world.exchanger.port();
+    let look_up = |zone: &str| {
+        let zone = zone.replace("_25", &format!("_{port}")).replace("{tlsa}", &world.record());
+        let mut command =
+            starttls(["policy", "tlsa", "--look-up", "--live", &format!("smtp://{}", world.exchanger)]);
+        command.args(["--name", "mx.example.test", "--port", &port.to_string()]);
+        Run::of(command.args(["--resolver", &dns_server::server(&zone).to_string()]))
+    };
+    let run = look_up(&format!("{ZONE}{SPARE}")).exits(0);
+    assert!(
+        run.stdout.contains("matches the server's own certificate\n3 1 1 cdcdcdcdcdcdcdcd…: matches no"),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("steady, with a spare"), "{}", run.stdout);
+    let run = look_up(&ZONE.replace("{tlsa}", &format!("3 1 1 {}", "00".repeat(32)))).exits(1);
+    assert!(run.stdout.contains("broken: "), "{}", run.stdout);
+    look_up(&ZONE.replace("_25._tcp.mx.example.test        SECURE", ""))
+        .exits(0)
+        .says("DNSSEC does not prove the records");
+    look_up(&ZONE.replace("_25._tcp.mx.example.test        SECURE", "_25._tcp.mx.example.test SERVFAIL"))
+        .exits(7)
+        .says("the lookup of _");
+    let run = look_up("mx.example.test A 127.0.0.1").exits(0);
+    assert!(
+        run.stdout.contains("no TLSA record is published at _") && run.stdout.contains(" IN TLSA 3 1 1 "),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn a_policy_is_written_for_the_exchangers_in_dns() {
+    let from = |zone: &str| {
+        let mut command = starttls([
+            "policy",
+            "sts",
+            "example.test",
+            "--from-mx",
+            "--print",
+            "text",
+            "--mx",
+            "mx2.example.test",
+        ]);
+        Run::of(command.args(["--resolver", &dns_server::server(zone).to_string()]))
+    };
+    let text =
+        from("example.test MX 10 mx1.example.test\nexample.test MX 20 mx2.example.test").exits(0).stdout;
+    assert!(text.ends_with("mx: mx2.example.test\r\nmx: mx1.example.test\r\n"), "{text}");
+    let implicit = from("example.test A 127.0.0.1").exits(0).stdout;
+    assert!(implicit.ends_with("mx: example.test\r\n"), "{implicit}");
+    from("example.test MX 0 .").exits(2).says("accepts no mail");
+    from("other.test A 127.0.0.1").exits(2).says("does not exist");
+    from("example.test SERVFAIL").exits(7).says("the MX lookup of example.test failed");
+}
+
+#[test]
+fn no_lookup_leaves_beside_a_proxy() {
+    for arguments in [
+        &["connect", "smtp://mx.example.test", "--dane"][..],
+        &["send", "smtp://mx.example.test", "--policy", "dane", "--to", "a@b.test", "--body", "x"],
+        &["policy", "tlsa", "--live", "smtp://mx.example.test", "--name", "mx.example.test", "--look-up"],
+    ] {
+        // Nothing listens there: a question or a connection would have another exit code.
+        let mut command = starttls(arguments);
+        let run = Run::of(command.args(["--proxy", "socks5://127.0.0.9:9", "--resolver", "127.0.0.9:9"]));
+        assert!(run.code == 2 || arguments[0] == "policy", "{arguments:?}: {}", run.stderr);
+        assert!(run.code != 0 && !run.stderr.contains("the lookup of"), "{arguments:?}: {}", run.stderr);
     }
 }
 

@@ -7,8 +7,9 @@ use std::thread::spawn;
 
 /// Starts a server for these records, one per line: `NAME TYPE DATA…`.
 ///
-/// The types are A, AAAA, CNAME, MX, NS, SRV, TLSA and TXT; the name of the root is a dot. Answers for a name with the type
-/// SECURE have the AD bit. The types SERVFAIL, SILENT (no answer) and TRUNCATED (the answer to UDP is
+/// The types are A, AAAA, CAA, CNAME, MX, NS, SRV, TLSA and TXT; the name of the root is a dot. Answers for a name with the type
+/// SECURE have the AD bit. `NAME FAILING NUMBER` answers SERVFAIL to queries of this type alone. `NAME RRSIG NUMBER END` is
+/// the signature of the records of a type, for queries with the DO bit. The types SERVFAIL, SILENT (no answer) and TRUNCATED (the answer to UDP is
 /// truncated; TCP returns the records of the other lines) apply to all queries for the name.
 pub(crate) fn server(zone: &str) -> SocketAddr {
     server_at(zone, "127.0.0.1:0")
@@ -83,17 +84,28 @@ fn answer(query: &[u8], zone: &[Vec<String>], udp: bool) -> Option<Vec<u8>> {
     let below = zone.iter().any(|words| words[0].ends_with(&format!(".{name}")));
     let code = match () {
         () if is("SERVFAIL") => 2,
+        () if of_name.iter().any(|words| words[1] == "FAILING" && words[2] == kind.to_string()) => 2,
         () if of_name.is_empty() && !below => 3,
         () => 0,
     };
     let data = of_name.iter().filter_map(|words| data(&words[1..], kind)).filter(|_| !truncated);
-    let records: Vec<_> = data.collect();
+    let mut records: Vec<_> = data.map(|data| (kind, data)).collect();
+    // The only additional record of a query is OPT, whose flags begin with DO: root, type, size, code, version, flags.
+    let wants_signatures = query.get(at + 12).is_some_and(|flags| flags & 0x80 != 0);
+    let signatures = of_name.iter().filter(|words| words[1] == "RRSIG" && words[2] == kind.to_string());
+    for words in signatures.filter(|_| wants_signatures) {
+        let mut data = kind.to_be_bytes().to_vec();
+        data.extend([13, 2, 0, 0, 0, 60]);
+        data.extend((words[3].parse::<u64>().unwrap() as u32).to_be_bytes());
+        data.extend([0; 40]);
+        records.push((46, data));
+    }
     let count = u8::try_from(records.len()).unwrap();
     let flags = if truncated { 0x82 } else { 0x80 };
     let code = if is("SECURE") { 0x20 | code } else { code };
     let mut reply = vec![query[0], query[1], flags | (query[2] & 1), 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0];
     reply.extend(question);
-    for data in records {
+    for (kind, data) in records {
         // A pointer to the name in the question; class IN, TTL 60.
         reply.extend([0xc0, 12, (kind >> 8) as u8, kind as u8, 0, 1, 0, 0, 0, 60]);
         reply.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
@@ -121,6 +133,10 @@ fn data(words: &[String], kind: u16) -> Option<Vec<u8>> {
             IpAddr::V6(address) => address.octets().to_vec(),
         }),
         ("MX", 15) => Some([numbers(&words[1..2]), name(&words[2])].concat()),
+        ("CAA", 257) => {
+            let (tag, value) = (&words[1], words[2..].join(" "));
+            Some([&[0, u8::try_from(tag.len()).unwrap()], tag.as_bytes(), value.as_bytes()].concat())
+        }
         ("CNAME", 5) | ("NS", 2) => Some(name(&words[1])),
         ("TXT", 16) => {
             let text = words[1..].join(" ");

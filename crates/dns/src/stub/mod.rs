@@ -162,6 +162,18 @@ impl Stub {
         }
     }
 
+    /// Returns the first end of a DNSSEC signature over the records, as a serial number of seconds (RFC 4034 section 3.1.5).
+    /// `None` without a signature or an answer. Aliases are not followed.
+    pub async fn signature_end(&self, question: &DnsQuestion) -> Option<u32> {
+        let deadline = Instant::now() + self.timeout;
+        let name = Name::from_ascii(format!("{}.", question.name)).ok()?;
+        let record = wire::to_wire(question.record);
+        let query = Query::new(name.clone(), record).with_signatures();
+        let answer = timeout_at(deadline.into(), self.ask_in_turn(&query, deadline)).await;
+        let (received, _) = answer.ok()?.ok()?;
+        received.signature_end(&name, record)
+    }
+
     /// Checks that every resolver validates DNSSEC and is believed: the answer for the root zone, which is signed, has AD.
     ///
     /// # Errors

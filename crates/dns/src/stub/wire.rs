@@ -22,11 +22,17 @@ pub(super) struct Query {
     name: Name,
     record: WireType,
     checking_disabled: bool,
+    with_signatures: bool,
 }
 
 impl Query {
     pub(super) fn new(name: Name, record: WireType) -> Self {
-        Self { name, record, checking_disabled: false }
+        Self { name, record, checking_disabled: false, with_signatures: false }
+    }
+
+    /// Returns the same question with DO: the answer contains the signatures.
+    pub(super) fn with_signatures(self) -> Self {
+        Self { with_signatures: true, ..self }
     }
 
     /// Returns the same question with CD: the resolver answers even if validation fails.
@@ -43,6 +49,7 @@ impl Query {
         message.add_query(WireQuery::query(self.name.clone(), self.record));
         let mut edns = Edns::new();
         edns.set_max_payload(MAX_DATAGRAM);
+        edns.set_dnssec_ok(self.with_signatures);
         message.set_edns(edns);
         let octets = message.to_vec().map_err(malformed)?;
         Ok((message.metadata.id, octets))
@@ -119,6 +126,22 @@ impl Received {
         }
     }
 
+    /// Returns the first end of a signature over the records of this type, as a serial number of seconds (RFC 4034 section
+    /// 3.1.5).
+    pub(super) fn signature_end(&self, name: &Name, record: WireType) -> Option<u32> {
+        let signatures =
+            self.0.answers.iter().filter(|it| it.name == *name).filter_map(|it| match &it.data {
+                RData::Unknown { code: WireType::RRSIG, rdata } => Some(&rdata.anything),
+                _ => None,
+            });
+        let covered = |octets: &&Vec<u8>| octets.starts_with(&u16::from(record).to_be_bytes());
+        // The type, the algorithm, the number of labels and the original TTL precede the end.
+        signatures
+            .filter(covered)
+            .filter_map(|octets| Some(u32::from_be_bytes(*octets.get(8..)?.first_chunk()?)))
+            .min()
+    }
+
     /// Follows the aliases from this name through the response.
     pub(super) fn read(&self, from: &Name, record: RecordType) -> Result<Part, LookupFailure> {
         let (mut name, mut aliases, mut ttl) = (from.clone(), Vec::new(), MAX_TTL);
@@ -170,6 +193,7 @@ pub(super) fn to_wire(record: RecordType) -> WireType {
     match record {
         RecordType::A => WireType::A,
         RecordType::Aaaa => WireType::AAAA,
+        RecordType::Caa => WireType::CAA,
         RecordType::Cname => WireType::CNAME,
         RecordType::Mx => WireType::MX,
         RecordType::Ns => WireType::NS,
@@ -184,6 +208,7 @@ fn data(data: &RData) -> Option<RecordData> {
     Some(match data {
         RData::A(address) => RecordData::Address(address.0.into()),
         RData::AAAA(address) => RecordData::Address(address.0.into()),
+        RData::CAA(caa) => RecordData::Caa { tag: caa.tag.clone(), value: caa.value.clone() },
         RData::CNAME(name) => RecordData::Name(dns_name(&name.0)?),
         RData::NS(name) => RecordData::Name(dns_name(&name.0)?),
         RData::MX(mx) => {

@@ -4,6 +4,7 @@ mod observe;
 pub(crate) mod report;
 mod rows;
 mod text;
+mod zone;
 
 use starttls::validity;
 use starttls_dns::Stub;
@@ -21,11 +22,11 @@ use report::Report;
 pub(super) async fn run(args: &PolicyCheck) -> Result<u8, Failed> {
     let mut sink = Sink::replacing(&args.output)?;
     let stub = resolver::stub(&args.resolver, args.timeout)?;
-    let connector = resolver::roots(args.ca_file.as_deref(), args.no_system_roots)?;
+    let connector = resolver::roots(&args.trust)?;
     let observer = Observer {
         stub: &stub,
         connector: connector.clone().insecure().timeout(args.timeout).build()?,
-        fetcher: PolicyFetcher::new(connector.timeout(args.timeout).build()?, args.sts_port),
+        fetcher: PolicyFetcher::new(connector.timeout(args.timeout).build()?, args.trust.sts_port),
         port: args.port,
     };
     let observed = observer.observe(&args.domain).await;

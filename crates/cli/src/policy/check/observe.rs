@@ -1,17 +1,31 @@
 //! Asks DNS, the policy host and every exchanger.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use starttls::proto::smtp::SMTP;
+use starttls::proto::{Side, smtp::SMTP};
 use starttls::rustls::pki_types::CertificateDer;
-use starttls::{CertificateFault, CertificateVerdict, Connector, Endpoint, Error, TlsFacts};
+use starttls::submission::{Delivery, Message, Until};
+use starttls::{
+    CertificateFault, CertificateVerdict, Chunk, ConnectionPhase, Connector, Encrypted, Endpoint, Error,
+    Observer as Tap, TlsFacts, validity,
+};
 use starttls_dns::{DnsName, Stub};
 use starttls_policy::dane::{DomainFacts, HostDane, NextHop};
 use starttls_policy::drive::{FetchedPolicy, PolicyFetcher, domain_facts, texts};
 use starttls_policy::sts::{self, StsFailure, StsRecord, StsRecordFault};
 use starttls_policy::tlsrpt::{self, TlsRptFault, TlsRptRecord};
 use starttls_x509::Certificate;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+
+use super::zone::{self, Zones};
+
+/// The keyword of RFC 8689.
+const REQUIRE_TLS: &str = "REQUIRETLS";
+/// The time for the reply to EHLO inside TLS.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
 /// The most connections to exchangers, as in an audit.
 const MAX_SESSIONS: usize = 25;
@@ -36,6 +50,7 @@ pub(super) struct Observed {
     /// The outer error is that of the lookup.
     pub(super) tlsrpt: Result<Result<TlsRptRecord, TlsRptFault>, String>,
     pub(super) sessions: Vec<MxSession>,
+    pub(super) zones: Zones,
     /// The addresses beyond the limit.
     pub(super) left_out: usize,
 }
@@ -54,6 +69,10 @@ pub(super) enum SessionResult {
         chain: Vec<CertificateDer<'static>>,
         /// Whether the certificate leads to a trusted root and is for the host, or why not.
         pkix: Result<(), String>,
+        /// Whether the server offers REQUIRETLS inside TLS; `None` if it did not answer EHLO there.
+        require_tls: Option<bool>,
+        /// Whether it offers REQUIRETLS in cleartext.
+        require_tls_in_clear: bool,
     },
     /// The server does not offer STARTTLS or refuses it.
     Declined(String),
@@ -75,9 +94,13 @@ impl Observer<'_> {
             Ok(Ok(_)) => self.policies(domain).await,
             _ => Ok(Vec::new()),
         };
-        let (sessions, left_out) = self.sessions(&facts).await;
+        let policy_host = matches!(&sts_record, Ok(Ok(_))).then(|| sts::policy_host(domain).ok()).flatten();
+        let ((sessions, left_out), zones) = tokio::join!(
+            self.sessions(&facts),
+            zone::look_up(self.stub, domain, &facts, policy_host, self.port, validity::now()),
+        );
         let tlsrpt = tlsrpt.map(|it| tlsrpt::parse_rua_record(&it));
-        Observed { dnssec, facts, sts_record, policies, tlsrpt, sessions, left_out }
+        Observed { dnssec, facts, sts_record, policies, tlsrpt, sessions, zones, left_out }
     }
 
     async fn records(
@@ -117,10 +140,15 @@ impl Observer<'_> {
                 let endpoint = Endpoint::new(host.as_str(), self.port)
                     .with_server_name(base.as_str())
                     .at(address.to_string(), self.port);
-                let (connector, host, address) = (self.connector.clone(), host.clone(), *address);
+                let cleartext = Cleartext::default();
+                let connector = self.connector.observed_by(Arc::new(cleartext.clone()));
+                let (host, address) = (host.clone(), *address);
                 connecting.spawn(async move {
                     let result = match connector.connect(&SMTP, endpoint).await {
-                        Ok(stream) => examined(stream.facts(), &host),
+                        Ok(mut stream) => {
+                            let require_tls = offers_require_tls(&mut stream).await;
+                            examined(stream.facts(), &host, require_tls, cleartext.offers_require_tls())
+                        }
                         Err(error @ Error::Declined(_)) => SessionResult::Declined(error.to_string()),
                         Err(error) => SessionResult::Failed(crate::error::with_causes(&error)),
                     };
@@ -136,7 +164,12 @@ impl Observer<'_> {
 }
 
 /// MTA-STS requires the name of the exchanger, while SNI is the TLSA base domain where DANE applies.
-fn examined(facts: &TlsFacts, host: &DnsName) -> SessionResult {
+fn examined(
+    facts: &TlsFacts,
+    host: &DnsName,
+    require_tls: Option<bool>,
+    require_tls_in_clear: bool,
+) -> SessionResult {
     let own = facts.chain.first().and_then(|it| Certificate::from_der(it).ok());
     let is_named = own.is_some_and(|it| it.is_for(host.as_str()));
     let leads_to_root = match &facts.verdict {
@@ -151,5 +184,36 @@ fn examined(facts: &TlsFacts, host: &DnsName) -> SessionResult {
         (Ok(()), false) => Err(format!("the certificate is not for {host}")),
         (result, _) => result,
     };
-    SessionResult::Tls { chain: facts.chain.clone(), pkix }
+    SessionResult::Tls { chain: facts.chain.clone(), pkix, require_tls, require_tls_in_clear }
+}
+
+/// Returns whether the server offers REQUIRETLS in its reply to EHLO inside TLS.
+async fn offers_require_tls(stream: &mut Encrypted<TcpStream>) -> Option<bool> {
+    let message = Message::new(Vec::new()).ok()?;
+    // No command after EHLO is sent, so the recipient is never named.
+    let delivery = Delivery::new("", ["postmaster"], message).ok()?.until(Until::Hello).timeout(HELLO_LIMIT);
+    Some(delivery.send(&SMTP, stream, None).await.ok()?.extensions.has(REQUIRE_TLS))
+}
+
+/// What a server sends in cleartext.
+#[derive(Clone, Default)]
+struct Cleartext(Arc<Mutex<Vec<u8>>>);
+
+impl Tap for Cleartext {
+    fn observe(&self, chunk: &Chunk<'_>) {
+        if chunk.from == Side::Server && chunk.phase == ConnectionPhase::Negotiation {
+            // The library bounds the negotiation.
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(chunk.bytes);
+        }
+    }
+}
+
+impl Cleartext {
+    fn offers_require_tls(&self) -> bool {
+        let received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = received.split(|octet| *octet == b'\n');
+        lines.any(|line| {
+            line.get(4..).is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(REQUIRE_TLS.as_bytes()))
+        })
+    }
 }

@@ -9,12 +9,13 @@ use starttls::rustls::crypto::aws_lc_rs;
 use starttls::rustls::pki_types::UnixTime;
 use starttls_dns::{DnsName, MxTarget, TlsaData};
 use starttls_policy::dane::{DaneRecords, ExchangerState, HostDane, HostFacts};
-use starttls_policy::rollover::{RolloverState, classify};
+use starttls_policy::rollover::{RolloverState, classify, has_rollover_scheme};
 use starttls_policy::sts::{MAX_POLICY, StsFailure, StsMode, StsPolicy, StsRecordFault};
 use starttls_policy::tlsa::{self, TlsaFault};
 use starttls_policy::tlsrpt::TlsRptFault;
 
 use super::observe::{MxSession, Observed, SessionResult};
+use super::zone;
 use crate::policy::keys;
 
 /// A day, in seconds.
@@ -52,10 +53,10 @@ pub(crate) struct Row {
 }
 
 #[derive(Default)]
-struct Rows(Vec<Row>);
+pub(super) struct Rows(Vec<Row>);
 
 impl Rows {
-    fn add(
+    pub(super) fn add(
         &mut self,
         id: &'static str,
         severity: RowSeverity,
@@ -76,6 +77,8 @@ pub(super) fn rows(observed: &Observed, now: i64) -> Vec<Row> {
         coverage(observed, policy, &mut rows);
     }
     tlsrpt(observed, policy.is_some(), &mut rows);
+    require_tls(observed, &mut rows);
+    zone::rows(&observed.zones, &mut rows);
     if observed.left_out > 0 {
         let text = format!("{} addresses were not connected to: at most 25 are", observed.left_out);
         rows.add("mx-address", RowSeverity::Inconclusive, "domain", text);
@@ -204,6 +207,11 @@ fn published(records: &DaneRecords, rows: &mut Rows) {
             }
             None => {}
         }
+    }
+    if !records.usable.is_empty() && !has_rollover_scheme(&records.published) {
+        let text =
+            "no record for a next key: when the key is lost, mail fails for the time to live of the records";
+        rows.add("dane-spare", RowSeverity::Info, base, text);
     }
     if records.ttl > DAY {
         let text = format!("the time to live is {} s: mail fails for as long after a lost key", records.ttl);
@@ -388,6 +396,21 @@ fn tlsrpt(observed: &Observed, has_sts: bool, rows: &mut Rows) {
                 let text = format!("\"{uri}\" is not a mailto: or https: URI");
                 rows.add("rpt-uri", RowSeverity::Error, "domain", text);
             }
+        }
+    }
+}
+
+fn require_tls(observed: &Observed, rows: &mut Rows) {
+    for session in &observed.sessions {
+        let SessionResult::Tls { require_tls, require_tls_in_clear, .. } = &session.result else { continue };
+        if *require_tls == Some(true) {
+            let text = "the server supports REQUIRETLS: messages that require it are delivered";
+            rows.add("req-offered", RowSeverity::Info, at(session), text);
+        }
+        if *require_tls_in_clear {
+            let text =
+                "the server offers REQUIRETLS before TLS, where it has no meaning (RFC 8689 section 2)";
+            rows.add("req-in-clear", RowSeverity::Warning, at(session), text);
         }
     }
 }

@@ -67,9 +67,9 @@ impl Server {
                 "use a resolver on this machine that validates DNSSEC, or --no-dane to serve MTA-STS alone";
             return Err(Failed::new(exit::INCONCLUSIVE, error.to_string()).hint(Some(hint.into())));
         }
-        let connector = resolver::roots(args.ca_file.as_deref(), args.no_system_roots)?;
+        let connector = resolver::roots(&args.trust)?;
         let connector = connector.timeout(args.timeout).build()?;
-        let fetcher = PolicyFetcher::new(connector, args.sts_port).timeout(args.timeout);
+        let fetcher = PolicyFetcher::new(connector, args.trust.sts_port).timeout(args.timeout);
         let store = match args.state.as_deref() {
             Some(path) => store(path, args.reset)?,
             None => {
@@ -91,7 +91,7 @@ impl Server {
         if matches!(control, Some(Socket::Tcp(_))) {
             return Err(Failed::usage("the control socket must be a socket in the file system"));
         }
-        let ports = stub.resolvers().iter().map(|it| it.port()).chain([args.sts_port]).collect();
+        let ports = stub.resolvers().iter().map(|it| it.port()).chain([args.trust.sts_port]).collect();
         Ok(Self {
             service: PolicyService::new(stub.clone(), fetcher, settings, store),
             stub,
