@@ -158,6 +158,10 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) sarif_location: Option<String>,
 
+    /// With a domain: leave out the check of its policies (DANE, MTA-STS, TLSRPT), which --only and --light leave out too
+    #[arg(long)]
+    pub(crate) no_policy: bool,
+
     /// Use this DNS server instead of the system's [default port: 53]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server, help_heading = "Connection")]
     pub(crate) resolver: Option<SocketAddr>,

@@ -59,6 +59,11 @@ pub(crate) struct Send {
     #[arg(long, value_enum, value_name = "CHOICE")]
     pub(crate) policy: Option<PolicyArg>,
 
+    /// With --mx: report each session to the collector of TLSRPT data that listens on this datagram socket, in libtlsrpt's
+    /// format, if the domain asks for reports
+    #[arg(long, value_name = "SOCKET", requires = "mx")]
+    pub(crate) tlsrpt: Option<PathBuf>,
+
     /// The port of policy hosts, for tests
     #[arg(long, default_value_t = 443, hide = true)]
     pub(crate) sts_port: u16,

@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) failed: Option<String>,
     /// Whether the domain announces that it accepts no mail (RFC 7505).
     pub(crate) null_mx: bool,
+    /// Whether MX records name exchangers.
+    pub(crate) has_mx: bool,
 }
 
 /// The most endpoints of one domain. An attacker can publish any number of records at no cost.
@@ -211,6 +213,7 @@ impl Found {
             Answer::Records(hosts) => {
                 let names: Vec<_> = hosts.iter().filter_map(|host| host.name.clone()).collect();
                 self.null_mx = names.is_empty();
+                self.has_mx = !names.is_empty();
                 let told = if names.is_empty() {
                     String::from("null MX, the domain accepts no mail (RFC 7505)")
                 } else {

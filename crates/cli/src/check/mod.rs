@@ -8,6 +8,7 @@ mod limits;
 mod list;
 mod options;
 mod partial;
+mod policies;
 mod profile;
 mod progress;
 mod report;
@@ -182,6 +183,10 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
     }
     if let Some(finding) = crate::inspect::explain(&args.id) {
         write!(std::io::stdout().lock(), "{finding}")?;
+        return Ok(exit::DONE);
+    }
+    if let Some(rule) = crate::policy::check::explain(&args.id) {
+        write!(std::io::stdout().lock(), "{rule}")?;
         return Ok(exit::DONE);
     }
     let row = check(&args.id).ok_or_else(|| {

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use starttls_audit::check::id;
 use starttls_audit::report::EndpointReport;
 use starttls_audit::{Audit, EndpointAddress, Selection, unreachable};
+use starttls_dns::DnsName;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
+use super::policies::PolicyAudit;
 use super::resolved::Resolved;
 use super::resume::EarlierRun;
 use super::targets::{Line, Meaning};
@@ -39,6 +41,7 @@ struct Shared {
     server_name: Option<String>,
     /// Whether a proxy looks up the names.
     has_proxy: bool,
+    policies: Option<PolicyAudit>,
     earlier: Arc<EarlierRun>,
     /// Limits the number of parallel audits.
     places: Semaphore,
@@ -90,6 +93,7 @@ impl Queue {
             connect: connect.transpose()?,
             server_name: peer.server_name.clone(),
             has_proxy: peer.way.proxy.is_some(),
+            policies: PolicyAudit::new(args)?,
             earlier,
             places: Semaphore::new(parallel),
             turns: Mutex::default(),
@@ -123,21 +127,31 @@ impl Shared {
     /// Sends the results of a target. The last one is an end or a failure.
     async fn target(self: Arc<Self>, asked: &str, meaning: Result<Meaning, Failed>, out: &Sender<Item>) {
         let last = match self.places(asked, meaning, out).await {
-            Ok(places) => self.audits(asked, places, out).await,
+            Ok((places, domain)) => {
+                let last = self.audits(asked, places, out).await;
+                // The exchangers are not connected to at the same time as by their audits.
+                if let (Item::End, Some(policies), Some(domain)) = (&last, &self.policies, domain)
+                    && let Some(report) = policies.report(&domain).await
+                {
+                    let _ = out.send(Item::Endpoint(Box::new(report))).await;
+                }
+                last
+            }
             Err(failed) => Item::Failed(failed),
         };
         // The receiver is gone if the run was interrupted.
         let _ = out.send(last).await;
     }
 
+    /// Returns the endpoints of a target. The second value is the domain if it has exchangers, which may have policies.
     async fn places(
         &self,
         asked: &str,
         meaning: Result<Meaning, Failed>,
         out: &Sender<Item>,
-    ) -> Result<Vec<Resolved>, Failed> {
+    ) -> Result<(Vec<Resolved>, Option<DnsName>), Failed> {
         let domain = match meaning? {
-            Meaning::Service(target) => return Ok(self.service(&target).await),
+            Meaning::Service(target) => return Ok((self.service(&target).await, None)),
             Meaning::Domain(domain) if self.has_proxy => {
                 let hint = format!("specify the server to audit, for example smtp://{}", domain.ascii);
                 let why = format!(
@@ -154,13 +168,13 @@ impl Shared {
         match found.failed {
             Some(why) => Err(Failed::new(exit::UNREACHABLE, why)),
             // RFC 7505: the domain accepts no mail, which is not a problem.
-            None if found.endpoints.is_empty() && found.null_mx => Ok(Vec::new()),
+            None if found.endpoints.is_empty() && found.null_mx => Ok((Vec::new(), None)),
             None if found.endpoints.is_empty() => {
                 let hint = format!("specify the server to audit, for example smtp://{}", domain.ascii);
                 let why = format!("{domain} announces no service with an upgrade");
                 Err(Failed::new(exit::INCONCLUSIVE, why).hint(Some(hint)))
             }
-            None => Ok(found.endpoints),
+            None => Ok((found.endpoints, domain.ascii.parse().ok().filter(|_| found.has_mx))),
         }
     }
 

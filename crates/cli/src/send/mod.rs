@@ -5,6 +5,7 @@ mod hello;
 mod policy;
 pub(crate) mod report;
 mod route;
+mod tlsrpt;
 
 use starttls::Connector;
 use starttls::dialer;
@@ -12,6 +13,7 @@ use starttls::login::{Account, LoggedIn};
 use starttls::proto::ClientName;
 use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError};
 use starttls_policy::decide::PolicyChoice;
+use starttls_policy::tlsrpt::SessionFailure;
 
 use crate::args::{Format, Send, Stop};
 use crate::console::{Console, Tone};
@@ -26,14 +28,16 @@ use crate::session::{Inside, Opened, Opening, Session, Watch, text};
 use policy::HostPolicy;
 use report::{Attempt, Outcome, RecipientResult, Report};
 use route::{Hop, Route};
+use tlsrpt::Reporting;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let json = args.format == Format::Json;
     let console = if json { Console::new(&args.output).silent() } else { Console::new(&args.output) };
     let mut sink = Sink::replacing(&args.output)?;
-    let sender = Sender::new(args, console).await?;
-    let Route { hops, left_out, notes } = route::find(args).await?;
+    let mut sender = Sender::new(args, console).await?;
+    let Route { hops, left_out, notes, reporting } = route::find(args).await?;
+    sender.reporting = reporting;
     for note in &notes {
         console.line(Tone::Boundary, note);
     }
@@ -154,6 +158,7 @@ struct Sender<'a> {
     account: Option<Account>,
     delivery: Delivery,
     octets: Option<usize>,
+    reporting: Option<Reporting>,
 }
 
 impl<'a> Sender<'a> {
@@ -186,7 +191,15 @@ impl<'a> Sender<'a> {
         delivery = delivery.client_name(args.client_name()).timeout(args.deadline);
         let notify: Vec<Notify> = args.notify.iter().map(|when| (*when).into()).collect();
         let connector = args.connector()?;
-        Ok(Self { args, console, connector, account, delivery: delivery.notify(&notify), octets })
+        Ok(Self {
+            args,
+            console,
+            connector,
+            account,
+            delivery: delivery.notify(&notify),
+            octets,
+            reporting: None,
+        })
     }
 
     /// Shows the cleartext reply to EHLO of the first server that answers.
@@ -228,6 +241,11 @@ impl<'a> Sender<'a> {
             Ok(dial) => dial.clone(),
             Err(failed) => {
                 console.line(Tone::Bad, &failed.message);
+                if let (Some(policy), Some(reason)) = (&policy, &hop.skip)
+                    && let Some(failure) = tlsrpt::of_skipped(reason, policy)
+                {
+                    self.report_session(policy, Some(failure));
+                }
                 let error = Some(failed.message.clone());
                 let attempt = Attempt { policy: shown(&policy), error, ..Attempt::to(target) };
                 return Ok((attempt, Err(failed.clone().into())));
@@ -241,6 +259,11 @@ impl<'a> Sender<'a> {
                 Err(connection) => {
                     text::show(&console, target, &connection, None);
                     let failed = connection.failure();
+                    if let Some(policy) = &policy
+                        && let Some(failure) = tlsrpt::of_connection(&connection, policy)
+                    {
+                        self.report_session(policy, Some(failure));
+                    }
                     let failed = policy.as_ref().map(|it| it.explain(failed.clone())).unwrap_or(failed);
                     let mut attempt = Attempt::new(target, *connection);
                     attempt.policy = shown(&policy);
@@ -255,6 +278,9 @@ impl<'a> Sender<'a> {
             Some(policy) => policy.check(session.chain()).map_err(|failed| policy.explain(failed)),
             None => Ok(()),
         };
+        if let Some(policy) = &policy {
+            self.report_session(policy, satisfied.is_err().then(|| tlsrpt::of_check(policy)));
+        }
         attempt.policy = shown(&policy);
         if let Some(record) = attempt.policy.as_ref().and_then(|it| it.matched.as_ref()) {
             console.fact("Policy", format_args!("satisfied: TLSA {record}"));
@@ -271,6 +297,16 @@ impl<'a> Sender<'a> {
         attempt.messages = watch.messages();
         attempt.error = done.as_ref().err().map(|stopped| stopped.failed.message.clone());
         Ok((attempt, done))
+    }
+
+    /// Reports a session to the collector, if the user names one and the domain wants reports.
+    fn report_session(&self, policy: &HostPolicy, failure: Option<SessionFailure>) {
+        if let (Some(socket), Some(reporting)) = (&self.args.tlsrpt, &self.reporting)
+            && let Err(error) = reporting.send(socket, policy, failure)
+        {
+            let socket = socket.display();
+            crate::console::warning(&format!("cannot report to the collector {socket}: {error}"));
+        }
     }
 
     async fn inside(

@@ -11,11 +11,13 @@ use starttls::rustls::pki_types::{CertificateDer, UnixTime};
 use starttls_dns::{DnsName, Stub, TlsaData};
 use starttls_policy::dane::{DaneRecords, DomainFacts, HostDane, HostFacts, NextHop};
 use starttls_policy::decide::{HostRule, PolicyChoice, SkipReason, host_rule, require_tls_rule};
-use starttls_policy::drive::{PolicyFetcher, StsLookup, domain_facts, look_up_sts};
+use starttls_policy::drive::{PolicyFetcher, StsLookup, domain_facts, look_up_sts, texts};
 use starttls_policy::sts::StsMode;
+use starttls_policy::tlsrpt;
 use starttls_x509::Certificate;
 
 use super::report::{AttemptPolicy, PolicyKind};
+use super::tlsrpt::Reporting;
 use crate::args::{Send, Trace};
 use crate::error::Failed;
 use crate::exit;
@@ -32,6 +34,8 @@ pub(super) struct Policies {
     choice: PolicyChoice,
     require_tls: bool,
     is_enforced: bool,
+    /// With `--tlsrpt`, what sessions are reported about, if the domain wants reports.
+    pub(super) reporting: Option<Reporting>,
 }
 
 impl Policies {
@@ -59,8 +63,24 @@ impl Policies {
                 }
             }
         };
-        let (dnssec, facts, sts) = tokio::join!(dnssec, domain_facts(stub, &next_hop, port), sts);
+        let reports = async {
+            match (&args.tlsrpt, tlsrpt::record_name(&domain)) {
+                (Some(_), Ok(name)) => texts(stub, &name).await.map(|(found, _)| found).unwrap_or_default(),
+                _ => Vec::new(),
+            }
+        };
+        let (dnssec, facts, sts, reports) =
+            tokio::join!(dnssec, domain_facts(stub, &next_hop, port), sts, reports);
         let sts = sts?;
+        let reporting = tlsrpt::parse_rua_record(&reports).is_ok().then(|| Reporting {
+            domain: domain.to_string(),
+            record: reports
+                .iter()
+                .map(|it| String::from_utf8_lossy(it).into_owned())
+                .find(|it| it.starts_with("v=TLSRPTv1"))
+                .unwrap_or_default(),
+            sts: Reporting::sts_failure(&sts),
+        });
         if let Err(error) = dnssec {
             if choice == PolicyChoice::Dane {
                 let hint = "use a resolver on this machine that validates DNSSEC, or declare one trusted: --trust-ad";
@@ -74,7 +94,7 @@ impl Policies {
         // A login must not depend on a certificate that is not verified.
         let is_enforced = !(args.mx && args.tls_optional) || args.logs_in();
         let require_tls = args.require_tls;
-        Ok(Self { facts, notes, domain, sts, now, choice, require_tls, is_enforced })
+        Ok(Self { facts, notes, domain, sts, now, choice, require_tls, is_enforced, reporting })
     }
 
     /// Returns what governs the delivery to this host, and why the message must not be delivered there, if it must not.
@@ -129,21 +149,34 @@ impl Policies {
         };
         // RFC 8689 section 4.2: the header field overrides the policies of the recipient.
         let skip = skip.filter(|reason| self.is_enforced || *reason == SkipReason::NoAddress);
-        (HostPolicy { host: host_name, dane, pkix, next_hop: self.domain.clone(), shown }, skip)
+        let tlsa = published.map_or(&[][..], |it| &it.published).iter().map(ToString::to_string).collect();
+        let sts = sts.map_or_else(Default::default, |it| {
+            (it.policy.lines.clone(), it.policy.mx.iter().map(ToString::to_string).collect())
+        });
+        (HostPolicy { host: host_name, dane, pkix, next_hop: self.domain.clone(), tlsa, sts, shown }, skip)
     }
 }
 
 /// What governs the delivery to one host.
 #[derive(Clone)]
 pub(super) struct HostPolicy {
-    host: String,
+    pub(super) host: String,
     next_hop: DnsName,
+    /// The TLSA records as published.
+    pub(super) tlsa: Vec<String>,
+    /// The lines and the patterns of the MTA-STS policy.
+    pub(super) sts: (Vec<String>, Vec<String>),
     dane: Option<DaneRecords>,
     pkix: bool,
     pub(super) shown: AttemptPolicy,
 }
 
 impl HostPolicy {
+    /// Returns whether TLSA records alone authenticate the server.
+    pub(super) fn is_dane_alone(&self) -> bool {
+        self.dane.is_some() && !self.pkix
+    }
+
     /// Returns the address to dial with the name that the policy requires in SNI: the host's own for MTA-STS (RFC 8461 section
     /// 7.1), the TLSA base domain for DANE (RFC 7672 section 8.1). Without a policy the user's choice stays.
     pub(super) fn named(&self, dial: Dial) -> Dial {

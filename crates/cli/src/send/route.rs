@@ -8,6 +8,7 @@ use starttls_policy::dane::{DomainFacts, ExchangerState, HostFacts, NextHop};
 use starttls_policy::decide::{PolicyChoice, SkipReason};
 
 use super::policy::{HostPolicy, Policies};
+use super::tlsrpt::Reporting;
 use crate::args::{Peer, Send};
 use crate::error::Failed;
 use crate::exit;
@@ -22,6 +23,8 @@ pub(super) struct Hop {
     pub(super) dial: Result<Dial, Failed>,
     /// What policies require there; `None` if they were not looked up.
     pub(super) policy: Option<HostPolicy>,
+    /// Why the host is not connected to, for a report.
+    pub(super) skip: Option<SkipReason>,
 }
 
 /// The limit for the addresses of mail exchangers, as in Postfix (`smtp_mx_address_limit`). Each attempt takes up to
@@ -37,6 +40,8 @@ pub(super) struct Route {
     pub(super) left_out: Vec<String>,
     /// What the sender could not find out about policies.
     pub(super) notes: Vec<String>,
+    /// What sessions are reported about.
+    pub(super) reporting: Option<Reporting>,
 }
 
 /// Finds the servers to try.
@@ -58,7 +63,7 @@ async fn to_target(args: &Send, target: Target) -> Result<Route, Failed> {
     let name = target.host.ascii.parse::<DnsName>().ok().filter(DnsName::is_host);
     // An address has no policies (RFC 7672 section 2.2, RFC 8461 section 3.4).
     let Some(name) = name.filter(|_| choice != PolicyChoice::None) else {
-        let hop = Hop { target, dial: Ok(dial), policy: None };
+        let hop = Hop { target, dial: Ok(dial), policy: None, skip: None };
         return Ok(Route { hops: vec![hop], ..Route::default() });
     };
     resolver::check_no_proxy(&args.peer.way, "leave out --policy: the certificate must be trusted then")?;
@@ -67,12 +72,12 @@ async fn to_target(args: &Send, target: Target) -> Result<Route, Failed> {
     let Some(host) = policies.facts.hosts.first() else { return Err(Failed::bug("no host to deliver to")) };
     let (policy, skip) = policies.of(host);
     // The system resolves the name as it does without policies.
-    let dial = match skip {
+    let dial = match &skip {
         None | Some(SkipReason::NoAddress) => Ok(policy.named(dial)),
-        Some(reason) => Err(policy.skipped(&reason)),
+        Some(reason) => Err(policy.skipped(reason)),
     };
     Ok(Route {
-        hops: vec![Hop { target, dial, policy: Some(policy) }],
+        hops: vec![Hop { target, dial, policy: Some(policy), skip }],
         notes: policies.notes,
         ..Route::default()
     })
@@ -94,12 +99,12 @@ async fn to_domain(args: &Send, domain: DnsName) -> Result<Route, Failed> {
         }
         let target = Target { protocol: &SMTP, mode: Mode::Upgrade, host: name.as_str().parse()?, port };
         let (policy, skip) = policies.of(host);
-        let hop = |dial| Hop { target: target.clone(), dial, policy: Some(policy.clone()) };
+        let hop = |dial| Hop { target: target.clone(), dial, policy: Some(policy.clone()), skip: None };
         match skip {
             Some(SkipReason::NoAddress) if args.peer.connect.is_none() => continue,
             None | Some(SkipReason::NoAddress) => {}
             Some(reason) => {
-                hops.push(hop(Err(policy.skipped(&reason))));
+                hops.push(Hop { skip: Some(reason.clone()), ..hop(Err(policy.skipped(&reason))) });
                 continue;
             }
         }
@@ -122,7 +127,7 @@ async fn to_domain(args: &Send, domain: DnsName) -> Result<Route, Failed> {
         let why = format!("no mail exchanger of {domain} has an address");
         return Err(Failed::new(exit::UNREACHABLE, why));
     }
-    Ok(Route { hops, left_out, notes: policies.notes })
+    Ok(Route { hops, left_out, notes: policies.notes, reporting: policies.reporting })
 }
 
 fn addresses<'a>(peer: &'a Peer, host: &'a HostFacts) -> impl Iterator<Item = &'a IpAddr> {

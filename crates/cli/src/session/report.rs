@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use starttls::proto::base64;
 use starttls::rustls::pki_types::CertificateDer;
-use starttls::{CertificateVerdict, Encrypted, Step, TlsFacts};
+use starttls::{CertificateFault, CertificateVerdict, Encrypted, Step, TlsFacts};
 
 use super::conversation::Negotiation;
 use super::diagnose::{self, Unopened};
@@ -62,6 +62,9 @@ pub(crate) struct Report {
     pub(crate) timings: Timings,
     /// The error, if there was one.
     pub(crate) error: Option<Failure>,
+    /// The fault of the certificate that ended the handshake.
+    #[serde(skip)]
+    pub(crate) fault: Option<CertificateFault>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -159,6 +162,7 @@ impl Report {
             certificate: None,
             timings: Timings::default(),
             error: None,
+            fault: None,
         }
     }
 
@@ -229,6 +233,10 @@ impl Report {
             }
             _ => None,
         };
+        let fault = match error {
+            starttls::Error::Certificate { failure, .. } => Some(failure.fault.clone()),
+            _ => None,
+        };
         let no_tls = || {
             String::from(
                 "the server did not offer TLS and did not answer the request: it does not support the upgrade",
@@ -236,7 +244,12 @@ impl Report {
         };
         let hint = diagnose::hint(target, error).or_else(|| unanswered.then(no_tls));
         let failure = Failure { message: with_causes(error), hint };
-        Self { certificate, error: Some(failure), ..Self::new(target, negotiation, outcome, exit_code) }
+        Self {
+            certificate,
+            fault,
+            error: Some(failure),
+            ..Self::new(target, negotiation, outcome, exit_code)
+        }
     }
 }
 

@@ -55,6 +55,7 @@ fn every_server_of_a_domain_is_audited() {
         [url("imap", "mail.example.test"), at("imap"), "mail.example.test".to_owned()],
         [url("xmpp", "chat.example.test"), at("xmpp"), "example.test".to_owned()],
         [url("ldap", "mail.example.test"), at("ldap"), "mail.example.test".to_owned()],
+        ["domain:example.test", "none", "example.test"].map(str::to_owned),
     ];
     assert_eq!(endpoints.iter().map(told).collect::<Vec<_>>(), expected);
     let lookups = report["lookups"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
@@ -188,9 +189,48 @@ fn a_zone_of_hostile_length_is_cut() {
     let report = check(
         &lab,
         &(zone + &records + &hosts),
-        &["example.test", "--format", "json", "--max-connections", "1"],
+        &["example.test", "--format", "json", "--max-connections", "1", "--no-policy"],
     );
     let report = report.json();
     assert_eq!(report["endpoints"].as_array().unwrap().len(), 50);
     assert!(report["lookups"].to_string().contains("the first 50 are audited"), "{}", report["lookups"]);
+}
+
+#[test]
+fn the_policies_of_a_domain_are_part_of_its_report() {
+    let lab = lab();
+    let zone = ". NS ns.test
+        . SECURE
+        example.test MX 10 mx.example.test
+        example.test SECURE
+        mx.example.test A 127.0.0.250
+        mx.example.test SECURE
+        _25._tcp.mx.example.test SERVFAIL
+        _mta-sts.example.test TXT v=STSv1; id=a-b";
+    let report = check(&lab, zone, &["example.test", "--format", "json"]).exits(1).json();
+    schema::fits_in("check.json", &report);
+    let domain = report["endpoints"].as_array().unwrap().last().unwrap();
+    assert_eq!((&domain["target"], &domain["outcome"]), (&"domain:example.test".into(), &"findings".into()));
+    let finding = |id: &str| domain["findings"].as_array().unwrap().iter().find(|it| it["id"] == id).unwrap();
+    assert_eq!(finding("dane-lookup")["severity"], "critical");
+    assert!(finding("dane-lookup")["fix"].as_str().unwrap().starts_with("Repair the signatures"));
+    assert_eq!(finding("sts-record")["outcome"], "fail");
+    let details = finding("mx-lookup")["details"].to_string();
+    assert!(
+        details.contains("policy serve answers Postfix: TEMP") && details.contains("T1 mx.example.test"),
+        "{details}"
+    );
+    for leave_out in [&["--no-policy"][..], &["--light"], &["--only", "srv"]] {
+        let run =
+            check(&lab, zone, &[&["example.test", "--format", "json"][..], leave_out].concat()).exits(3);
+        assert!(!run.stdout.contains("domain:example.test"), "{leave_out:?}");
+    }
+    // Without DNSSEC on this machine, DANE is not judged.
+    let report = check(&lab, &zone.replacen(". SECURE", "", 1), &["example.test", "--format", "json"]).json();
+    let findings = report["endpoints"].as_array().unwrap().last().unwrap()["findings"].as_array().unwrap();
+    let outcomes: Vec<&Value> =
+        findings.iter().filter(|it| it["id"] == "dane-lookup").map(|it| &it["outcome"]).collect();
+    assert!(outcomes.contains(&&Value::from("not-run")), "{findings:?}");
+    let explained = Run::of(&mut starttls(["explain", "dane-mismatch"])).exits(0).stdout;
+    assert!(explained.contains("RFC 7672 section 3.1") && explained.contains("\n\nFix\n"), "{explained}");
 }

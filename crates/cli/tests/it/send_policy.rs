@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::spawn;
+use std::time::Duration;
 
 use serde_json::Value;
 use starttls::Acceptor;
@@ -698,4 +700,67 @@ fn a_failed_mx_lookup_is_inconclusive() {
     assert!(text.contains(
         "cannot look up the mail exchangers of example.test: the resolver answered SERVFAIL\nhint: "
     ));
+}
+
+#[test]
+fn each_session_is_reported_to_a_collector() {
+    let world = World::new(&[Server::Untrusted("other.test"), Server::Cleartext]);
+    let socket = world.folder.path().join("tlsrpt.socket");
+    let collector = UnixDatagram::bind(&socket).unwrap();
+    collector.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let option = ["--tlsrpt", socket.to_str().unwrap()];
+    let zone = format!("{DANE}_smtp._tls.example.test TXT v=TLSRPTv1; rua=mailto:tls@example.test\n");
+    let received = |zone: &str, policy: &str| {
+        world.send(zone, policy, &option);
+        let mut datagram = vec![0; 65_536];
+        let length = collector.recv(&mut datagram).unwrap();
+        serde_json::from_slice::<Value>(&datagram[..length]).unwrap()
+    };
+    let report = received(&zone, "");
+    assert_eq!((&report["dpv"], &report["d"]), (&"1".into(), &"example.test".into()), "{report}");
+    assert_eq!(report["pr"], "v=TLSRPTv1; rua=mailto:tls@example.test");
+    let policy = &report["policies"][0];
+    assert_eq!((&policy["policy-type"], &policy["policy-domain"]), (&1.into(), &"mx1.example.test".into()));
+    assert_eq!(
+        (&policy["t"], &policy["f"], &policy["policy-string"][0]),
+        (&0.into(), &0.into(), &world.records[0].as_str().into())
+    );
+    let no_tlsa = without(&zone, "_tcp");
+    let sts = format!("{no_tlsa}\n{STS}");
+    let cleartext = without(&zone, "{tlsa1}").replace("{ip1}", "{ip2}")
+        + "\n_25._tcp.mx1.example.test TLSA {tlsa2}\n_25._tcp.mx1.example.test SECURE";
+    for (name, zone, text, kind, code, reason) in [
+        ("no record matches", zone.replace("{tlsa1}", WRONG), String::new(), 1, 205, Some("dane-no-match")),
+        ("no STARTTLS", cleartext, String::new(), 1, 201, None),
+        ("not trusted", sts.clone(), enforce(), 2, 203, None),
+        ("not covered", sts, enforce().replace("mx1", "mx9"), 2, 205, Some("mx-not-in-policy")),
+    ] {
+        let report = received(&zone, &text);
+        let policy = &report["policies"][0];
+        assert_eq!(
+            (&policy["policy-type"], &policy["t"], &policy["f"]),
+            (&kind.into(), &1.into(), &1.into()),
+            "{name}: {report}"
+        );
+        let failure = &policy["failure-details"][0];
+        assert_eq!((failure["c"].as_u64(), failure["f"].as_str()), (Some(code), reason), "{name}: {report}");
+        assert_eq!(failure["n"], "mx1.example.test", "{name}: {report}");
+    }
+    let invalid = received(&format!("{no_tlsa}\n{STS}"), "version: STSv2\n");
+    assert_eq!(
+        (&invalid["policies"][0]["policy-type"], &invalid["policies"][1]["failure-details"][0]["c"]),
+        (&9.into(), &302.into())
+    );
+    // Without a record nothing is reported, and a missing collector does not prevent the delivery.
+    collector.set_nonblocking(true).unwrap();
+    world.send(DANE, "", &option);
+    assert!(collector.recv(&mut [0; 9]).is_err());
+    drop(collector);
+    std::fs::remove_file(&socket).unwrap();
+    let (run, _) = world.send(&zone, "", &option);
+    assert!(
+        run.code == 0 && run.stderr.contains("warning: cannot report to the collector"),
+        "{}",
+        run.stderr
+    );
 }

@@ -99,6 +99,18 @@ pub(crate) struct HostDecision {
     pub(crate) reason: Option<String>,
 }
 
+impl HostDecision {
+    /// Returns what a sender does, as a clause.
+    pub(crate) fn in_words(&self) -> String {
+        match (self.tls, self.authenticated_by.as_slice()) {
+            ("skip", _) => format!("no delivery: {}", self.reason.as_deref().unwrap_or_default()),
+            ("require", []) => String::from("TLS required, not authenticated"),
+            ("require", ways) => format!("TLS required, authenticated by {}", ways.join(" and ")),
+            _ => String::from("TLS if the server offers it"),
+        }
+    }
+}
+
 /// A step of a decision.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

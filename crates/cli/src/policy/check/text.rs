@@ -30,13 +30,7 @@ pub(super) fn show(report: &Report, sink: &mut Sink) -> Result<(), Failed> {
     sink.line(&format!("tlsrpt    {reports}"))?;
     sink.line("")?;
     for host in &report.decision.send {
-        let how = match (host.tls, host.authenticated_by.as_slice()) {
-            ("skip", _) => format!("no delivery: {}", host.reason.as_deref().unwrap_or_default()),
-            ("require", []) => String::from("TLS required, not authenticated"),
-            ("require", ways) => format!("TLS required, authenticated by {}", ways.join(" and ")),
-            _ => String::from("TLS if the server offers it"),
-        };
-        sink.line(&format!("send      {}: {how}", host.host))?;
+        sink.line(&format!("send      {}: {}", host.host, host.in_words()))?;
     }
     sink.line(&format!("postfix   {}", report.decision.postfix))?;
     for step in &report.decision.steps {
