@@ -41,7 +41,7 @@ pub(crate) struct Attack {
 
     /// The client is a sender of mail: it gets a domain with MTA-STS or DANE in place of a server, and delivers to it
     /// once before each attack and once under it; {domain}, {resolver}, {sts_port} and {state} are replaced too
-    #[arg(long, requires = "run")]
+    #[arg(long, requires = "run", conflicts_with_all = ["serve", "upstream"])]
     pub(crate) domain: bool,
 
     /// With --domain: use the ports 53, 443 and 25 of 127.0.0.1, for senders that use no others; one scenario at a time
