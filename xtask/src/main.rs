@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "it reports to the developer on the terminal")]
 
 mod bench;
+mod binaries;
 mod captures;
 mod dist;
 mod docs;

@@ -70,7 +70,8 @@ impl Report {
     }
 }
 
-fn kept(name: &str, work: impl FnOnce(Option<&File>) -> Result<(), String>) -> Result<(), String> {
+/// Runs a function that writes its output to a file, and shows the end of the file if it fails.
+pub(crate) fn kept(name: &str, work: impl FnOnce(Option<&File>) -> Result<(), String>) -> Result<(), String> {
     let folder = root().join("target/xtask");
     let path = folder.join(format!("{}.log", name.replace(' ', "-")));
     let log = fs::create_dir_all(&folder).and_then(|()| File::create(&path));

@@ -1,7 +1,7 @@
 //! Runs every check and test: dependencies first, then the cheapest first.
 
 use crate::report::{Output, Report};
-use crate::{cargo, dist, docs, features, fuzz, msrv, package, public_api, root, setup};
+use crate::{binaries, cargo, dist, docs, features, fuzz, msrv, package, public_api, root, setup};
 
 pub(crate) fn run() -> Result<(), String> {
     let mut report = Report::default();
@@ -23,7 +23,7 @@ pub(crate) fn run() -> Result<(), String> {
     report.check("public api", public_api::check);
     package::document(&mut report);
     package::steps(&mut report);
-    report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked", "--no-fail-fast"]));
+    binaries::steps(&mut report);
     report.check("packages", || dist::check_packages(&root().join("target/debug/starttls")));
     fuzz::smoke(&mut report);
     report.finish()
