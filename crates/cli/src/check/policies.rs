@@ -93,6 +93,7 @@ fn finding(row: &Row, dnssec: bool) -> Finding {
         details: Vec::new(),
         evidence: Vec::new(),
         fix,
+        requirement: None,
     }
 }
 
@@ -118,5 +119,6 @@ fn decision(report: &Report) -> Finding {
         details: send.chain([postfix]).chain(steps).collect(),
         evidence: Vec::new(),
         fix: None,
+        requirement: None,
     }
 }
