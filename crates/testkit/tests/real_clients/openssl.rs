@@ -153,7 +153,24 @@ fn s_client_postgres() {
         packet(b"Q", b"select 1\0"),
         packet(b"X", b""),
     ];
-    s_client(&lab, "postgres", "postgres", &[], input.concat()).with(&["server_version", "SELECT 1"]);
+    let input = input.concat();
+    s_client(&lab, "postgres", "postgres", &[], &*input).with(&["server_version", "SELECT 1"]);
+    // TLS from the first byte, as with `sslnegotiation=direct` of libpq 17.
+    let direct = |alpn: &[&str]| {
+        client("openssl", "openssl")
+            .args(["s_client", "-connect", &endpoint(&lab, "postgress").address.to_string()])
+            .args(["-servername", "localhost", "-verify_hostname", "localhost", "-verify_return_error"])
+            .args(["-ign_eof", "-CAfile"])
+            .args([lab.ca_file()])
+            .args(alpn)
+            .input(&*input)
+            .run()
+    };
+    direct(&["-alpn", "postgresql"]).with(&["ALPN protocol: postgresql", "server_version", "SELECT 1"]);
+    let without = direct(&[]);
+    assert!(!without.out.contains("server_version"), "{}", without.out);
+    let other = direct(&["-alpn", "imap"]);
+    assert!(!other.ok && !other.out.contains("server_version"), "{}", other.out);
 }
 
 #[test]
