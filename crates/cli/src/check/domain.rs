@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use starttls::dialer::Tcp;
 use starttls::proto::{PROTOCOLS, Protocol, protocol};
+use starttls::{Deadline, Dialer, Endpoint};
 
 use super::resolved::Resolved;
 use crate::dns::{Answer, Dns, Host as Announced};
@@ -103,7 +105,7 @@ struct Server {
 }
 
 /// Looks up everything in parallel.
-pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str>) -> Found {
+pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str>, dialer: Tcp) -> Found {
     let mut found = Found::default();
     let domain = domain.ascii.as_str();
     let exchangers = {
@@ -139,7 +141,7 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
         found.lookups.push(format!("of the hosts, the first {MOST} are audited"));
     }
     if servers.iter().all(|server| !server.announced) && !servers.is_empty() {
-        found.well_known(dns, domain, server_name).await;
+        found.well_known(dns, domain, server_name, dialer).await;
         return found.limited();
     }
     found.note_names(&servers, domain);
@@ -351,7 +353,7 @@ const MOST_ADDRESSES: usize = 4;
 impl Found {
     /// Finds the services of a domain that announces none: those on the open well-known ports of the host. If no port is
     /// open, the only endpoint is the host as its own mail exchanger (RFC 5321 section 5.1).
-    async fn well_known(&mut self, dns: &Arc<Dns>, domain: &str, server_name: Option<&str>) {
+    async fn well_known(&mut self, dns: &Arc<Dns>, domain: &str, server_name: Option<&str>, dialer: Tcp) {
         let addresses = match dns.addresses(domain).await {
             Ok(addresses) => addresses,
             Err(why) => {
@@ -374,7 +376,8 @@ impl Found {
         let told = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         self.lookups.push(format!("addresses of {domain}: {told}"));
         let services = services_by_port();
-        let open = open_ports(addresses.iter().take(MOST_ADDRESSES).copied(), services.keys().copied()).await;
+        let tried = addresses.iter().take(MOST_ADDRESSES).copied();
+        let open = open_ports(tried, services.keys().copied(), dialer).await;
         let ports: BTreeSet<_> = open.iter().map(SocketAddr::port).collect();
         let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
         if ports.is_empty() {
@@ -415,13 +418,15 @@ fn services_by_port() -> BTreeMap<u16, (&'static Protocol, Mode)> {
 async fn open_ports(
     addresses: impl Iterator<Item = IpAddr>,
     ports: impl Iterator<Item = u16> + Clone,
+    dialer: Tcp,
 ) -> Vec<SocketAddr> {
     let tasks: Vec<_> = addresses
         .flat_map(|ip| ports.clone().map(move |port| SocketAddr::new(ip, port)))
         .map(|address| {
             tokio::spawn(async move {
-                let dialled = tokio::time::timeout(ACCEPTS, tokio::net::TcpStream::connect(address)).await;
-                matches!(dialled, Ok(Ok(_))).then_some(address)
+                let to = Endpoint::new(address.ip().to_string(), address.port());
+                let dialed = dialer.dial(&to, Deadline::starting_now(ACCEPTS)).await;
+                dialed.is_ok().then_some(address)
             })
         })
         .collect();
@@ -470,7 +475,18 @@ mod tests {
         let address = open.local_addr().unwrap();
         let ports = [closed.local_addr().unwrap().port(), address.port()];
         drop(closed);
-        assert_eq!(open_ports(std::iter::once(address.ip()), ports.into_iter()).await, [address]);
+        assert_eq!(open_ports(std::iter::once(address.ip()), ports.into_iter(), Tcp::new()).await, [address]);
+    }
+
+    #[tokio::test]
+    async fn ports_are_tried_from_the_source_address() {
+        let open = listener();
+        let address = open.local_addr().unwrap();
+        let source = IpAddr::from([127, 0, 0, 9]);
+        let ports = std::iter::once(address.port());
+        let found = open_ports(std::iter::once(address.ip()), ports, Tcp::new().source(source)).await;
+        assert_eq!(found, [address]);
+        assert_eq!(open.accept().unwrap().1.ip(), source);
     }
 
     #[test]

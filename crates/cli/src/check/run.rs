@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use starttls::dialer::Tcp;
 use starttls_audit::check::id;
 use starttls_audit::report::EndpointReport;
 use starttls_audit::{Audit, EndpointAddress, Selection, unreachable};
@@ -42,6 +43,8 @@ struct Shared {
     /// Whether a proxy looks up the names.
     has_proxy: bool,
     policies: Option<PolicyAudit>,
+    /// Dials without a proxy, from the source address.
+    direct: Tcp,
     earlier: Arc<EarlierRun>,
     /// Limits the number of parallel audits.
     places: Semaphore,
@@ -94,6 +97,7 @@ impl Queue {
             server_name: peer.server_name.clone(),
             has_proxy: peer.way.proxy.is_some(),
             policies: PolicyAudit::new(args)?,
+            direct: peer.way.source.map_or(Tcp::new(), |address| Tcp::new().source(address)),
             earlier,
             places: Semaphore::new(parallel),
             turns: Mutex::default(),
@@ -161,7 +165,7 @@ impl Shared {
             }
             Meaning::Domain(domain) => domain,
         };
-        let found = domain::find(&self.dns, &domain, self.server_name.as_deref()).await;
+        let found = domain::find(&self.dns, &domain, self.server_name.as_deref(), self.direct).await;
         if !self.earlier.is_begun(asked) {
             let _ = out.send(Item::LookedUp(found.lookups)).await;
         }
