@@ -5,6 +5,7 @@
 mod bench;
 mod binaries;
 mod captures;
+mod clients;
 mod dist;
 mod docs;
 mod endurance;
@@ -52,6 +53,7 @@ Commands:
   public-api [--check]           write the public interface of the libraries to crates/*/public-api.txt, or compare it
   docs                           build the documentation with the settings of docs.rs
   outside                        build a program outside of the workspace against the packages, and run it
+  clients                        run client libraries of other projects over upgraded streams, against the lab
   docs-check                     check that every file named in the documentation exists
   help                           print this text
 ";
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         ["public-api", "--check"] => public_api::check(),
         ["outside"] => package::outside(),
         ["docs"] => package::docs(),
+        ["clients"] => clients::run(),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

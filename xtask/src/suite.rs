@@ -1,7 +1,7 @@
 //! Runs every check and test: dependencies first, then the cheapest first.
 
 use crate::report::{Output, Report};
-use crate::{binaries, cargo, dist, docs, features, fuzz, msrv, package, public_api, root, setup};
+use crate::{binaries, cargo, clients, dist, docs, features, fuzz, msrv, package, public_api, root, setup};
 
 pub(crate) fn run() -> Result<(), String> {
     let mut report = Report::default();
@@ -24,6 +24,10 @@ pub(crate) fn run() -> Result<(), String> {
     package::document(&mut report);
     package::steps(&mut report);
     binaries::steps(&mut report);
+    let mut doc = cargo(["doc", "--workspace", "--lib", "--no-deps", "--locked", "--keep-going"]);
+    report.step("doc", 20, kept, doc.env("RUSTDOCFLAGS", "-D warnings"));
+    report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked", "--no-fail-fast"]));
+    clients::steps(&mut report);
     report.check("packages", || dist::check_packages(&root().join("target/debug/starttls")));
     fuzz::smoke(&mut report);
     report.finish()

@@ -1,6 +1,7 @@
 //! What every file must have, and what none may have.
 
 use std::fs;
+use std::path::Path;
 
 use starttls_proto::PROTOCOLS;
 
@@ -34,6 +35,24 @@ fn no_file_is_long() {
         .map(|(path, text)| (path, text.lines().count()))
         .filter(|(_, lines)| *lines > MAX_LINES)
         .map(|(path, lines)| format!("{} has {lines} lines; the limit is {MAX_LINES}", path.display()))
+        .collect();
+    complain(&long);
+}
+
+/// An example is read as a whole.
+#[test]
+fn an_example_is_short() {
+    let is_example = |path: &Path| {
+        path.components().any(|it| it.as_os_str() == "examples")
+            && !["lib.rs", "lab.rs"].iter().any(|it| path.ends_with(it))
+    };
+    let examples: Vec<_> = sources().into_iter().filter(|(path, _)| is_example(path)).collect();
+    assert!(examples.len() >= 10, "only {} examples were found", examples.len());
+    let long: Vec<String> = examples
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines >= 60)
+        .map(|(path, lines)| format!("{} has {lines} lines: expected fewer than 60", path.display()))
         .collect();
     complain(&long);
 }

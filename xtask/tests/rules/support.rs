@@ -9,7 +9,7 @@ pub(crate) fn root() -> &'static Path {
 
 /// Returns every Rust file of the repository, with its text.
 pub(crate) fn sources() -> Vec<(PathBuf, String)> {
-    files(&["crates", "xtask", "fuzz", "conformance"], "rs")
+    files(&["crates", "xtask", "examples", "fuzz", "conformance"], "rs")
 }
 
 /// Returns the texts that users read: the documentation, and the scenarios of `attack`.
