@@ -9,7 +9,7 @@ use starttls_dns::{DnsName, Stub};
 use crate::args::{Check, Resolver};
 use crate::error::Failed;
 use crate::policy::check::report::Report;
-use crate::policy::check::rows::{Row, RowSeverity};
+use crate::policy::check::row::{Row, RowSeverity};
 use crate::policy::check::table::policy_rule;
 use crate::policy::check::{Ports, examine};
 use crate::policy::resolver;

@@ -13,7 +13,7 @@ use starttls::login::{Account, LoggedIn};
 use starttls::proto::ClientName;
 use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError};
 use starttls_policy::decide::PolicyChoice;
-use starttls_policy::tlsrpt::SessionFailure;
+use starttls_policy::tlsrpt::ReportedFailure;
 
 use crate::args::{Format, Send, Stop};
 use crate::console::{Console, Tone};
@@ -300,7 +300,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Reports a session to the collector, if the user names one and the domain wants reports.
-    fn report_session(&self, policy: &HostPolicy, failure: Option<SessionFailure>) {
+    fn report_session(&self, policy: &HostPolicy, failure: Option<ReportedFailure>) {
         if let (Some(socket), Some(reporting)) = (&self.args.tlsrpt, &self.reporting)
             && let Err(error) = reporting.send(socket, policy, failure)
         {

@@ -9,7 +9,9 @@ use starttls::CertificateFault;
 use starttls_policy::decide::SkipReason;
 use starttls_policy::drive::{StsFault, StsLookup};
 use starttls_policy::sts::StsFailure;
-use starttls_policy::tlsrpt::{FailureCode, SessionFailure, SessionPolicy, SessionPolicyKind, SessionReport};
+use starttls_policy::tlsrpt::{
+    FailureCode, ReportedFailure, SessionPolicy, SessionPolicyKind, SessionReport,
+};
 
 use super::policy::HostPolicy;
 use super::report::PolicyKind;
@@ -48,7 +50,7 @@ impl Reporting {
         &self,
         socket: &Path,
         policy: &HostPolicy,
-        failure: Option<SessionFailure>,
+        failure: Option<ReportedFailure>,
     ) -> io::Result<()> {
         let datagram = self.session(policy, failure).datagram();
         let collector = UnixDatagram::unbound()?;
@@ -56,16 +58,16 @@ impl Reporting {
         collector.send_to(datagram.as_bytes(), socket).map(drop)
     }
 
-    fn session(&self, policy: &HostPolicy, failure: Option<SessionFailure>) -> SessionReport {
+    fn session(&self, policy: &HostPolicy, failure: Option<ReportedFailure>) -> SessionReport {
         let kind = match policy.shown.kind {
             PolicyKind::Dane | PolicyKind::DaneUnusable | PolicyKind::DaneAndSts => SessionPolicyKind::Tlsa,
             PolicyKind::Sts => SessionPolicyKind::Sts,
             PolicyKind::None => SessionPolicyKind::NoPolicy,
         };
         let has_failed = failure.is_some();
-        let mut failures: Vec<SessionFailure> = failure.into_iter().collect();
+        let mut failures: Vec<ReportedFailure> = failure.into_iter().collect();
         if policy.shown.kind == PolicyKind::DaneUnusable {
-            failures.push(SessionFailure::of(FailureCode::TlsaInvalid, policy, None));
+            failures.push(ReportedFailure::of(FailureCode::TlsaInvalid, policy, None));
         }
         let (strings, mx) = match kind {
             SessionPolicyKind::Tlsa => (policy.tlsa.clone(), Vec::new()),
@@ -80,9 +82,9 @@ impl Reporting {
                 domain: self.domain.clone(),
                 strings: Vec::new(),
                 mx: Vec::new(),
-                failures: vec![SessionFailure {
+                failures: vec![ReportedFailure {
                     receiver: None,
-                    ..SessionFailure::of(*code, policy, Some(reason))
+                    ..ReportedFailure::of(*code, policy, Some(reason))
                 }],
                 has_failed: true,
             });
@@ -96,7 +98,7 @@ trait FailureOf {
     fn of(kind: FailureCode, policy: &HostPolicy, reason: Option<&str>) -> Self;
 }
 
-impl FailureOf for SessionFailure {
+impl FailureOf for ReportedFailure {
     fn of(kind: FailureCode, policy: &HostPolicy, reason: Option<&str>) -> Self {
         let reason = reason.map(|it| it.chars().take(200).collect());
         let receiver = Some(policy.host.clone());
@@ -105,20 +107,20 @@ impl FailureOf for SessionFailure {
 }
 
 /// Returns the failure of a host that was not connected to; `None` if it is not one of TLS (RFC 8460 section 4.3.4).
-pub(super) fn of_skipped(reason: &SkipReason, policy: &HostPolicy) -> Option<SessionFailure> {
+pub(super) fn of_skipped(reason: &SkipReason, policy: &HostPolicy) -> Option<ReportedFailure> {
     match reason {
         SkipReason::LookupFailed { .. } => {
-            Some(SessionFailure::of(FailureCode::DnssecInvalid, policy, Some(&reason.to_string())))
+            Some(ReportedFailure::of(FailureCode::DnssecInvalid, policy, Some(&reason.to_string())))
         }
         SkipReason::NotCovered => {
-            Some(SessionFailure::of(FailureCode::ValidationFailure, policy, Some("mx-not-in-policy")))
+            Some(ReportedFailure::of(FailureCode::ValidationFailure, policy, Some("mx-not-in-policy")))
         }
         SkipReason::NoAddress | SkipReason::NotAHost | SkipReason::NotProven => None,
     }
 }
 
 /// Returns the failure of a connection without a session; `None` if it is not one of TLS.
-pub(super) fn of_connection(connection: &Report, policy: &HostPolicy) -> Option<SessionFailure> {
+pub(super) fn of_connection(connection: &Report, policy: &HostPolicy) -> Option<ReportedFailure> {
     let (kind, reason) = match (connection.outcome, &connection.fault) {
         (Outcome::Declined, _) => (FailureCode::StarttlsNotSupported, None),
         (Outcome::TlsFailed, Some(CertificateFault::WrongName { .. })) => {
@@ -136,10 +138,10 @@ pub(super) fn of_connection(connection: &Report, policy: &HostPolicy) -> Option<
     };
     let receiver_address =
         connection.address.as_deref().and_then(|it| it.parse::<SocketAddr>().ok()).map(|it| it.ip());
-    Some(SessionFailure { receiver_address, ..SessionFailure::of(kind, policy, reason) })
+    Some(ReportedFailure { receiver_address, ..ReportedFailure::of(kind, policy, reason) })
 }
 
 /// Returns the failure of a session that does not satisfy DANE.
-pub(super) fn of_check(policy: &HostPolicy) -> SessionFailure {
-    SessionFailure::of(FailureCode::ValidationFailure, policy, Some("dane-no-match"))
+pub(super) fn of_check(policy: &HostPolicy) -> ReportedFailure {
+    ReportedFailure::of(FailureCode::ValidationFailure, policy, Some("dane-no-match"))
 }

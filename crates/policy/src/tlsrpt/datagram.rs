@@ -28,7 +28,7 @@ pub struct SessionPolicy {
     /// The patterns for exchangers.
     pub mx: Vec<String>,
     /// The failures.
-    pub failures: Vec<SessionFailure>,
+    pub failures: Vec<ReportedFailure>,
     /// Whether the session failed in the end.
     pub has_failed: bool,
 }
@@ -46,7 +46,7 @@ pub enum SessionPolicyKind {
 
 /// A failure of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionFailure {
+pub struct ReportedFailure {
     /// The kind.
     pub kind: FailureCode,
     /// The address of the sender.
@@ -95,7 +95,7 @@ impl SessionPolicy {
             }
         }
         if !self.failures.is_empty() {
-            let failures: Vec<Value> = self.failures.iter().map(SessionFailure::json).collect();
+            let failures: Vec<Value> = self.failures.iter().map(ReportedFailure::json).collect();
             fields.insert(String::from("failure-details"), failures.into());
         }
         fields.insert(String::from("t"), self.failures.len().into());
@@ -104,7 +104,7 @@ impl SessionPolicy {
     }
 }
 
-impl SessionFailure {
+impl ReportedFailure {
     fn json(&self) -> Value {
         let mut fields = Map::new();
         fields.insert(String::from("c"), (self.kind as u16).into());
@@ -137,7 +137,7 @@ mod tests {
                 domain: String::from("mx.example.test"),
                 strings: vec![String::from("3 1 1 AB")],
                 mx: Vec::new(),
-                failures: vec![SessionFailure {
+                failures: vec![ReportedFailure {
                     kind: FailureCode::ValidationFailure,
                     sender: None,
                     receiver: Some(String::from("mx.example.test")),

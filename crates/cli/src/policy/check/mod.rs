@@ -2,7 +2,8 @@
 
 mod observe;
 pub(crate) mod report;
-pub(crate) mod rows;
+pub(crate) mod row;
+mod rows;
 pub(crate) mod table;
 mod text;
 mod zone;

@@ -8,7 +8,8 @@ use starttls_policy::socketmap::{MapReply, reply};
 use starttls_policy::sts::StsPolicy;
 
 use super::observe::Observed;
-use super::rows::{Row, RowSeverity, shown};
+use super::row::{Row, RowSeverity};
+use super::rows::shown;
 use crate::exit;
 
 /// What a domain publishes, and the results of the checks.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use starttls::dane::{DaneFault, DaneVerifier, TlsaRecord};
 use starttls::rustls::crypto::aws_lc_rs;
 use starttls::rustls::pki_types::UnixTime;
@@ -15,57 +14,12 @@ use starttls_policy::tlsa::{self, TlsaFault};
 use starttls_policy::tlsrpt::TlsRptFault;
 
 use super::observe::{MxSession, Observed, SessionResult};
+use super::row::{Row, RowSeverity, Rows};
 use super::zone;
 use crate::policy::keys;
 
 /// A day, in seconds.
 const DAY: u32 = 86_400;
-
-/// How severe a row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum RowSeverity {
-    /// Information only.
-    Info,
-    /// The check could not be made.
-    Inconclusive,
-    /// The fault helps an attacker, or it will become a problem.
-    Warning,
-    /// The fault weakens the protection.
-    Error,
-    /// Mail is not delivered, or the protection is removed.
-    Critical,
-}
-
-/// One result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Row {
-    /// The id of the check.
-    pub(crate) id: &'static str,
-    /// How severe it is.
-    pub(crate) severity: RowSeverity,
-    /// What it is about: the domain, a host or an address.
-    pub(crate) subject: String,
-    /// What is wrong, with the evidence.
-    pub(crate) text: String,
-}
-
-#[derive(Default)]
-pub(super) struct Rows(Vec<Row>);
-
-impl Rows {
-    pub(super) fn add(
-        &mut self,
-        id: &'static str,
-        severity: RowSeverity,
-        subject: impl ToString,
-        text: impl Into<String>,
-    ) {
-        self.0.push(Row { id, severity, subject: subject.to_string(), text: text.into() });
-    }
-}
 
 /// Returns the results, the most severe first.
 pub(super) fn rows(observed: &Observed, now: i64) -> Vec<Row> {
@@ -83,8 +37,7 @@ pub(super) fn rows(observed: &Observed, now: i64) -> Vec<Row> {
         let text = format!("{} addresses were not connected to: at most 25 are", observed.left_out);
         rows.add("mx-address", RowSeverity::Inconclusive, "domain", text);
     }
-    rows.0.sort_by_key(|it| std::cmp::Reverse(it.severity));
-    rows.0
+    rows.sorted()
 }
 
 fn exchangers(observed: &Observed, rows: &mut Rows) {

@@ -1,7 +1,7 @@
 //! The report of `policy check` for people.
 
 use super::report::Report;
-use super::rows::RowSeverity;
+use super::row::RowSeverity;
 use crate::error::Failed;
 use crate::output::Sink;
 

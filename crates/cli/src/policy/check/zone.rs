@@ -4,7 +4,7 @@
 use starttls_dns::{DnsAnswer, DnsName, DnsQuestion, LookupFailure, RecordData, RecordType, Stub};
 use starttls_policy::dane::{DomainFacts, HostDane, HostFacts};
 
-use super::rows::{RowSeverity, Rows};
+use super::row::{RowSeverity, Rows};
 
 /// The most hosts whose zones are looked at.
 const MAX_HOSTS: usize = 8;
