@@ -18,6 +18,20 @@ pub fn capture(input: &[u8]) {
     report(inspector);
 }
 
+/// Reads input as one captured packet: an octet for the link type, then its octets. It is added three times, so that
+/// fragments meet each other.
+pub fn peel(input: &[u8]) {
+    const LINKS: [u16; 16] = [0, 1, 9, 12, 14, 50, 101, 108, 113, 228, 229, 239, 258, 276, 147, 65_535];
+    let Some((&link, data)) = input.split_first() else { return };
+    let mut inspector = Inspector::new(LIMITS);
+    for time in 0..3 {
+        let link = LINKS[usize::from(link) % LINKS.len()];
+        inspector.packet(&CapturedPacket { time, link, sent: data.len() as u32, data });
+        assert!(inspector.memory() <= LIMITS.memory, "a packet needs too much memory");
+    }
+    report(inspector);
+}
+
 /// Reads input as TCP segments between two hosts: an octet each for the flags, the sequence number, the acknowledgment
 /// and the length, then the payload.
 pub fn flow(input: &[u8]) {
@@ -56,7 +70,7 @@ pub fn flow(input: &[u8]) {
         packet.extend(payload);
         // A bit of the flags lets time pass, so that gaps are given up.
         time += if control & 0x40 != 0 { 4_000_000_000 } else { 1000 };
-        inspector.packet(&CapturedPacket { time, link: 101, data: &packet });
+        inspector.packet(&CapturedPacket { time, link: 101, sent: packet.len() as u32, data: &packet });
     }
     report(inspector);
 }

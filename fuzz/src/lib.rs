@@ -13,7 +13,7 @@ mod x509;
 pub use dialects::dialects;
 pub use front::front;
 pub use hello::hello;
-pub use inspect::{capture, conversation, flow};
+pub use inspect::{capture, conversation, flow, peel};
 pub use login::login;
 pub use machines::{client, server};
 pub use relay::relay;

@@ -11,7 +11,7 @@ use crate::{cargo, process, root, seeds};
 pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// The targets in the manifest.
-pub(crate) const TARGETS: [&str; 11] = [
+pub(crate) const TARGETS: [&str; 12] = [
     "dialects",
     "client",
     "server",
@@ -21,6 +21,7 @@ pub(crate) const TARGETS: [&str; 11] = [
     "hello",
     "x509",
     "capture",
+    "peel",
     "flow",
     "conversation",
 ];

@@ -95,9 +95,25 @@ fn captures(corpus: &Path) -> Result<(), String> {
     let pcapng = [
         block(0x0a0d_0d0a, words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX])),
         block(1, words(&[101, 0])),
-        block(6, [words(&[0, 0, 1, len, len]), packet].concat()),
+        block(6, [words(&[0, 0, 1, len, len]), packet.clone()].concat()),
     ]
     .concat();
+    // Raw IP; Ethernet with two VLAN tags; a datagram in VXLAN; a fragment.
+    let ethernet = [&[0; 12][..], &[0x81, 0, 0, 1, 0x88, 0xa8, 0, 2, 8, 0], &packet].concat();
+    let vxlan = [
+        &[0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 3, 10, 0, 0, 4, 0x80, 0, 0x12, 0xb5, 0, 0, 0, 0]
+            [..],
+        &[8, 0, 0, 0, 0, 0, 1, 0],
+        &ethernet,
+    ]
+    .concat();
+    let mut fragment = packet.clone();
+    fragment[6] = 0x20;
+    for (name, link, data) in
+        [("ip", 6, &packet), ("vlan", 1, &ethernet), ("vxlan", 6, &vxlan), ("fragment", 6, &fragment)]
+    {
+        write("peel", name, &[&[link][..], data].concat())?;
+    }
     write("capture", "pcap", &pcap)?;
     write("capture", "pcapng", &pcapng)?;
     let segment = |control: u8, seq: u8, ack: u8, text: &[u8]| {

@@ -40,13 +40,15 @@ pub struct Facts {
     /// Names that the client sent in cleartext, escaped: of EHLO, of an XMPP stream.
     pub names: Vec<String>,
     /// The proxies before the conversation, in their order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub proxies: Vec<ProxyHop>,
     /// Logins in cleartext, to the server and to proxies. Secrets are never part of this.
     pub credentials: Vec<ObservedLogin>,
     /// Whether content or a login crossed before the client requested the upgrade.
     #[serde(skip)]
     pub crossed_before_request: bool,
+    /// Whether content or a login crossed in cleartext after the client had requested the upgrade.
+    #[serde(skip)]
+    pub crossed_after_request: bool,
     /// The messages and octets that prove the other values.
     #[serde(skip)]
     pub clues: Vec<Clue>,

@@ -8,12 +8,14 @@ use sha1::{Digest, Sha1};
 use starttls_proto::{Side, base64, by_port};
 
 use crate::capture::CapturedPacket;
-use crate::conversation::{Conversation, ConversationEnd};
+use crate::compare::KeptOctets;
+use crate::conversation::{Conversation, ConversationEnd, index};
 use crate::facts::{Clue, ClueKind, Facts};
 use crate::flow::{Ending, StreamEvent, TcpConnection};
 use crate::moment::Moment;
 use crate::peel::{Fragments, Layers, Peeled, Segment, Skipped, peel, peel_datagram};
-use crate::verdict::{Observation, Servers, judge};
+use crate::privacy::{Privacy, ShownUsers};
+use crate::verdict::{Baseline, Observation, Servers, judge};
 
 /// Bounds of an inspection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +55,43 @@ pub struct ConnectionReport {
     pub server: String,
     /// VLAN tags, tunnels and proxies around the conversation, the outermost first.
     pub tunnel: Vec<String>,
-    /// The packets.
+    /// The packets. 0 if the connection was observed without them.
     pub packets: u64,
     /// What they show.
     #[serde(flatten)]
     pub facts: Facts,
     /// What is wrong with that.
     pub findings: Vec<Observation>,
+    /// The first octets, if the inspector keeps them.
+    #[serde(skip)]
+    pub(crate) kept: Option<Box<KeptOctets>>,
 }
 
 impl ConnectionReport {
+    /// Returns the report of a connection that was observed without packets: its number, its client and server, and the
+    /// times of its start and end.
+    pub fn observed(
+        id: u64,
+        (client, server): (SocketAddr, SocketAddr),
+        (started, ended): (Moment, Moment),
+        facts: Facts,
+    ) -> Self {
+        Self {
+            id,
+            community_id: community_id(client, server),
+            start: started.rfc3339(),
+            started,
+            end: ended.rfc3339(),
+            client: client.to_string(),
+            server: server.to_string(),
+            tunnel: facts.proxies.iter().map(|hop| hop.kind.name().to_owned()).collect(),
+            packets: 0,
+            findings: judge(&facts),
+            facts,
+            kept: None,
+        }
+    }
+
     /// Returns the server's name in the summary of its connections.
     pub fn server_name(&self) -> String {
         crate::verdict::server_name(&self.server, self.facts.destination())
@@ -115,6 +144,13 @@ pub struct Inspector {
     next_sweep: u64,
     since_sweep: u64,
     weight: usize,
+    privacy: Privacy,
+    /// Ports that are treated like other ports.
+    ports: HashMap<u16, u16>,
+    /// How many of the first octets of each direction are kept.
+    keeps: usize,
+    /// The octets that were kept in all reports.
+    kept: usize,
 }
 
 /// The two ends of a connection, the lesser first.
@@ -130,6 +166,8 @@ struct Tracked {
     id: u64,
     client: SocketAddr,
     server: SocketAddr,
+    /// The server's port, or the one that it is treated like.
+    port: u16,
     layers: Layers,
     start: Moment,
     last: Moment,
@@ -137,6 +175,7 @@ struct Tracked {
     tcp: TcpConnection,
     /// Made with the first octet.
     conversation: Option<Box<Conversation>>,
+    kept: Option<Box<KeptOctets>>,
     /// The report was written. What follows are stray segments.
     is_reported: bool,
     weight: usize,
@@ -160,30 +199,71 @@ impl Inspector {
             next_sweep: 0,
             since_sweep: 0,
             weight: 0,
+            privacy: Privacy::default(),
+            ports: HashMap::new(),
+            keeps: 0,
+            kept: 0,
         }
     }
 
-    /// Adds the next packet.
-    pub fn packet(&mut self, packet: &CapturedPacket<'_>) {
+    /// Returns the inspector with servers that are known to offer the upgrade.
+    pub fn with_baseline(mut self, baseline: Baseline) -> Self {
+        self.servers.baseline = baseline;
+        self
+    }
+
+    /// Returns the inspector with ports that are treated like others: `(2525, 25)`.
+    pub fn with_ports(mut self, ports: impl IntoIterator<Item = (u16, u16)>) -> Self {
+        self.ports.extend(ports);
+        self
+    }
+
+    /// Returns the inspector with another way to show the users of logins.
+    pub fn showing_users(mut self, users: ShownUsers) -> Self {
+        self.privacy.users = users;
+        self
+    }
+
+    /// Returns the inspector with other addresses and without names in its reports. The same address always gets the
+    /// same replacement.
+    pub fn anonymized(mut self) -> Self {
+        self.privacy.addresses = Some(HashMap::new());
+        self
+    }
+
+    /// Returns the inspector keeping the first octets of each direction, for [`crate::compare`]. All reports together
+    /// keep no more than the memory limit.
+    pub fn keeping(mut self, octets: usize) -> Self {
+        self.keeps = octets;
+        self
+    }
+
+    /// Adds the next packet. Returns the number of its connection, if it contains a TCP segment.
+    pub fn packet(&mut self, packet: &CapturedPacket<'_>) -> Option<u64> {
         self.summary.packets += 1;
         self.summary.octets += packet.data.len() as u64;
         // Merged captures are not always in order.
         self.now = self.now.max(packet.time);
         let moment = Moment { packet: self.summary.packets, time: packet.time };
-        match peel(packet.link, packet.data) {
-            Peeled::Segment(segment) => self.segment(&segment, moment),
-            Peeled::Fragment(fragment) => {
-                if let Some(whole) = self.fragments.push(&fragment, packet.time) {
+        let skipped = match peel(packet.link, packet.data) {
+            Peeled::Segment(segment) => Ok(self.segment(&segment, moment)),
+            Peeled::Fragment(fragment) => match self.fragments.push(&fragment, packet.time) {
+                Some(whole) => {
                     match peel_datagram(whole.addresses, whole.protocol, &whole.data, whole.layers) {
-                        Peeled::Segment(segment) => self.segment(&segment, moment),
-                        Peeled::Fragment(_) => self.skip(Skipped::TooManyLayers),
-                        Peeled::Skipped(skipped) => self.skip(skipped),
+                        Peeled::Segment(segment) => Ok(self.segment(&segment, moment)),
+                        Peeled::Fragment(_) => Err(Some(Skipped::TooManyLayers)),
+                        Peeled::Skipped(skipped) => Err(Some(skipped)),
                     }
                 }
-            }
-            Peeled::Skipped(skipped) => self.skip(skipped),
+                None => Err(None),
+            },
+            Peeled::Skipped(skipped) => Err(Some(skipped)),
+        };
+        if let Err(Some(skipped)) = skipped {
+            self.skip(skipped);
         }
         self.sweep();
+        skipped.ok()
     }
 
     /// Returns the reports of the connections that have ended since the last call.
@@ -233,12 +313,15 @@ impl Inspector {
         }
     }
 
-    fn segment(&mut self, segment: &Segment<'_>, moment: Moment) {
+    /// Adds a segment and returns the number of its connection.
+    fn segment(&mut self, segment: &Segment<'_>, moment: Moment) -> u64 {
         let key = Key::of(segment, self.limits.by_vlan);
         if let Some(tracked) = self.connections.get_mut(&key) {
             let from = tracked.side(segment.from);
             if !tracked.tcp.is_other(from, segment) {
-                return self.add(&key, segment, moment);
+                let id = tracked.id;
+                self.add(&key, segment, moment);
+                return id;
             }
             self.end(&key, ConversationEnd::Closed);
             if let Some(old) = self.connections.remove(&key) {
@@ -249,23 +332,31 @@ impl Inspector {
             self.evict();
         }
         self.summary.connections += 1;
-        let (client, server) = roles(segment);
+        let id = self.summary.connections;
+        let (client, server) = roles(segment, |port| self.port(port));
         let tracked = Tracked {
-            id: self.summary.connections,
+            id,
             client,
             server,
+            port: self.port(server.port()),
             layers: segment.layers,
             start: moment,
             last: moment,
             packets: 0,
             tcp: TcpConnection::new(),
             conversation: None,
+            kept: (self.keeps > 0 && self.kept < self.limits.memory).then(Box::default),
             is_reported: false,
             weight: size_of::<Tracked>() + size_of::<Key>(),
         };
         self.weight += tracked.weight;
         self.connections.insert(key, tracked);
         self.add(&key, segment, moment);
+        id
+    }
+
+    fn port(&self, port: u16) -> u16 {
+        self.ports.get(&port).copied().unwrap_or(port)
     }
 
     fn add(&mut self, key: &Key, segment: &Segment<'_>, moment: Moment) {
@@ -276,7 +367,7 @@ impl Inspector {
             return;
         }
         let from = tracked.side(segment.from);
-        let conflicts = tracked.receive(|tcp, emit| tcp.segment(from, segment, moment, emit));
+        let conflicts = tracked.receive(self.keeps, |tcp, emit| tcp.segment(from, segment, moment, emit));
         self.summary.conflicts += conflicts;
         let before = tracked.weight;
         tracked.weight = tracked.current_weight();
@@ -296,7 +387,7 @@ impl Inspector {
         if tracked.is_reported {
             return;
         }
-        self.summary.conflicts += tracked.receive(|tcp, emit| tcp.finish(emit));
+        self.summary.conflicts += tracked.receive(self.keeps, |tcp, emit| tcp.finish(emit));
         tracked.is_reported = true;
         let is_ended = tracked.tcp.ending() != Ending::Open;
         let end = match end {
@@ -311,24 +402,26 @@ impl Inspector {
         self.weight = self.weight + tracked.weight - before;
         // A connection without an octet shows nothing.
         let Some(conversation) = conversation else { return };
-        let facts = conversation.finish(end);
+        let mut kept = tracked.kept.take();
+        if let Some(kept) = &mut kept {
+            kept.start = tracked.tcp.start();
+            self.kept += kept.octets.iter().map(Vec::len).sum::<usize>();
+        }
+        let mut facts = conversation.finish(end);
+        self.privacy.apply(&mut facts);
+        let [client, server] = [tracked.client, tracked.server].map(|end| self.privacy.address(end));
         self.summary.gaps += u64::from(facts.gaps);
         self.summary.evicted += u64::from(end == ConversationEnd::Evicted);
         self.summary.recognized += u64::from(facts.protocol.is_some() || facts.handshake.is_some());
-        self.servers.add(tracked.client.ip(), tracked.server, tracked.start.time, &facts);
-        let proxies = facts.proxies.iter().map(|hop| hop.kind.name().to_owned());
+        self.servers.add(client.ip(), server, tracked.start.time, &facts);
+        let (ends, times) = ((client, server), (tracked.start, tracked.last));
+        let report = ConnectionReport::observed(tracked.id, ends, times, facts);
+        let layers = tracked.layers.names().into_iter();
         self.finished.push(ConnectionReport {
-            id: tracked.id,
-            community_id: community_id(tracked.client, tracked.server),
-            start: tracked.start.rfc3339(),
-            started: tracked.start,
-            end: tracked.last.rfc3339(),
-            client: tracked.client.to_string(),
-            server: tracked.server.to_string(),
-            tunnel: tracked.layers.names().into_iter().chain(proxies).collect(),
+            tunnel: layers.chain(report.tunnel).collect(),
             packets: tracked.packets,
-            findings: judge(&facts),
-            facts,
+            kept,
+            ..report
         });
     }
 
@@ -391,12 +484,12 @@ impl Key {
 
 /// Returns the client and the server. A connection that was joined late has the server at the port that is known, or at
 /// the lower one.
-fn roles(segment: &Segment<'_>) -> (SocketAddr, SocketAddr) {
+fn roles(segment: &Segment<'_>, like: impl Fn(u16) -> u16) -> (SocketAddr, SocketAddr) {
     let (from, to) = (segment.from, segment.to);
     let is_from_server = match (segment.is_syn(), segment.has_ack()) {
         (true, ack) => ack,
         (false, _) => {
-            let known = |port| by_port(port).is_some();
+            let known = |port| by_port(like(port)).is_some();
             match (known(from.port()), known(to.port())) {
                 (true, false) => true,
                 (false, true) => false,
@@ -414,7 +507,8 @@ impl Tracked {
 
     fn current_weight(&self) -> usize {
         let conversation = self.conversation.as_ref().map_or(0, |it| it.weight());
-        size_of::<Self>() + size_of::<Key>() + self.tcp.weight() + conversation
+        let kept = self.kept.as_ref().map_or(0, |it| it.octets.iter().map(Vec::capacity).sum());
+        size_of::<Self>() + size_of::<Key>() + self.tcp.weight() + conversation + kept
     }
 
     /// How long the connection may be idle, in nanoseconds of capture time.
@@ -428,12 +522,19 @@ impl Tracked {
     }
 
     /// Runs a step of the connection and gives its streams to the conversation. Returns the number of conflicts.
-    fn receive(&mut self, step: impl FnOnce(&mut TcpConnection, &mut dyn FnMut(StreamEvent<'_>))) -> u64 {
-        let Self { tcp, conversation, server, .. } = self;
-        let port = server.port();
+    fn receive(
+        &mut self,
+        keeps: usize,
+        step: impl FnOnce(&mut TcpConnection, &mut dyn FnMut(StreamEvent<'_>)),
+    ) -> u64 {
+        let Self { tcp, conversation, port, kept, .. } = self;
+        let port = *port;
         let mut conflicts = 0;
         let mut events = |event: StreamEvent<'_>| {
             let conversation = conversation.get_or_insert_with(|| Box::new(Conversation::new(port)));
+            if let Some(kept) = kept {
+                kept.add(&event, keeps);
+            }
             match event {
                 StreamEvent::Data { side, moment, bytes } => conversation.receive(side, bytes, moment),
                 StreamEvent::Gap { side, octets } => conversation.gap(side, octets),
@@ -448,6 +549,24 @@ impl Tracked {
         step(tcp, &mut events);
         tcp.compares = conversation.as_ref().is_none_or(|it| it.is_open());
         conflicts
+    }
+}
+
+impl KeptOctets {
+    fn add(&mut self, event: &StreamEvent<'_>, most: usize) {
+        match *event {
+            StreamEvent::Data { side, moment, bytes } => {
+                let (octets, is_cut) = (&mut self.octets[index(side)], &mut self.is_cut[index(side)]);
+                let len = if *is_cut { 0 } else { bytes.len().min(most - octets.len()) };
+                octets.extend_from_slice(&bytes[..len]);
+                *is_cut |= len < bytes.len();
+                if len > 0 {
+                    self.moments[index(side)].push((octets.len() as u64, moment));
+                }
+            }
+            StreamEvent::Gap { side, .. } => self.is_cut[index(side)] = true,
+            StreamEvent::Conflict { .. } => {}
+        }
     }
 }
 

@@ -10,17 +10,20 @@
 #![forbid(unsafe_code)]
 
 mod capture;
+mod compare;
 mod conversation;
 mod facts;
 mod flow;
 mod inspector;
 mod moment;
 mod peel;
+mod privacy;
 mod report;
 mod tls;
 mod verdict;
 
-pub use capture::{CaptureError, CaptureReader, CapturedPacket};
+pub use capture::{CaptureError, CaptureReader, CaptureWriter, CapturedPacket};
+pub use compare::{ComparedConnection, ComparedFinding, Comparison, ConnectionDifference, compare};
 pub use conversation::{Conversation, ConversationEnd};
 pub use facts::{
     BoundaryPoint, CertificateView, CleartextOctets, Clue, ClueKind, Exposure, Facts, FatalAlert, Handshake,
@@ -29,8 +32,9 @@ pub use facts::{
 };
 pub use inspector::{CaptureSummary, ConnectionReport, InspectLimits, Inspector, SkippedPackets};
 pub use moment::Moment;
+pub use privacy::ShownUsers;
 pub use report::{ReportLine, SCHEMA_VERSION, ZEEK_HEADER, eve, zeek};
 pub use verdict::{
-    ClientSummary, Confidence, Observation, ObservationRule, RULES, ServerSummary, Servers, Weight, judge,
-    rule,
+    Baseline, BaselineError, ClientSummary, Confidence, Observation, ObservationRule, RULES, ServerSummary,
+    Servers, Weight, judge, rule,
 };

@@ -143,7 +143,7 @@ pub(crate) struct Trace {
 }
 
 /// How results are shown.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Output {
     /// Write to FILE instead of standard output

@@ -1,17 +1,17 @@
 //! `starttls inspect`: what packet captures show of each upgrade.
 
+mod compare;
+mod extract;
 mod filter;
+mod source;
 mod text;
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use starttls_inspect::{
-    CaptureError, CaptureReader, ConnectionReport, InspectLimits, Inspector, Offered, ReportLine, Requested,
-    SCHEMA_VERSION, TlsUse, Weight, ZEEK_HEADER, eve, zeek,
+    Baseline, ConnectionReport, InspectLimits, Inspector, Offered, ReportLine, Requested, SCHEMA_VERSION,
+    TlsUse, Weight, ZEEK_HEADER, eve, zeek,
 };
 
 use crate::args::{Inspect, InspectFormat};
@@ -20,75 +20,118 @@ use crate::error::Failed;
 use crate::exit;
 use crate::interruption::Interruption;
 use crate::output::Sink;
+use extract::Marked;
 use filter::Filter;
+use source::Captures;
 use text::TextReport;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Inspect, mut interruption: Interruption) -> Result<u8, Failed> {
-    let session = Arc::new(Mutex::new(Session::new(args)?));
-    let (files, shared) = (args.files.clone(), Arc::clone(&session));
-    // The files are read on a thread of their own: a read of a pipe blocks.
-    let follow = args.follow;
-    let reading = tokio::task::spawn_blocking(move || {
-        let last = files.len().saturating_sub(1);
-        let mut files = files.iter().enumerate();
-        files.try_for_each(|(at, path)| read(path, &shared, follow && at == last))
-    });
-    tokio::select! {
-        ended = reading => ended.map_err(|error| Failed::new(exit::BUG, error.to_string()))??,
-        // What was seen so far is the report.
-        _ = interruption.code() => {}
+    let args = args.clone();
+    if !args.compare.is_empty() {
+        let comparing = tokio::task::spawn_blocking(move || compare::run(&args));
+        return tokio::select! {
+            ended = comparing => ended.map_err(Failed::bug)?,
+            code = interruption.code() => Ok(code),
+        };
     }
-    locked(&session).finish()
+    if args.write.is_some() && args.files.iter().any(|file| file.as_os_str() == "-") {
+        let hint = "save the packets first, for example with tcpdump -w";
+        return Err(Failed::usage(
+            "--write reads the captures twice, and standard input can be read only once",
+        )
+        .hint(Some(hint.to_owned())));
+    }
+    let session = Arc::new(Mutex::new(Session::new(&args)?));
+    let captures = Captures { files: args.files.clone(), merge: args.merge, follow: args.follow };
+    let (reading, shared) = (captures.clone(), Arc::clone(&session));
+    // The files are read on a thread of their own: a read of a pipe blocks.
+    let reading = tokio::task::spawn_blocking(move || read(&reading, &shared));
+    let is_whole = tokio::select! {
+        ended = reading => {
+            ended.map_err(Failed::bug)??;
+            true
+        }
+        // What was seen so far is the report.
+        _ = interruption.code() => false,
+        failed = totals(args.interval, &session) => return Err(failed),
+    };
+    let (code, marked) = {
+        let mut session = locked(&session);
+        (session.finish()?, std::mem::take(&mut session.marked))
+    };
+    if let Some(path) = args.write.clone() {
+        if !is_whole {
+            console::warning(&"the reading was interrupted, so no packets were written");
+            return Ok(code);
+        }
+        let inspector = inspector(&args)?;
+        let writing = move || extract::write(&captures, inspector, marked, &path);
+        let writing = tokio::task::spawn_blocking(writing);
+        tokio::select! {
+            ended = writing => ended.map_err(Failed::bug)??,
+            code = interruption.code() => return Ok(code),
+        }
+    }
+    Ok(code)
+}
+
+/// Returns an inspector with the limits and options of the command.
+fn inspector(args: &Inspect) -> Result<Inspector, Failed> {
+    let limits = InspectLimits { memory: args.memory, connections: args.flows, by_vlan: args.by_vlan };
+    let mut inspector =
+        Inspector::new(limits).with_ports(args.port.iter().copied()).showing_users(args.show_users.into());
+    if args.anonymize {
+        inspector = inspector.anonymized();
+    }
+    if let Some(path) = &args.baseline {
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failed::usage(format!("cannot read {name}: {error}")))?;
+        let baseline = Baseline::parse(&text).map_err(|error| Failed::usage(format!("{name}: {error}")))?;
+        if baseline.is_empty() {
+            console::warning(&format!("{name}: no server in this report offers the upgrade"));
+        }
+        inspector = inspector.with_baseline(baseline);
+    }
+    Ok(inspector)
+}
+
+/// Writes the totals at an interval, until an error.
+async fn totals(interval: Option<Duration>, session: &Mutex<Session>) -> Failed {
+    let Some(interval) = interval else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(interval).await;
+        if let Err(failed) = locked(session).write_totals() {
+            return failed;
+        }
+    }
 }
 
 fn locked(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
     session.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often a file that is followed is examined for more packets.
-const FOLLOW: Duration = Duration::from_millis(200);
+/// Inspects all packets.
+fn read(captures: &Captures, session: &Mutex<Session>) -> Result<(), Failed> {
+    captures.read(
+        &mut |packet| {
+            let mut session = locked(session);
+            if session.is_finished {
+                return Ok(false);
+            }
+            session.inspector.packet(packet);
+            session.write_finished()?;
+            Ok(true)
+        },
+        &|| locked(session).is_finished,
+    )
+}
 
-/// Reads one capture.
-fn read(path: &Path, session: &Mutex<Session>, follow: bool) -> Result<(), Failed> {
-    let name = path.display();
-    let source: Box<dyn Read> = match path.as_os_str() == "-" {
-        true => Box::new(std::io::stdin().lock()),
-        false => {
-            let opened = File::open(path);
-            Box::new(opened.map_err(|error| Failed::usage(format!("cannot read {name}: {error}")))?)
-        }
-    };
-    let (mut reader, mut packets) = (CaptureReader::new(source), 0_u64);
-    loop {
-        match reader.next_packet() {
-            Ok(Some(packet)) => {
-                packets += 1;
-                let mut session = locked(session);
-                if session.is_finished {
-                    return Ok(());
-                }
-                session.inspector.packet(&packet);
-                session.write_finished()?;
-            }
-            Ok(None) if follow => {
-                if locked(session).is_finished {
-                    return Ok(());
-                }
-                std::thread::sleep(FOLLOW);
-            }
-            Ok(None) => break,
-            Err(CaptureError::Corrupt(expected)) if packets > 0 => {
-                console::warning(&format!("{name}: corrupt after {packets} packets: expected {expected}"));
-                return Ok(());
-            }
-            Err(error) => return Err(Failed::usage(format!("{name}: {error}"))),
-        }
-    }
-    if reader.is_truncated() {
-        console::warning(&format!("{name}: the file ends within packet {}", packets + 1));
-    }
-    Ok(())
+/// Writes a line of the JSON report.
+fn json_line(line: &ReportLine<'_>, sink: &mut Sink) -> Result<(), Failed> {
+    let json = line.to_json().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    sink.line(&json)
 }
 
 /// The state of a run.
@@ -101,6 +144,9 @@ struct Session {
     text: TextReport,
     filter: Filter,
     only_findings: bool,
+    /// Connections of which the packets are written.
+    marked: Marked,
+    keeps_marks: bool,
     fail_on: Weight,
     has_failed: bool,
     has_judged: bool,
@@ -109,7 +155,6 @@ struct Session {
 
 impl Session {
     fn new(args: &Inspect) -> Result<Self, Failed> {
-        let limits = InspectLimits { memory: args.memory, connections: args.flows, by_vlan: args.by_vlan };
         let console = match args.output.output {
             Some(_) => Console::new(&args.output).plain(),
             None => Console::result(&args.output),
@@ -119,13 +164,15 @@ impl Session {
             sink.line(ZEEK_HEADER)?;
         }
         Ok(Self {
-            inspector: Inspector::new(limits),
+            inspector: inspector(args)?,
             sink,
             console,
             format: args.format,
             text: TextReport::default(),
             filter: Filter::parse(&args.filter)?,
             only_findings: args.only_findings,
+            marked: Marked::new(),
+            keeps_marks: args.write.is_some(),
             fail_on: args.fail_on.into(),
             has_failed: false,
             has_judged: false,
@@ -138,6 +185,9 @@ impl Session {
         for report in self.inspector.take_finished() {
             if !self.filter.selects(&report) {
                 continue;
+            }
+            if self.keeps_marks {
+                extract::mark(&report, &mut self.marked);
             }
             self.has_judged |= is_judged(&report);
             self.has_failed |= report.findings.iter().any(|finding| finding.severity >= self.fail_on);
@@ -162,8 +212,23 @@ impl Session {
     }
 
     fn json(&mut self, line: &ReportLine<'_>) -> Result<(), Failed> {
-        let json = line.to_json().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-        self.sink.line(&json)
+        json_line(line, &mut self.sink)
+    }
+
+    /// Writes the totals so far.
+    fn write_totals(&mut self) -> Result<(), Failed> {
+        if self.is_finished {
+            return Ok(());
+        }
+        let summary = self.inspector.summary();
+        match self.format {
+            InspectFormat::Text => self.text.totals(&summary, &mut self.sink),
+            InspectFormat::Json => {
+                self.json(&ReportLine::Progress { schema_version: SCHEMA_VERSION, summary: &summary })
+            }
+            // These formats have no line for it.
+            InspectFormat::Eve | InspectFormat::Zeek => Ok(()),
+        }
     }
 
     /// Ends all connections, writes the rest of the report and returns the exit code.
@@ -174,8 +239,11 @@ impl Session {
         let servers = self.inspector.servers();
         let (servers, clients) = (servers.servers(), servers.clients());
         let summary = self.inspector.summary();
-        let findings = servers.iter().flat_map(|server| &server.findings);
-        self.has_failed |= findings.into_iter().any(|finding| finding.severity >= self.fail_on);
+        let mut findings = servers
+            .iter()
+            .flat_map(|server| &server.findings)
+            .chain(clients.iter().flat_map(|client| &client.findings));
+        self.has_failed |= findings.any(|finding| finding.severity >= self.fail_on);
         match self.format {
             InspectFormat::Text => {
                 let text = std::mem::take(&mut self.text);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use starttls_inspect::{
-    CaptureSummary, ClientSummary, ConnectionReport, Observation, Offered, RequestAnswer, Requested,
-    ServerSummary, TlsUse, Visibility, Weight,
+    CaptureSummary, ClientSummary, Clue, ConnectionReport, Observation, Offered, RequestAnswer, Requested,
+    ServerSummary, SideName, TlsUse, Visibility, Weight,
 };
 use starttls_report::Plain;
 
@@ -58,6 +58,11 @@ impl TextReport {
         self.findings.entry(server.to_owned()).or_default().push((client, finding));
     }
 
+    /// Writes the totals so far.
+    pub(super) fn totals(&self, summary: &CaptureSummary, sink: &mut Sink) -> Result<(), Failed> {
+        totals(&self.counts, summary, sink)
+    }
+
     /// Writes the report.
     pub(super) fn finish(
         mut self,
@@ -71,6 +76,12 @@ impl TextReport {
             for finding in &server.findings {
                 *self.counts.entry(finding.severity).or_default() += 1;
                 self.keep(&server.server, String::new(), finding.clone());
+            }
+        }
+        for client in clients {
+            for finding in &client.findings {
+                *self.counts.entry(finding.severity).or_default() += 1;
+                self.keep(&format!("client {}", client.client), String::new(), finding.clone());
             }
         }
         for (server, findings) in &self.findings {
@@ -98,7 +109,8 @@ fn heading(server: &str, known: Option<&ServerSummary>) -> String {
     )
 }
 
-fn show(client: &str, finding: &Observation, console: Console, sink: &mut Sink) -> Result<(), Failed> {
+/// Returns the name of a finding, colored by its severity, with its certainty if that matters.
+pub(super) fn title(finding: &Observation, console: Console) -> String {
     let word = finding.id.trim_start_matches("obs-").to_uppercase().replace('-', " ");
     let tone = match finding.severity {
         Weight::High => Tone::Bad,
@@ -109,18 +121,24 @@ fn show(client: &str, finding: &Observation, console: Console, sink: &mut Sink) 
         "obs-stripped" => format!(" ({})", finding.certainty.name()),
         _ => String::new(),
     };
+    console.word(tone, &format!("{word}{certainty}"))
+}
+
+/// Returns a line of evidence.
+pub(super) fn clue(clue: &Clue) -> String {
+    let side = match clue.side {
+        SideName::Client => "client",
+        SideName::Server => "server",
+    };
+    let text = if clue.text.is_empty() { String::new() } else { format!(": {}", Plain(&clue.text)) };
+    format!("packet {}, {side} octets {}..{}{text}", clue.packet, clue.from, clue.to)
+}
+
+fn show(client: &str, finding: &Observation, console: Console, sink: &mut Sink) -> Result<(), Failed> {
     let client = if client.is_empty() { String::new() } else { format!("client {client}: ") };
-    let title = console.word(tone, &format!("{word}{certainty}"));
+    let title = title(finding, console);
     sink.line(&format!("  {title}  {client}{}", Plain(&finding.summary)))?;
-    for clue in &finding.evidence {
-        let side = match clue.side {
-            starttls_inspect::SideName::Client => "client",
-            starttls_inspect::SideName::Server => "server",
-        };
-        let text = if clue.text.is_empty() { String::new() } else { format!(": {}", Plain(&clue.text)) };
-        sink.line(&format!("      packet {}, {side} octets {}..{}{text}", clue.packet, clue.from, clue.to))?;
-    }
-    Ok(())
+    finding.evidence.iter().try_for_each(|it| sink.line(&format!("      {}", clue(it))))
 }
 
 fn table(servers: &[ServerSummary], sink: &mut Sink) -> Result<(), Failed> {

@@ -186,3 +186,160 @@ fn every_finding_is_explained() {
         assert!(text.contains(rule.title) && text.contains("Fix\n"), "{text}");
     }
 }
+
+/// Writes captures into a folder and returns their paths.
+fn files<const N: usize>(folder: &TempDir, captures: [Vec<u8>; N]) -> [String; N] {
+    let mut number = 0;
+    captures.map(|capture| {
+        number += 1;
+        let path = folder.path().join(format!("{number}.pcap"));
+        std::fs::write(&path, capture).unwrap();
+        path.to_str().unwrap().to_owned()
+    })
+}
+
+/// Returns a conversation whose server lists this extension, with what follows the list.
+fn mail(client: u8, extension: &str, rest: &[&str]) -> Vec<u8> {
+    let list = format!("S: 250-mail.example.com\r\n250 {extension}");
+    let start = ["S: 220 mail.example.com ESMTP", "C: EHLO client.example", &list];
+    capture(client, &[&start[..], rest].concat())
+}
+
+#[test]
+fn a_server_of_the_baseline_that_does_not_offer_is_likely_stripped() {
+    let folder = TempDir::new().unwrap();
+    let [offers, lacks] = files(&folder, [quiet(1, "STARTTLS"), quiet(2, "SIZE 1000")]);
+    let earlier = Run::of(&mut starttls(["inspect", "--format", "json", &offers])).exits(0);
+    let audit = r#"{"endpoints":[{"address":"192.0.2.250:587","server_name":"mail.example.com","port":587,
+        "findings":[{"id":"srv-offered","outcome":"pass"}]}]}"#;
+    Run::of(&mut starttls(["inspect", &lacks])).exits(0);
+    for report in [earlier.stdout.as_str(), audit] {
+        let path = folder.path().join("servers.json");
+        std::fs::write(&path, report).unwrap();
+        let run = Run::of(&mut starttls(["inspect", &lacks, "--baseline", path.to_str().unwrap()])).exits(1);
+        assert!(run.stdout.contains("STRIPPED (likely)"), "{}", run.stdout);
+        assert!(run.stdout.contains("according to the baseline"), "{}", run.stdout);
+    }
+    let wrong = folder.path().join("wrong.json");
+    std::fs::write(&wrong, "{}").unwrap();
+    let run = Run::of(&mut starttls(["inspect", &lacks, "--baseline", wrong.to_str().unwrap()])).exits(2);
+    assert!(run.stderr.contains("expected a report of"), "{}", run.stderr);
+}
+
+#[test]
+fn the_difference_between_two_captures_is_proof() {
+    let folder = TempDir::new().unwrap();
+    let quit = ["C: QUIT", "S: 221 Bye"];
+    let [near, far] = files(&folder, [mail(1, "XXXXXXXA", &quit), mail(1, "STARTTLS", &quit)]);
+    let run = Run::of(&mut starttls(["inspect", "--compare", &near, &far])).exits(1);
+    shows!("inspect-compare", run.stdout);
+    let json = Run::of(&mut starttls(["inspect", "--format", "json", "--compare", &near, &far])).exits(1);
+    let report = lines(&json);
+    assert_eq!(
+        (&report[0]["type"], &report[0]["findings"][0]["certainty"]),
+        (&"difference".into(), &"proven".into())
+    );
+    assert_eq!((&report[1]["type"], &report[1]["matched"]), (&"comparison".into(), &1.into()));
+    let same = Run::of(&mut starttls(["inspect", "--compare", &far, &far])).exits(0);
+    assert!(same.stdout.starts_with("connections in both captures: 1, different: 0;"), "{}", same.stdout);
+    // Logins that differ are not shown.
+    let login = |user: &str| mail(1, "SIZE 1", &[&format!("C: AUTH PLAIN {user}"), "S: 235 OK"]);
+    let [near, far] = files(&folder, [login(SECRET), login("AGFsaWNlAGh1bnRlcjM=")]);
+    let run = Run::of(&mut starttls(["inspect", "--format", "json", "--compare", &near, &far])).exits(1);
+    assert!(
+        run.stdout.contains("octets of the client differ") && !run.stdout.contains("AGFsaWNl"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn the_packets_of_connections_with_findings_are_written() {
+    let folder = TempDir::new().unwrap();
+    let [quiet, login] = files(&folder, [quiet(1, "STARTTLS"), login(2)]);
+    let path = folder.path().join("findings.pcapng");
+    let path = path.to_str().unwrap();
+    let run = Run::of(&mut starttls(["inspect", &quiet, &login, "--write", path])).exits(1);
+    assert!(run.stderr.contains("which may include passwords"), "{}", run.stderr);
+    let written = std::fs::read(path).unwrap();
+    assert!(written.windows(15).any(|it| it == b"obs-credentials"));
+    let whole = Run::of(&mut starttls(["inspect", "--format", "json", &login])).exits(1);
+    let again = Run::of(&mut starttls(["inspect", "--format", "json", path])).exits(1);
+    assert_eq!(again.stdout, whole.stdout);
+    let run = Run::of(&mut starttls(["inspect", "-", "--write", path])).exits(2);
+    assert!(run.stderr.contains("hint: save the packets first"), "{}", run.stderr);
+}
+
+#[test]
+fn reports_can_leave_out_users_addresses_and_names() {
+    let folder = TempDir::new().unwrap();
+    let [path] = files(&folder, [login(1)]);
+    let show = |arguments: &[&str]| {
+        let mut command = starttls(["inspect", "--format", "json", &path]);
+        Run::of(command.args(arguments)).exits(1).stdout
+    };
+    let hashed = show(&["--show-users", "hash"]);
+    assert!(hashed.contains("obs-credentials") && !hashed.contains("alice"), "{hashed}");
+    assert!(hashed.contains("2bd806c97f0e00af"), "{hashed}");
+    let without = show(&["--show-users", "no"]);
+    assert!(without.contains("\"user\":null") && without.contains("192.0.2.1"), "{without}");
+    let anonymous = show(&["--anonymize"]);
+    assert!(anonymous.contains("\"client\":\"10.0.0."), "{anonymous}");
+    for known in ["alice", "192.0.2.", "example"] {
+        assert!(!anonymous.contains(known), "{known}: {anonymous}");
+    }
+}
+
+#[test]
+fn two_halves_of_a_connection_can_be_merged() {
+    let folder = TempDir::new().unwrap();
+    let whole = login(1);
+    // One interface per direction: every packet of the client in one file, every packet of the server in the other.
+    let mut halves = [whole[..24].to_vec(), whole[..24].to_vec()];
+    let mut rest = &whole[24..];
+    while let Some((head, _)) = rest.split_at_checked(16) {
+        let len = 16 + u32::from_le_bytes(head[8..12].try_into().unwrap()) as usize;
+        halves[usize::from(rest[16 + 15] == 250)].extend(&rest[..len]);
+        rest = &rest[len..];
+    }
+    let [client, server, path] = files(&folder, [halves[0].clone(), halves[1].clone(), whole]);
+    let merged =
+        Run::of(&mut starttls(["inspect", "--format", "json", "--merge", &client, &server])).exits(1);
+    let expected = Run::of(&mut starttls(["inspect", "--format", "json", &path])).exits(1);
+    assert_eq!(merged.stdout, expected.stdout);
+}
+
+#[test]
+fn a_port_can_be_given_a_protocol() {
+    let folder = TempDir::new().unwrap();
+    // A client that greets first and a server that only closes: nothing but the port names the protocol.
+    let conversation = ["S: 220 ready", "C: NOOP", "S: 200 ok", "C: QUIT", "S: 221 bye"];
+    let [path] = files(&folder, [capture(1, &conversation)]);
+    let protocol = |arguments: &[&str]| {
+        let mut command = starttls(["inspect", "--format", "json", &path]);
+        let run = command.args(arguments).output().unwrap();
+        let line: Value =
+            serde_json::from_slice(run.stdout.split(|octet| *octet == b'\n').next().unwrap()).unwrap();
+        line["protocol"].clone()
+    };
+    assert_eq!(protocol(&["--port", "587=ftp"]), "ftp");
+    assert_eq!(protocol(&["--port", "587=lmtp"]), "lmtp");
+    let wrong = Run::of(&mut starttls(["inspect", "--port", "25=none", &path])).exits(2);
+    assert!(wrong.stderr.contains("expected a port and a protocol"), "{}", wrong.stderr);
+}
+
+#[test]
+fn totals_are_written_at_an_interval() {
+    let mut command = starttls(["inspect", "--format", "json", "--interval", "50ms", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&login(1)).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    // The input stays open, so the totals cannot be those of the end.
+    let progress =
+        output.by_ref().lines().map(Result::unwrap).find(|line| line.contains("\"progress\"")).unwrap();
+    fits_in("inspect.json", &serde_json::from_str(&progress).unwrap());
+    drop(input);
+    assert!(output.lines().map(Result::unwrap).any(|line| line.contains("\"type\":\"capture\"")));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}

@@ -4,6 +4,7 @@
 
 mod pcap;
 mod pcapng;
+mod writer;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -13,6 +14,7 @@ use flate2::read::MultiGzDecoder;
 
 use pcap::FileHeader;
 use pcapng::{Block, Section};
+pub use writer::CaptureWriter;
 
 /// The longest packet or block in octets. Capture tools write packets of at most 256 KiB.
 const MAX_BLOCK: usize = 16 * 1024 * 1024;
@@ -26,6 +28,8 @@ pub struct CapturedPacket<'a> {
     pub link: u16,
     /// The octets that were captured. They may be fewer than were sent.
     pub data: &'a [u8],
+    /// How many octets were sent.
+    pub sent: u32,
 }
 
 /// A reader of a capture file.
@@ -111,15 +115,15 @@ impl<R: Read> CaptureReader<R> {
                     let len = header.packet_header_len() + packet.captured;
                     let Some(start) = self.take(len)? else { return Ok(None) };
                     let data = start + header.packet_header_len()..start + len;
-                    Some((packet.time, header.link, data))
+                    Some((packet.time, header.link, packet.sent, data))
                 }
                 Format::PcapNg(_) => match self.next_block()? {
                     None => return Ok(None),
                     Some(found) => found,
                 },
             };
-            if let Some((time, link, data)) = found {
-                return Ok(Some(CapturedPacket { time, link, data: &self.buffer[data] }));
+            if let Some((time, link, sent, data)) = found {
+                return Ok(Some(CapturedPacket { time, link, sent, data: &self.buffer[data] }));
             }
         }
     }
@@ -152,7 +156,7 @@ impl<R: Read> CaptureReader<R> {
 
     /// Reads one block of a pcapng file: `None` at the end of the input, `Some(None)` for a block without a packet.
     #[expect(clippy::type_complexity, reason = "the two levels are what the loop above distinguishes")]
-    fn next_block(&mut self) -> Result<Option<Option<(u64, u16, Range<usize>)>>, CaptureError> {
+    fn next_block(&mut self) -> Result<Option<Option<(u64, u16, u32, Range<usize>)>>, CaptureError> {
         let corrupt = || CaptureError::Corrupt("a block of a pcapng file");
         let Some(head) = self.peek(12)? else { return Ok(None) };
         let head: [u8; 12] = head.first_chunk().copied().ok_or_else(corrupt)?;
@@ -161,8 +165,8 @@ impl<R: Read> CaptureReader<R> {
         let Some(start) = self.take(len)? else { return Ok(None) };
         let Format::PcapNg(section) = &mut self.format else { return Err(corrupt()) };
         match section.block(&self.buffer[start..start + len]).ok_or_else(corrupt)? {
-            Block::Packet { time, link, data } => {
-                Ok(Some(Some((time, link, start + data.start..start + data.end))))
+            Block::Packet { time, link, sent, data } => {
+                Ok(Some(Some((time, link, sent, start + data.start..start + data.end))))
             }
             Block::Other => Ok(Some(None)),
         }

@@ -39,6 +39,8 @@ pub(super) struct FileHeader {
 pub(super) struct PacketHeader {
     pub(super) time: u64,
     pub(super) captured: usize,
+    /// The octets of the packet on the network.
+    pub(super) sent: u32,
 }
 
 impl FileHeader {
@@ -59,6 +61,7 @@ impl FileHeader {
         Some(PacketHeader {
             time: field(0)? * 1_000_000_000 + nanos,
             captured: usize::try_from(field(8)?).ok()?,
+            sent: u32_at(self.magic.big_endian, header, 12)?,
         })
     }
 }

@@ -30,7 +30,7 @@ struct Interface {
 /// A block.
 #[derive(Debug)]
 pub(super) enum Block {
-    Packet { time: u64, link: u16, data: Range<usize> },
+    Packet { time: u64, link: u16, sent: u32, data: Range<usize> },
     Other,
 }
 
@@ -71,7 +71,7 @@ impl Section {
                 let sent = u32_at(self.big_endian, block, 8)?;
                 let limit = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
                 let captured = usize::try_from(sent.min(limit)).ok()?.min(end.checked_sub(12)?);
-                Some(Block::Packet { time: 0, link: interface.link, data: 12..12 + captured })
+                Some(Block::Packet { time: 0, link: interface.link, sent, data: 12..12 + captured })
             }
             _ => Some(Block::Other),
         }
@@ -86,6 +86,7 @@ impl Section {
         (data.end <= block.len()).then_some(Block::Packet {
             time: interface.nanoseconds(stamp),
             link: interface.link,
+            sent: field(12)?,
             data,
         })
     }

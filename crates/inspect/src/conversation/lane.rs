@@ -96,6 +96,15 @@ impl Lane {
         &self.bytes[cut.at.clone()]
     }
 
+    /// Passes everything that was not read. Returns it with its offsets.
+    pub(super) fn discard(&mut self) -> (Vec<u8>, Range<u64>) {
+        let unread = self.unread().to_vec();
+        let offsets = self.offset..self.offset + (unread.len() as u64).saturating_sub(self.added);
+        (self.start, self.offset) = (self.bytes.len(), offsets.end);
+        (self.added, self.scan) = (0, Scan::default());
+        (unread, offsets)
+    }
+
     /// Returns whether the next octets start a message.
     pub(super) fn is_at_start(&self) -> bool {
         self.skip == 0 && self.added == 0

@@ -127,7 +127,8 @@ enum TlsBegin {
     Seen { first: bool },
 }
 
-fn index(side: Side) -> usize {
+/// Returns the place of a side in an array.
+pub(crate) fn index(side: Side) -> usize {
     usize::from(side == Side::Server)
 }
 
@@ -545,6 +546,7 @@ impl Conversation {
             self.cleartext.unwrap_or(CleartextOctets { client: self.received[0], server: self.received[1] });
         facts.readable = self.noted.readable;
         facts.crossed_before_request = self.noted.crossed_before_request;
+        facts.crossed_after_request = self.noted.crossed_after_request;
         let talked = facts.cleartext.client + facts.cleartext.server > self.before.octets.iter().sum();
         let had_cleartext = talked && !self.is_midstream;
         match self.stage {

@@ -65,6 +65,8 @@ pub(super) struct Watcher {
     has_bare_hello: bool,
     /// Servers disagree about the end of the message data that the client sent.
     is_ambiguous: bool,
+    /// The server's messages answer nothing that is known, after an answer to the request that is not one.
+    is_unpaired: bool,
     pub(super) noted: Noted,
 }
 
@@ -78,6 +80,7 @@ pub(super) struct Noted {
     pub(super) answer: Option<RequestAnswer>,
     pub(super) readable: Readable,
     pub(super) crossed_before_request: bool,
+    pub(super) crossed_after_request: bool,
     pub(super) names: Vec<String>,
     pub(super) logins: Vec<ObservedLogin>,
     pub(super) clues: Vec<Clue>,
@@ -94,6 +97,7 @@ impl Noted {
     fn read(&mut self, what: Readable) {
         self.readable = self.readable.max(what);
         self.crossed_before_request |= self.is_late() && !self.requested;
+        self.crossed_after_request |= what >= Readable::Content && self.requested;
     }
 
     /// Returns whether anything of substance has crossed: from then on, an offer is too late.
@@ -141,6 +145,7 @@ impl Watcher {
             lists_chunking: false,
             has_bare_hello: false,
             is_ambiguous: false,
+            is_unpaired: false,
             noted: Noted { has_list, ..Noted::default() },
         }
     }
@@ -204,11 +209,33 @@ impl Watcher {
                 true
             }
             Ok(None) => false,
+            Err(_) if side == Side::Server && self.can_continue() => {
+                let (unread, offsets) = self.server.discard();
+                let moment = self.server.moment();
+                self.read_past_the_answer(&unread, offsets, moment);
+                true
+            }
             Err(_) => {
                 self.reading = Reading::Lost;
                 true
             }
         }
+    }
+
+    /// Returns whether the client can be read although the server's messages cannot. A client that gets such an answer to
+    /// its request may continue in cleartext, and its login must not go unnoticed.
+    fn can_continue(&self) -> bool {
+        self.is_unpaired || (self.due.contains(&ReplyTo::Request) && self.reading == Reading::AwaitingVerdict)
+    }
+
+    /// Continues after an answer that is not one. From here on, the server's messages answer nothing that is known.
+    fn read_past_the_answer(&mut self, message: &[u8], offsets: std::ops::Range<u64>, moment: Moment) {
+        if !std::mem::replace(&mut self.is_unpaired, true) {
+            self.noted.answer = Some(RequestAnswer::Unknown);
+            self.noted.clue(Clue::new(ClueKind::Refuse, Side::Server, offsets, moment).showing(message));
+        }
+        self.due.clear();
+        self.reading = Reading::Messages;
     }
 
     fn family(&self) -> ProtocolFamily {
@@ -283,6 +310,9 @@ impl Watcher {
     }
 
     fn ask(&mut self, due: Option<ReplyTo>) {
+        if self.is_unpaired {
+            return;
+        }
         if self.due.len() < MAX_DUE {
             self.due.extend(due);
         } else {
@@ -398,7 +428,7 @@ impl Watcher {
 
     fn read_server(&mut self, reply_to: ReplyTo, message: &[u8], cut: &Cut) {
         let family = self.family();
-        if self.is_ambiguous && self.due.is_empty() {
+        if self.is_ambiguous && self.due.is_empty() && !self.is_unpaired {
             return self.reading = Reading::Lost;
         }
         let is_list = std::mem::take(&mut self.has_bare_hello) && message.starts_with(b"250");
@@ -415,9 +445,13 @@ impl Watcher {
             Err(_) if self.due.contains(&ReplyTo::Request) => {
                 match self.dialect.read_server(ReplyTo::Request, message) {
                     Ok(meaning @ ServerMessage::Accept) => (ReplyTo::Request, meaning),
+                    _ if self.can_continue() => {
+                        return self.read_past_the_answer(message, cut.offsets.clone(), cut.moment);
+                    }
                     _ => return self.reading = Reading::Lost,
                 }
             }
+            Err(_) if self.is_unpaired => return,
             Err(_) => return self.reading = Reading::Lost,
         };
         if let (ProtocolFamily::Postgres, [b'R', _, _, _, _, code @ ..]) = (family, message) {

@@ -49,6 +49,11 @@ impl Half {
         self.is_from_start |= !self.is_announced && *self.base.get_or_insert(base) == base;
     }
 
+    /// Returns the sequence number of the first octet, if that was seen.
+    pub(super) fn first_number(&self) -> Option<u32> {
+        self.base.filter(|_| self.is_from_start)
+    }
+
     /// Returns whether the direction is known to start elsewhere than after this SYN.
     pub(super) fn has_other_start(&self, syn: u32) -> bool {
         self.base.is_some_and(|base| base != syn.wrapping_add(1))

@@ -70,6 +70,11 @@ impl TcpConnection {
         }
     }
 
+    /// Returns the sequence numbers of the first octets of the client and of the server.
+    pub(crate) fn start(&self) -> [Option<u32>; 2] {
+        [&self.client, &self.server].map(Half::first_number)
+    }
+
     /// Forgets all octets. Where the streams started stays known, to recognize a new connection.
     pub(crate) fn release(&mut self) {
         self.client.release();

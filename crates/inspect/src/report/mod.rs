@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use crate::compare::{Comparison, ConnectionDifference};
 use crate::inspector::{CaptureSummary, ConnectionReport};
 use crate::verdict::{ClientSummary, ServerSummary};
 
@@ -69,6 +70,30 @@ pub enum ReportLine<'a> {
         /// The totals.
         #[serde(flatten)]
         summary: &'a CaptureSummary,
+    },
+    /// The capture so far.
+    Progress {
+        /// The version of the format.
+        schema_version: u32,
+        /// The totals.
+        #[serde(flatten)]
+        summary: &'a CaptureSummary,
+    },
+    /// A connection that is not the same in two captures.
+    Difference {
+        /// The version of the format.
+        schema_version: u32,
+        /// The connection.
+        #[serde(flatten)]
+        difference: &'a ConnectionDifference,
+    },
+    /// The totals of a comparison. It is the last line.
+    Comparison {
+        /// The version of the format.
+        schema_version: u32,
+        /// The totals.
+        #[serde(flatten)]
+        comparison: &'a Comparison,
     },
 }
 

@@ -6,7 +6,7 @@ use starttls_hello::{
     ServerFlight, StreamEnd, Version,
 };
 use starttls_proto::{Escaped, Side};
-use starttls_x509::{Certificate, validity};
+use starttls_x509::{Certificate, HashAlgorithm, SignatureAlgorithm, validity};
 
 use super::fingerprint::{hex, ja3, ja4};
 use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Hopper, Record};
@@ -232,11 +232,37 @@ fn certificate_faults(flight: &ServerFlight, sni: Option<&str>, time: i64) -> Ve
     if certificate.is_self_issued() {
         faults.push(String::from("the certificate is self-issued"));
     }
+    if certificate.public_key().algorithm().is_weak() {
+        faults.push(String::from("the certificate's key is too short"));
+    }
+    if let Some(hash) = weak_hash(&certificate) {
+        faults.push(format!("the certificate is signed with {hash}"));
+    }
+    if certificate.extended_key_usage().is_some_and(|usage| !usage.allows_servers()) {
+        faults.push(String::from("the certificate is not for servers"));
+    }
+    let issuers = flight.certificates.iter().skip(1).filter_map(|der| Certificate::from_der(der).ok());
+    if issuers.filter(|issuer| issuer.subject().der() == certificate.issuer().der()).any(|it| !it.is_ca()) {
+        faults.push(String::from("the certificate is issued by a certificate that is not a CA's"));
+    }
     if let Some(sni) = sni.filter(|sni| sni.parse::<std::net::IpAddr>().is_err() && !certificate.is_for(sni))
     {
         faults.push(format!("the certificate is not for the requested name {sni}"));
     }
     faults
+}
+
+/// Returns the name of the certificate's hash, if its signature can be forged.
+fn weak_hash(certificate: &Certificate<'_>) -> Option<&'static str> {
+    use SignatureAlgorithm::{Dsa, Ecdsa, Rsa, RsaPss};
+    let (Rsa(hash) | RsaPss(Some(hash)) | Ecdsa(hash) | Dsa(hash)) = certificate.signature_algorithm() else {
+        return None;
+    };
+    match hash {
+        HashAlgorithm::Sha1 => Some("SHA-1"),
+        HashAlgorithm::Md5 | HashAlgorithm::Md4 | HashAlgorithm::Md2 => Some("MD5 or an older hash"),
+        _ => None,
+    }
 }
 
 fn escaped(bytes: &[u8]) -> String {

@@ -101,12 +101,17 @@ fn negotiation(facts: &Facts, found: &mut Vec<Observation>) {
             _ => "the server refused the upgrade",
         };
         found.push(finding(facts, "obs-refused", &[ClueKind::Request, ClueKind::Refuse], summary.to_owned()));
-        if substance {
-            let kinds = [ClueKind::Refuse, ClueKind::Content, ClueKind::Login];
-            let summary =
-                format!("the server refused the upgrade, and the client sent {crossed} in cleartext");
-            found.push(finding(facts, "obs-fell-back", &kinds, summary));
-        }
+    }
+    // A server may also answer with something that is no answer, and the client continues.
+    if refused && substance || facts.crossed_after_request {
+        let kinds = [ClueKind::Refuse, ClueKind::Content, ClueKind::Login];
+        let summary = match refused {
+            true => format!("the server refused the upgrade, and the client sent {crossed} in cleartext"),
+            false => {
+                format!("the server did not accept the upgrade, and the client sent {crossed} in cleartext")
+            }
+        };
+        found.push(finding(facts, "obs-fell-back", &kinds, summary));
     }
     if has(facts, ClueKind::AlteredRequest) {
         let summary = "the server quotes a request that the client did not send";

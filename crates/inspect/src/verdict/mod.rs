@@ -1,9 +1,11 @@
 //! From facts to findings: of one connection, and across connections.
 
+mod baseline;
 mod connection;
 mod rule;
 mod servers;
 
+pub use baseline::{Baseline, BaselineError};
 pub use connection::judge;
 pub use rule::{ObservationRule, RULES, rule};
 pub(crate) use servers::server_name;

@@ -1,13 +1,13 @@
 //! What many connections show together: servers that offer to some clients only, and clients that never encrypt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 use starttls_proto::ProtocolFamily;
 
-use super::{Confidence, Observation, Weight};
-use crate::facts::{ClueKind, Facts, Offered, Readable, Requested, TlsUse};
+use super::{Baseline, Confidence, Observation, Weight};
+use crate::facts::{Clue, ClueKind, Facts, Offered, Readable, Requested, TlsUse};
 
 /// The most servers and clients that are remembered.
 const MAX_KNOWN: usize = 65_536;
@@ -20,6 +20,8 @@ pub struct Servers {
     /// By address, and by the destination behind a proxy.
     servers: BTreeMap<(SocketAddr, Option<String>), ServerState>,
     clients: BTreeMap<IpAddr, ClientSummary>,
+    /// Servers that are known to offer the upgrade.
+    pub(crate) baseline: Baseline,
     /// Servers and clients that were not remembered, for lack of room.
     pub forgotten: u64,
 }
@@ -37,7 +39,7 @@ struct ServerState {
 struct Without {
     client: IpAddr,
     time: u64,
-    clue: Option<crate::facts::Clue>,
+    clue: Option<Clue>,
 }
 
 /// What a capture shows of one server.
@@ -74,6 +76,8 @@ pub struct ClientSummary {
     pub encrypted: u64,
     /// Connections that carried content or a login in cleartext.
     pub readable: u64,
+    /// Findings that only the connections to several servers show.
+    pub findings: Vec<Observation>,
 }
 
 /// Returns the name of a server at this address, or of the destination behind the proxy at this address.
@@ -133,25 +137,62 @@ impl Servers {
     pub fn servers(&self) -> Vec<ServerSummary> {
         let summary = |((address, destination), state): (&(SocketAddr, Option<String>), &ServerState)| {
             let server = server_name(&address.to_string(), destination.as_deref());
-            ServerSummary { server, findings: state.stripped(), ..state.summary.clone() }
+            let is_known = self.baseline.contains(*address, destination.as_deref());
+            ServerSummary { server, findings: state.stripped(is_known), ..state.summary.clone() }
         };
         self.servers.iter().map(summary).collect()
     }
 
     /// Returns the summaries of all clients.
     pub fn clients(&self) -> Vec<ClientSummary> {
-        let summary = |(address, it): (&IpAddr, &ClientSummary)| ClientSummary {
+        let mut lacking = self.lacking();
+        let mut summary = |(address, it): (&IpAddr, &ClientSummary)| ClientSummary {
             client: address.to_string(),
+            findings: lacking.remove(address).and_then(stripped_everywhere).into_iter().collect(),
             ..it.clone()
         };
-        self.clients.iter().map(summary).collect()
+        self.clients.iter().map(&mut summary).collect()
     }
+}
+
+impl Servers {
+    /// Returns, for each client that no server offered the upgrade to, the evidence of the servers that offered it to
+    /// others.
+    fn lacking(&self) -> BTreeMap<IpAddr, Vec<Option<Clue>>> {
+        let mut lacking: BTreeMap<IpAddr, Vec<Option<Clue>>> = BTreeMap::new();
+        for state in self.servers.values().filter(|state| !state.offers.is_empty()) {
+            let mut counted = BTreeSet::new();
+            for without in state.without.iter().filter(|without| counted.insert(without.client)) {
+                lacking.entry(without.client).or_default().push(without.clue.clone());
+            }
+        }
+        for (client, ..) in self.servers.values().flat_map(|state| &state.offers) {
+            lacking.remove(client);
+        }
+        lacking
+    }
+}
+
+/// Returns a finding for a client to which none of several servers offered what they offered to others.
+fn stripped_everywhere(servers: Vec<Option<Clue>>) -> Option<Observation> {
+    const SEVERAL: usize = 3;
+    (servers.len() >= SEVERAL).then(|| Observation {
+        id: "obs-stripped",
+        severity: Weight::High,
+        certainty: Confidence::Likely,
+        summary: format!(
+            "{} servers that offered the upgrade to other clients did not offer it to this one. An innocent cause: the \
+             servers' offers depend on the client's network",
+            servers.len()
+        ),
+        evidence: servers.into_iter().flatten().take(3).collect(),
+    })
 }
 
 impl ServerState {
     /// Returns a finding for each client that got no offer, if the server offered the upgrade to other clients before
-    /// and after. Offered earlier and to no client later is a changed configuration.
-    fn stripped(&self) -> Vec<Observation> {
+    /// and after, or is known to offer it. Offered earlier and to no client later is a changed configuration.
+    fn stripped(&self, is_known: bool) -> Vec<Observation> {
         let mut clients: Vec<IpAddr> = self.without.iter().map(|it| it.client).collect();
         clients.sort_unstable();
         clients.dedup();
@@ -163,16 +204,29 @@ impl ServerState {
                 others(client).any(|(_, first, _)| *first < it.time)
                     && others(client).any(|(.., last)| *last > it.time)
             });
-            let count = others(client).count();
-            (never && between).then(|| Observation {
+            let connections = match mine().count() {
+                1 => String::from("1 connection"),
+                count => format!("{count} connections"),
+            };
+            let reason = match others(client).count() {
+                1 if between => String::from("the server offered it to 1 other client before and after"),
+                count if between => {
+                    format!("the server offered it to {count} other clients before and after")
+                }
+                _ => String::from("the server offers it according to the baseline"),
+            };
+            let innocent = match between {
+                true => "offers that depend on the client's network, or several hosts behind one address",
+                false => {
+                    "a configuration that was changed since, or offers that depend on the client's network"
+                }
+            };
+            (never && (between || is_known)).then(|| Observation {
                 id: "obs-stripped",
                 severity: Weight::High,
                 certainty: Confidence::Likely,
                 summary: format!(
-                    "{client} was not offered the upgrade in {} connections; the server offered it to {count} other \
-                     clients before and after. Innocent causes: offers that depend on the client's network, or \
-                     several hosts behind one address",
-                    mine().count()
+                    "{client} was not offered the upgrade in {connections}; {reason}. Innocent causes: {innocent}"
                 ),
                 evidence: mine().filter_map(|it| it.clue.clone()).take(2).collect(),
             })

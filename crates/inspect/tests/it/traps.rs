@@ -1,7 +1,8 @@
 //! Traffic that looks like something else.
 
 use starttls_inspect::{
-    CapturedPacket, ConnectionReport, InspectLimits, Inspector, Offered, Requested, TlsUse, Visibility,
+    CapturedPacket, ConnectionReport, InspectLimits, Inspector, Offered, RequestAnswer, Requested, TlsUse,
+    Visibility,
 };
 use starttls_proto::Side;
 
@@ -133,7 +134,12 @@ fn memory_stays_below_its_limit() {
     for port in 1..20_000 {
         for segment in [&start, &greeting] {
             let data = ipv4(segment, port, 64);
-            inspector.packet(&CapturedPacket { time: u64::from(port), link: 101, data: &data });
+            inspector.packet(&CapturedPacket {
+                time: u64::from(port),
+                link: 101,
+                sent: data.len() as u32,
+                data: &data,
+            });
         }
         assert!(inspector.memory() <= limits.memory, "{}", inspector.memory());
     }
@@ -149,4 +155,23 @@ fn the_same_addresses_can_be_used_again() {
     let reports = inspect(&pcap(1, &frames(&both, 25)));
     assert_eq!(reports.len(), 2);
     assert!(reports.iter().all(|it| it.facts.seen == Visibility::Whole), "{reports:#?}");
+}
+
+#[test]
+fn a_login_after_an_answer_that_is_not_one_is_noticed() {
+    for answer in ["250 2.0.0 OK\r\n", "\r\n", "garbage\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"] {
+        let turns = [
+            (S, "220 a\r\n"),
+            (C, "EHLO a\r\n"),
+            (S, "250-mail\r\n250 STARTTLS\r\n"),
+            (C, "STARTTLS\r\n"),
+            (S, answer),
+            (C, "AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\r\n"),
+            (S, "235 OK\r\n"),
+            (C, "QUIT\r\n"),
+        ];
+        let report = report(25, &turns);
+        assert!(has(&report, "obs-credentials") && has(&report, "obs-fell-back"), "{answer:?}: {report:#?}");
+        assert_eq!((report.facts.answer, report.facts.tls), (RequestAnswer::Unknown, TlsUse::Never));
+    }
 }
