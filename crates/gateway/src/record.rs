@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use starttls::TlsFacts;
+use starttls_inspect::ConnectionReport;
 
 use crate::config::Listener;
 use crate::failure::SessionFailure;
@@ -71,6 +72,9 @@ impl SessionRecord {
 pub trait SessionObserver: Send + Sync {
     /// Called when a client has connected to this listener.
     fn connected(&self, _listener: &Listener) {}
+
+    /// Called when an observed session of this listener has ended, with what the network saw of it.
+    fn observed(&self, _listener: &Listener, _report: &ConnectionReport) {}
 
     /// Called when a session of this listener has ended.
     fn session(&self, listener: &Listener, record: &SessionRecord);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use starttls::proto::Escaped;
 use starttls::{Error, TlsFacts};
+use starttls_inspect::{ConnectionReport, ReportLine, SCHEMA_VERSION};
 use starttls_x509::Certificate;
 
 use crate::config::Listener;
@@ -54,6 +55,10 @@ impl SessionObserver for Reporter {
         self.listener(&listener.name).ended(listener, record);
         let line = SessionLine::of(listener, record);
         self.log.write(line.level, &line);
+    }
+
+    fn observed(&self, _: &Listener, connection: &ConnectionReport) {
+        self.log.write(&ReportLine::Connection { schema_version: SCHEMA_VERSION, connection });
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Draft {
     pub(super) unknown_names: UnknownNames,
     pub(super) allow: Option<Networks>,
     pub(super) proxy_from: Networks,
+    pub(super) observe: bool,
     pub(super) data: data::Draft,
     pub(super) limits: ListenerLimits,
     pub(super) routes: Vec<Route>,
@@ -62,6 +63,7 @@ pub(super) fn parse(
         unknown_names: table.read("unknown-names", |text| choice(text, unknown))?.unwrap_or_default(),
         allow: table.list("allow").map(networks).transpose()?,
         proxy_from: table.list("proxy-from").map_or(Ok(Networks::default()), networks)?,
+        observe: table.flag("observe")?,
         data: data::Draft::parse(&mut table)?,
         limits,
         tickets,
@@ -211,7 +213,7 @@ impl Draft {
             .with_hint("add forward = \"…\" to the listener"));
         }
         check_default_route(url.protocol, &downstream, &routes)?;
-        let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
+        let (allow, proxy_from, observe, limits) = (self.allow, self.proxy_from, self.observe, self.limits);
         let (protocol, server_name) = (url.protocol, self.server_name.unwrap_or_else(|| "localhost".into()));
         Ok(Listener {
             name,
@@ -221,6 +223,7 @@ impl Draft {
             address,
             allow,
             proxy_from,
+            observe,
             limits,
             data,
             routes,

@@ -74,6 +74,8 @@ pub struct Listener {
     pub allow: Option<Networks>,
     /// The networks whose connections have to start with a PROXY header.
     pub proxy_from: Networks,
+    /// Whether the log contains what the network sees of each session.
+    pub observe: bool,
     /// The limits of the listener.
     pub limits: ListenerLimits,
     /// The settings of data connections, which only FTP has.

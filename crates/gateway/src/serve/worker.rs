@@ -19,7 +19,7 @@ use crate::admission::Admission;
 use crate::config::Listener;
 use crate::failure::SessionFailure;
 use crate::record::{ClientAddresses, SessionObserver, SessionRecord};
-use crate::session::{self, Socket};
+use crate::session::{self, Observation, Socket};
 use crate::span_log::TARGET;
 
 /// A command to a worker.
@@ -175,6 +175,10 @@ impl Shared {
             let listener = slot.listener();
             observer.connected(&listener);
             debug!(target: TARGET, listener = listener.name, client = client.address.map(display), "connected");
+            let socket = match listener.observe {
+                true => Socket::Observed(Box::new((socket, Observation::new(&listener, &observer, client)))),
+                false => socket,
+            };
             let watched =
                 ObservedSession { listener, observer, record, began, over: false, _counted: counted };
             watched.serve(&slot.admission, socket).await;

@@ -5,12 +5,14 @@ mod closing;
 mod downstream;
 mod ftp;
 mod mysql;
+mod observation;
 mod rules;
 mod run;
 mod splice;
 mod stream;
 mod unread;
 
+pub(crate) use observation::Observation;
 pub use run::probe;
 pub(crate) use run::{is_ready, serve};
 pub(crate) use stream::Socket;

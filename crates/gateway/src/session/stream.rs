@@ -6,16 +6,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use starttls::proto::Phase;
+use starttls::proto::{Phase, Side};
 use starttls::{Encrypted, TlsFacts};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use super::observation::Observation;
 
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// A socket to a client, with what the network sees of the session.
+    Observed(Box<(Socket, Observation)>),
 }
 
 /// A connection of a session.
@@ -72,6 +76,16 @@ impl Socket {
         match self {
             Self::Tcp(tcp) => SockRef::from(tcp).set_linger(reset.then_some(Duration::ZERO)),
             Self::Unix(_) => Ok(()),
+            Self::Observed(observed) => observed.0.reset_when_dropped(reset),
+        }
+    }
+
+    /// Returns the TCP connection, if it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            Self::Unix(_) => None,
+            Self::Observed(observed) => observed.0.tcp(),
         }
     }
 }
@@ -113,6 +127,13 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Tcp(io) => Pin::new(io).poll_read(cx, buf),
             Self::Unix(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Observed(observed) => {
+                let (socket, observation) = observed.as_mut();
+                let before = buf.filled().len();
+                let read = Pin::new(socket).poll_read(cx, buf);
+                observation.receive(Side::Client, &buf.filled()[before..]);
+                read
+            }
         }
     }
 }
@@ -122,6 +143,14 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(io) => Pin::new(io).poll_write(cx, buf),
             Self::Unix(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Observed(observed) => {
+                let (socket, observation) = observed.as_mut();
+                let written = Pin::new(socket).poll_write(cx, buf);
+                if let Poll::Ready(Ok(len)) = written {
+                    observation.receive(Side::Server, &buf[..len]);
+                }
+                written
+            }
         }
     }
 
@@ -133,6 +162,18 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Self::Unix(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Observed(observed) => {
+                let (socket, observation) = observed.as_mut();
+                let written = Pin::new(socket).poll_write_vectored(cx, bufs);
+                if let Poll::Ready(Ok(mut left)) = written {
+                    for buf in bufs {
+                        let len = buf.len().min(left);
+                        observation.receive(Side::Server, &buf[..len]);
+                        left -= len;
+                    }
+                }
+                written
+            }
         }
     }
 
@@ -144,6 +185,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(io) => Pin::new(io).poll_flush(cx),
             Self::Unix(io) => Pin::new(io).poll_flush(cx),
+            Self::Observed(observed) => Pin::new(&mut observed.0).poll_flush(cx),
         }
     }
 
@@ -151,6 +193,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(io) => Pin::new(io).poll_shutdown(cx),
             Self::Unix(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Observed(observed) => Pin::new(&mut observed.0).poll_shutdown(cx),
         }
     }
 }

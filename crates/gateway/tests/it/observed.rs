@@ -16,6 +16,7 @@ use starttls_gateway::report::{Reporter, SessionLine};
 use starttls_gateway::{
     ClientAddresses, LogLevel, SessionFailure, SessionObserver, SessionOutcome, SessionRecord,
 };
+use starttls_inspect::{ConnectionReport, Conversation, ConversationEnd, Moment};
 use starttls_lab::ca::Leaf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -82,6 +83,49 @@ fn a_session_is_one_line_of_json() {
     }
     assert!(session["time"].as_str().unwrap().ends_with('Z'));
     assert_eq!((&event["event"], &event["what"]), (&"reloaded".into(), &"2 certificates".into()));
+}
+
+#[test]
+fn what_the_network_saw_is_a_line_of_its_own() {
+    let folder = Folder::empty();
+    let path = folder.path().join("log");
+    let reporter = Reporter::new(Logger::open(&Log::File(path.clone())).unwrap(), Arc::default());
+    let mut conversation = Conversation::new(25);
+    for (side, text) in
+        [(Side::Server, "220 mx\r\n"), (Side::Client, "EHLO a\r\n"), (Side::Server, "250 mx\r\n")]
+    {
+        conversation.receive(side, text.as_bytes(), Moment::default());
+    }
+    let ends = ["192.0.2.1:50000", "192.0.2.2:25"].map(|end| end.parse().unwrap());
+    let facts = conversation.finish(ConversationEnd::Closed);
+    let times = (Moment::default(), Moment::default());
+    reporter.observed(&listener(), &ConnectionReport::observed(7, ends.into(), times, facts));
+    drop(reporter);
+    let text = fs::read_to_string(&path).unwrap();
+    let [line] = &lines(&text)[..] else { panic!("{text}") };
+    for (key, value) in [
+        ("type", Value::from("connection")),
+        ("id", 7.into()),
+        ("client", "192.0.2.1:50000".into()),
+        ("protocol", "smtp".into()),
+        ("offered", "no".into()),
+        ("tls", "never".into()),
+    ] {
+        assert_eq!(line[key], value, "{text}");
+    }
+}
+
+#[test]
+fn a_listener_is_observed_if_its_configuration_says_so() {
+    assert!(!listener().observe);
+    let folder = Folder::new();
+    let text = |value: &str| {
+        format!(
+            "[[listener]]\nlisten = \"smtps://127.0.0.1\"\ncertificates = \"DIR/live\"\nobserve = {value}\nforward = \"smtp://127.0.0.1\"\n"
+        )
+    };
+    assert!(folder.parse(&text("true")).unwrap().listeners[0].observe);
+    assert!(folder.parse(&text("\"yes\"")).is_err());
 }
 
 #[tokio::test]

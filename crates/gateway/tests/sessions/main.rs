@@ -26,6 +26,7 @@ mod host_header;
 mod inside;
 mod line_ends;
 mod mysql;
+mod observation;
 mod optional;
 mod required;
 mod scripted;

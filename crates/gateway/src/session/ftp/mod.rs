@@ -87,7 +87,7 @@ impl Session<'_> {
 
 /// Returns the local and the peer address. IPv4-mapped IPv6 addresses become IPv4 addresses.
 fn addresses(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
-    let Socket::Tcp(tcp) = socket else { return None };
+    let tcp = socket.tcp()?;
     let canonical = |address: SocketAddr| match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
         IpAddr::V6(_) => address,

@@ -64,7 +64,7 @@ impl Session<'_> {
         }
         let mut out = Outgoing::default();
         // On a Unix socket, a server accepts an unencrypted password, as inside TLS.
-        let original = matches!(backend.socket(), Socket::Tcp(_)).then_some(original.as_slice());
+        let original = backend.socket().tcp().is_some().then_some(original.as_slice());
         let mut filter =
             SequenceFilter::between(client.facts().is_some(), backend.facts().is_some(), original);
         match &mut filter {
