@@ -105,6 +105,16 @@ impl Lane {
         (unread, offsets)
     }
 
+    /// Passes octets that are missing.
+    pub(super) fn pass_missing(&mut self, octets: u64) {
+        self.offset += octets;
+    }
+
+    /// Reads what follows, even if a chunk is not complete.
+    pub(super) fn stop_skipping(&mut self) {
+        self.skip = 0;
+    }
+
     /// Returns whether the next octets start a message.
     pub(super) fn is_at_start(&self) -> bool {
         self.skip == 0 && self.added == 0

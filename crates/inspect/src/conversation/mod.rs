@@ -169,7 +169,14 @@ impl Conversation {
             stage.has_gap[index(side)] = true;
             stage.watch.gap(side);
         } else {
-            self.stop_reading();
+            let resumes = match &mut self.stage {
+                Stage::Watching(watcher) => watcher.gap(side, octets),
+                _ => false,
+            };
+            if !resumes {
+                self.stop_reading();
+            }
+            self.is_lost = true;
         }
         self.received[index(side)] += octets;
     }
@@ -220,13 +227,16 @@ impl Conversation {
                 watchers.iter_mut().for_each(|watcher| watcher.receive(side, bytes, moment));
                 self.decide();
             }
+            Stage::Watching(watcher) if watcher.is_unpaired() && is_hello(side, bytes) => {
+                self.stop_reading();
+                self.read(side, bytes, moment);
+            }
             Stage::Watching(watcher) => {
                 watcher.receive(side, bytes, moment);
                 self.advance(moment);
             }
             Stage::Scanning => {
-                let kind = if side == Side::Client { 1 } else { 2 };
-                if is_hello_record(bytes, kind) {
+                if is_hello(side, bytes) {
                     let before = self.before.octets[index(side)];
                     let first = self.received[index(side)] - before == bytes.len() as u64;
                     self.begin_tls(TlsBegin::Seen { first }, &[], bytes.len() as u64, side);
@@ -518,7 +528,7 @@ impl Conversation {
         };
         if let Some(protocol) = self.recognized {
             let is_decided = self.boundary.is_some_and(|it| it.negotiated)
-                || self.noted.readable >= crate::facts::Readable::Content
+                || self.noted.is_decided()
                 || (is_closed && is_idle);
             facts.offered = match self.noted.offered {
                 Some(Offered::Yes) => Offered::Yes,
@@ -621,6 +631,11 @@ impl TlsStage {
         };
         Some(Clue::new(kind, side, range, moment))
     }
+}
+
+/// Returns whether these octets start with the hello of this side.
+fn is_hello(side: Side, bytes: &[u8]) -> bool {
+    is_hello_record(bytes, if side == Side::Client { 1 } else { 2 })
 }
 
 fn tls_use(

@@ -79,6 +79,27 @@ pub(super) fn hello_name(family: ProtocolFamily, msg: &[u8]) -> Option<&[u8]> {
     name.filter(|_| family == ProtocolFamily::Smtp && line.get(4) == Some(&b' ')).map(<[u8]>::trim_ascii)
 }
 
+/// Returns whether a server that sends this message, and nothing after it, waits for a command.
+pub(super) fn is_final_reply(family: ProtocolFamily, msg: &[u8]) -> bool {
+    match family {
+        ProtocolFamily::Smtp | ProtocolFamily::Ftp => {
+            matches!(msg, [b'2' | b'4' | b'5', _, _, b' ' | b'\r', ..])
+        }
+        ProtocolFamily::Pop3 => msg.starts_with(b"+OK") || msg.starts_with(b"-ERR"),
+        ProtocolFamily::Nut => true,
+        _ => false,
+    }
+}
+
+/// Returns whether a server asks for content, or for the next part of a login.
+pub(super) fn asks_for_content(family: ProtocolFamily, msg: &[u8]) -> bool {
+    match family {
+        ProtocolFamily::Smtp | ProtocolFamily::Ftp => msg.starts_with(b"3"),
+        ProtocolFamily::Pop3 => msg.starts_with(b"+ "),
+        _ => false,
+    }
+}
+
 /// Returns whether a server refused to list its capabilities.
 pub(super) fn is_refusal(family: ProtocolFamily, msg: &[u8]) -> bool {
     match family {

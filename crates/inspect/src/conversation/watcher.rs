@@ -67,6 +67,8 @@ pub(super) struct Watcher {
     is_ambiguous: bool,
     /// The server's messages answer nothing that is known, after an answer to the request that is not one.
     is_unpaired: bool,
+    /// Octets are missing, and what follows on the client's side may be content: until the server's next final reply.
+    awaits_reply: bool,
     pub(super) noted: Noted,
 }
 
@@ -81,6 +83,9 @@ pub(super) struct Noted {
     pub(super) readable: Readable,
     pub(super) crossed_before_request: bool,
     pub(super) crossed_after_request: bool,
+    /// Octets are missing. Whether anything of substance had crossed before.
+    pub(super) has_gap: bool,
+    pub(super) was_late: bool,
     pub(super) names: Vec<String>,
     pub(super) logins: Vec<ObservedLogin>,
     pub(super) clues: Vec<Clue>,
@@ -96,6 +101,9 @@ impl Noted {
 
     fn read(&mut self, what: Readable) {
         self.readable = self.readable.max(what);
+        if self.has_gap {
+            return;
+        }
         self.crossed_before_request |= self.is_late() && !self.requested;
         self.crossed_after_request |= what >= Readable::Content && self.requested;
     }
@@ -103,6 +111,17 @@ impl Noted {
     /// Returns whether anything of substance has crossed: from then on, an offer is too late.
     fn is_late(&self) -> bool {
         self.readable >= Readable::Content
+    }
+
+    fn start_gap(&mut self) {
+        if !std::mem::replace(&mut self.has_gap, true) {
+            self.was_late = self.is_late();
+        }
+    }
+
+    /// Returns whether anything of substance had crossed before octets were missing.
+    pub(super) fn is_decided(&self) -> bool {
+        if self.has_gap { self.was_late } else { self.is_late() }
     }
 
     fn name(&mut self, name: &[u8]) {
@@ -146,14 +165,54 @@ impl Watcher {
             has_bare_hello: false,
             is_ambiguous: false,
             is_unpaired: false,
+            awaits_reply: false,
             noted: Noted { has_list, ..Noted::default() },
         }
     }
 
     pub(super) fn receive(&mut self, side: Side, bytes: &[u8], moment: Moment) {
         self.lane_mut(side).push(bytes, moment);
+        if side == Side::Client && self.awaits_reply {
+            self.client.discard();
+            return;
+        }
         // The client's octets come first: an answer can make them readable, and the next answer may be theirs.
         while self.read_one(Side::Client) || self.read_one(Side::Server) {}
+    }
+
+    /// Continues after missing octets of this side, if that is possible: returns whether it is. From here on, only logins and
+    /// content are noted, because every absence may be in the gap.
+    ///
+    /// What follows on the client's side may be content, which is not commands. A server that sends a final reply waits for a
+    /// command, unless the protocol lets clients send content before they get an answer.
+    pub(super) fn gap(&mut self, side: Side, octets: u64) -> bool {
+        let no_chunks = self.noted.offered.is_some() && !self.lists_chunking;
+        let can_resume = match self.family() {
+            ProtocolFamily::Smtp => no_chunks,
+            ProtocolFamily::Pop3 | ProtocolFamily::Ftp | ProtocolFamily::Nut => true,
+            _ => false,
+        };
+        if octets == 0 || !can_resume || !self.is_reading() {
+            return false;
+        }
+        for lane in [&mut self.client, &mut self.server] {
+            lane.discard();
+            lane.stop_skipping();
+        }
+        self.lane_mut(side).pass_missing(octets);
+        // It may have been within message data.
+        self.dialect = (self.protocol.dialect)(Identity::new("").with_nonce(0));
+        self.due.clear();
+        self.pending = None;
+        self.reading = Reading::Messages;
+        (self.is_unpaired, self.awaits_reply) = (true, true);
+        self.noted.start_gap();
+        true
+    }
+
+    /// Returns whether the server's messages answer nothing that is known.
+    pub(super) fn is_unpaired(&self) -> bool {
+        self.is_unpaired
     }
 
     pub(super) fn is_reading(&self) -> bool {
@@ -268,6 +327,10 @@ impl Watcher {
                 self.noted.requested = true;
                 self.noted.clue(clue(ClueKind::Request).showing(message));
                 due = Some(ReplyTo::Request);
+                // The answer would not be recognized. TLS after it is.
+                if self.is_unpaired {
+                    return;
+                }
                 if self.protocol.flow.request_is_answered {
                     self.reading = Reading::AwaitingVerdict;
                 } else {
@@ -428,6 +491,10 @@ impl Watcher {
 
     fn read_server(&mut self, reply_to: ReplyTo, message: &[u8], cut: &Cut) {
         let family = self.family();
+        if self.is_unpaired {
+            self.awaits_reply &= !substance::is_final_reply(family, message);
+            self.awaits_reply |= substance::asks_for_content(family, message);
+        }
         if self.is_ambiguous && self.due.is_empty() && !self.is_unpaired {
             return self.reading = Reading::Lost;
         }
@@ -526,7 +593,7 @@ impl Watcher {
             let is_private = self.pending.is_some();
             self.noted.clue(if is_private { clue } else { clue.showing(message) });
         }
-        if self.noted.is_late() {
+        if self.noted.is_late() || self.noted.has_gap {
             return;
         }
         let offered = match kind {

@@ -149,6 +149,31 @@ fn memory_stays_below_its_limit() {
 }
 
 #[test]
+fn a_login_after_a_gap_is_noticed_and_content_is_no_login() {
+    let secret = "AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\r\n";
+    let start = [
+        (S, "220 a\r\n"),
+        (C, "EHLO a\r\n"),
+        (S, "250-mail\r\n250 SIZE\r\n"),
+        (C, "NOOP lost\r\n"),
+        (S, "250 OK\r\n"),
+    ];
+    let without_lost = |rest: &[(Side, &str)]| {
+        let mut segments = connection(&octets(&[&start, rest].concat()), [1, 2], 1448);
+        segments.retain(|it| !it.payload.starts_with(b"NOOP lost") && !it.payload.starts_with(b"DATA"));
+        inspect_one(&pcap(1, &frames(&segments, 25)))
+    };
+    let login = without_lost(&[(C, secret), (S, "235 OK\r\n"), (C, "QUIT\r\n"), (S, "221 Bye\r\n")]);
+    assert!(has(&login, "obs-credentials"), "{login:#?}");
+    // Every absence may be in the gap.
+    assert_eq!((login.facts.requested, login.facts.tls), (Requested::Unknown, TlsUse::Unknown));
+    let mail = format!("Subject: a\r\n\r\n{secret}.\r\n");
+    let data = [(C, "DATA\r\n"), (S, "354 go\r\n"), (C, mail.as_str()), (S, "250 OK\r\n"), (C, "QUIT\r\n")];
+    let content = without_lost(&data);
+    assert!(content.facts.credentials.is_empty() && !has(&content, "obs-credentials"), "{content:#?}");
+}
+
+#[test]
 fn the_same_addresses_can_be_used_again() {
     let turns = octets(&HELLO);
     let both = [connection(&turns, [1, 2], 1448), connection(&turns, [9000, 8000], 1448)].concat();
