@@ -12,6 +12,7 @@ use crate::compare::KeptOctets;
 use crate::conversation::{Conversation, ConversationEnd, index};
 use crate::facts::{Clue, ClueKind, Facts};
 use crate::flow::{Ending, StreamEvent, TcpConnection};
+use crate::hops::{HopCounts, PacketKind};
 use crate::moment::Moment;
 use crate::peel::{Fragments, Layers, Peeled, Segment, Skipped, peel, peel_datagram};
 use crate::privacy::{Privacy, ShownUsers};
@@ -57,6 +58,8 @@ pub struct ConnectionReport {
     pub tunnel: Vec<String>,
     /// The packets. 0 if the connection was observed without them.
     pub packets: u64,
+    /// Packets that traveled another way than the others of their side. They support a finding and are none.
+    pub hints: Vec<String>,
     /// What they show.
     #[serde(flatten)]
     pub facts: Facts,
@@ -86,6 +89,7 @@ impl ConnectionReport {
             server: server.to_string(),
             tunnel: facts.proxies.iter().map(|hop| hop.kind.name().to_owned()).collect(),
             packets: 0,
+            hints: Vec::new(),
             findings: judge(&facts),
             facts,
             kept: None,
@@ -173,6 +177,7 @@ struct Tracked {
     last: Moment,
     packets: u64,
     tcp: TcpConnection,
+    hops: HopCounts,
     /// Made with the first octet.
     conversation: Option<Box<Conversation>>,
     kept: Option<Box<KeptOctets>>,
@@ -344,6 +349,7 @@ impl Inspector {
             last: moment,
             packets: 0,
             tcp: TcpConnection::new(),
+            hops: HopCounts::default(),
             conversation: None,
             kept: (self.keeps > 0 && self.kept < self.limits.memory).then(Box::default),
             is_reported: false,
@@ -367,6 +373,7 @@ impl Inspector {
             return;
         }
         let from = tracked.side(segment.from);
+        tracked.hops.add(from, segment.layers.ttl, moment.packet, kind(segment));
         let conflicts = tracked.receive(self.keeps, |tcp, emit| tcp.segment(from, segment, moment, emit));
         self.summary.conflicts += conflicts;
         let before = tracked.weight;
@@ -420,6 +427,7 @@ impl Inspector {
         self.finished.push(ConnectionReport {
             tunnel: layers.chain(report.tunnel).collect(),
             packets: tracked.packets,
+            hints: tracked.hops.hints(),
             kept,
             ..report
         });
@@ -479,6 +487,16 @@ impl Key {
     fn of(segment: &Segment<'_>, by_vlan: bool) -> Self {
         let (low, high) = (segment.from.min(segment.to), segment.from.max(segment.to));
         Self { low, high, vlan: if by_vlan { segment.layers.vlan } else { 0 } }
+    }
+}
+
+fn kind(segment: &Segment<'_>) -> PacketKind {
+    match segment {
+        it if it.is_rst() => PacketKind::Reset,
+        it if it.is_syn() => PacketKind::Start,
+        it if it.is_fin() => PacketKind::End,
+        it if it.payload.is_empty() => PacketKind::Acknowledgment,
+        _ => PacketKind::Data,
     }
 }
 

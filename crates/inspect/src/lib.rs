@@ -14,6 +14,7 @@ mod compare;
 mod conversation;
 mod facts;
 mod flow;
+mod hops;
 mod inspector;
 mod moment;
 mod peel;

@@ -37,6 +37,7 @@ impl TextReport {
     ) -> Result<(), Failed> {
         if console.verbose {
             sink.line(&connection(&report))?;
+            report.hints.iter().try_for_each(|hint| sink.line(&format!("  hint: {hint}")))?;
         }
         let server = report.server_name();
         for finding in report.findings {

@@ -11,6 +11,12 @@ const UDP: u8 = 17;
 const VXLAN: u16 = 4789;
 const GENEVE: u16 = 6081;
 
+/// Returns the time to live or the hop limit; 0 if it was not captured.
+pub(super) fn ttl(data: &[u8]) -> u8 {
+    let at = if data.first().is_some_and(|first| first >> 4 == 6) { 7 } else { 8 };
+    data.get(at).copied().unwrap_or(0)
+}
+
 /// Reads an IP header.
 pub(super) fn packet(data: &[u8], layers: Layers) -> Result<Next<'_>, Skipped> {
     match data.first().ok_or(Skipped::Truncated)? >> 4 {

@@ -56,6 +56,8 @@ pub(crate) struct Layers {
     len: usize,
     /// The VLAN ids, folded into one number.
     pub(crate) vlan: u32,
+    /// The time to live or hop limit of the innermost IP header.
+    pub(crate) ttl: u8,
 }
 
 impl Layers {
@@ -160,7 +162,10 @@ fn run(mut next: Next<'_>, mut layers: Layers) -> Peeled<'_> {
         let peeled = match next {
             Next::Link(link, data) => link::link(link, data),
             Next::EtherType(kind, data) => link::ether_type(kind, data, &mut layers),
-            Next::Ip(data) => ip::packet(data, layers),
+            Next::Ip(data) => {
+                layers.ttl = ip::ttl(data);
+                ip::packet(data, layers)
+            }
             Next::Transport { from, to, protocol, data, missing } => {
                 ip::transport((from, to), protocol, data, missing, &mut layers)
             }

@@ -200,3 +200,23 @@ fn a_login_after_an_answer_that_is_not_one_is_noticed() {
         assert_eq!((report.facts.answer, report.facts.tls), (RequestAnswer::Unknown, TlsUse::Never));
     }
 }
+
+#[test]
+fn packets_that_traveled_another_way_are_hints() {
+    let segments =
+        connection(&octets(&[&HELLO[..], &[(C, "QUIT\r\n"), (S, "221 Bye\r\n")]].concat()), [1, 2], 1448);
+    let hints = |ttl: &dyn Fn(usize, &Tcp) -> u8| {
+        let packets = segments.iter().enumerate();
+        let packets = packets.map(|(at, segment)| ethernet(0x0800, &ipv4(segment, 25, ttl(at, segment))));
+        inspect_one(&pcap(1, &packets.collect::<Vec<_>>())).hints
+    };
+    let list = segments.iter().position(|it| it.payload.starts_with(b"250-")).unwrap();
+    let found = hints(&|at, _| if at == list { 59 } else { 52 });
+    let expected =
+        format!("packet {} (data of the server) has TTL 59, the others of this side have 52", list + 1);
+    assert_eq!(found, [expected]);
+    // Each side has its own distance, and a route may change by a hop.
+    assert!(hints(&|_, it| if it.from == S { 52 } else { 64 }).is_empty());
+    assert!(hints(&|at, _| if at == list { 53 } else { 52 }).is_empty());
+    assert!(hints(&|at, _| if at % 2 == 0 { 62 } else { 52 }).is_empty());
+}
