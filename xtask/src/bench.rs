@@ -15,6 +15,8 @@ const SURVEYS: [&str; 2] =
     ["<!-- surveys: written by `cargo xtask bench audit` -->\n", "<!-- end of surveys -->\n"];
 const GATEWAY: [&str; 2] =
     ["<!-- gateway: written by `cargo xtask bench gateway` -->\n", "<!-- end of gateway -->\n"];
+const INSPECT: [&str; 2] =
+    ["<!-- inspect: written by `cargo xtask bench inspect` -->\n", "<!-- end of inspect -->\n"];
 /// The headers of the tables.
 const TOOLS: &str = "| tool | wall, s | CPU, s | connections | upgrade / TLS | what it looks at |\n|---|--:|--:|--:|--:|---|\n";
 const SURVEY_COSTS: &str = "| server | tool | wall, s | CPU, s | connections | versions | suites | groups | DH sizes | certificates |\n\
@@ -22,6 +24,9 @@ const SURVEY_COSTS: &str = "| server | tool | wall, s | CPU, s | connections | v
 const DIFFERENCES: &str = "| tool | servers | found by | what | why |\n|---|---|---|---|---|\n";
 const PROXIES: &str = "| server | TLS begins | CPU, ms/session | CPU, s/GiB up | CPU, s/GiB down \
                        | KiB/connection | session, ms |\n|---|---|--:|--:|--:|--:|--:|\n";
+
+const CAPTURES: &str = "| file | tool | CPU, s | ns/packet | GiB/s | MiB resident | times inspect |\n|---|---|--:|--:|--:|--:|--:|\n";
+const BOUNDS: &str = "| what | measured | limit |\n|---|---|---|\n";
 
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     match *args {
@@ -31,6 +36,12 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         ["gateway"] => {
             let figures = output("starttls-gateway", "gateway")?;
             publish(GATEWAY, &[facts()?, table(PROXIES, "gateway", &figures)].join("\n"))
+        }
+        ["inspect"] => {
+            let figures = output("starttls-inspect", "inspect")?;
+            let tables =
+                [facts()?, table(CAPTURES, "inspect", &figures), table(BOUNDS, "inspect-bound", &figures)];
+            publish(INSPECT, &tables.join("\n"))
         }
         [name, ref rest @ ..] => {
             let mut command = cargo(["bench", "--workspace", "--locked", "--bench", name]);

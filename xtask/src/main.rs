@@ -42,6 +42,7 @@ Commands:
   bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, only check ratios
   bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh, nmap), and compare
                                  what they find
+  bench inspect                  measure an inspection beside tshark, tcpflow and ndpiReader
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
   dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and

@@ -21,7 +21,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-dns", &[]),
     ("starttls-policy", &["starttls-dns", "starttls"]),
     ("starttls-audit", &["starttls-proto", "starttls", "starttls-hello", "starttls-report", "starttls-x509"]),
-    ("starttls-gateway", &["starttls-proto", "starttls", "starttls-inspect", "starttls-report", "starttls-x509"]),
+    (
+        "starttls-gateway",
+        &["starttls-proto", "starttls", "starttls-inspect", "starttls-report", "starttls-x509"],
+    ),
     ("starttls-attack", &["starttls-proto", "starttls", "starttls-report", "starttls-processes"]),
     (
         "starttls-cli",
