@@ -58,7 +58,9 @@ impl SessionObserver for Reporter {
     }
 
     fn observed(&self, _: &Listener, connection: &ConnectionReport) {
-        self.log.write(&ReportLine::Connection { schema_version: SCHEMA_VERSION, connection });
+        // `observe` asks for these lines, so every level contains them.
+        let level = LogLevel::Error;
+        self.log.write(level, &ReportLine::Connection { schema_version: SCHEMA_VERSION, connection });
     }
 }
 
