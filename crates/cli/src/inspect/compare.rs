@@ -49,7 +49,7 @@ pub(super) fn run(args: &Inspect) -> Result<u8, Failed> {
     })
 }
 
-fn connections(mut inspector: Inspector, file: &PathBuf) -> Result<Vec<ConnectionReport>, Failed> {
+fn connections(mut inspector: Inspector, file: &Path) -> Result<Vec<ConnectionReport>, Failed> {
     let captures = Captures { files: vec![file.clone()], merge: false, follow: false };
     let mut reports = Vec::new();
     captures.read(
