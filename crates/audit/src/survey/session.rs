@@ -23,7 +23,8 @@ pub(super) fn suite(judge: &Judge<'_>) -> Option<FindingBuilder> {
         return Some(FindingBuilder::pass(check, suite).at_all(judge.survey.mark(hello)));
     }
     let summary = format!(
-        "the best cipher suite, {suite}, is of the class {}: it lacks forward secrecy or authenticated encryption",
+        "no cipher suite has both forward secrecy and authenticated encryption; the best that was seen is {suite}, of \
+         the class {}",
         best.suite().class()
     );
     // Suites with authenticated encryption exist from TLS 1.2 on (RFC 5246 section 6.2.3.3).
@@ -63,8 +64,14 @@ pub(super) fn group(judge: &Judge<'_>) -> Option<FindingBuilder> {
             FindingBuilder::pass(check, text).at_all(judge.survey.mark(witness.hello))
         }
         (Known::Is(Support::NotOffered, witness), None) => {
-            let seen = if groups.is_empty() { String::from("no group was seen") } else { list(&groups) };
-            info(format!("{seen}: what is recorded today can be read by a quantum computer later"))
+            let seen = if groups.is_empty() {
+                String::from("a key exchange without a group")
+            } else {
+                list(&groups)
+            };
+            info(format!(
+                "{seen}, which does not resist quantum computers: a session that is recorded today can be decrypted later"
+            ))
                 .at_all(judge.survey.mark(witness.hello))
         }
         (unknown, None) => return Some(judge.unknown(check, unknown)),

@@ -334,3 +334,23 @@ fn a_server_that_is_silent_about_tls13_is_asked_for_the_rest() {
     assert!(walk.exchanges().iter().any(|it| it.question.topic == Topic::Bad), "{:#?}", asked(&walk));
     assert!(walk.facts().version(Version::Tls10).value().is_none());
 }
+
+/// The budget ends after each hello in turn: every fact is true, and the rest is not known.
+#[test]
+fn facts_are_true_wherever_the_budget_ends() {
+    let names =
+        ["ECDHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES128-SHA", "AES128-SHA", "AECDH-AES128-SHA", "RC4-SHA"];
+    let everything = Server { ssl2: Some(vec![Ssl2Kind([1, 0, 0x80])]), scsv: false, ..old_server(&names) };
+    for model in [Server::usual(), everything] {
+        for size in [WalkSize::Brief, WalkSize::Survey] {
+            for budget in 0..=size.connections() {
+                let mut server = model.clone();
+                let (walk, end) = walk(&mut server, Walk::with_budget(size, budget));
+                assert!(walk.connections() <= budget, "{size} {budget} {end}");
+                if budget == 0 {
+                    assert!(Version::ALL.iter().all(|it| walk.facts().version(*it) == Known::Unasked));
+                }
+            }
+        }
+    }
+}
