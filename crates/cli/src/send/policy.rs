@@ -17,7 +17,6 @@ use starttls_policy::tlsrpt;
 use starttls_x509::Certificate;
 
 use super::report::{AttemptPolicy, PolicyKind};
-use super::tlsrpt::Reporting;
 use crate::args::{Send, Trace};
 use crate::error::Failed;
 use crate::exit;
@@ -28,14 +27,14 @@ pub(super) struct Policies {
     pub(super) facts: DomainFacts,
     /// What could not be found out.
     pub(super) notes: Vec<String>,
-    domain: DnsName,
-    sts: StsLookup,
+    pub(super) domain: DnsName,
+    pub(super) sts: StsLookup,
     now: u64,
     choice: PolicyChoice,
     require_tls: bool,
     is_enforced: bool,
-    /// With `--tlsrpt`, what sessions are reported about, if the domain wants reports.
-    pub(super) reporting: Option<Reporting>,
+    /// With `--tlsrpt`, the TLSRPT record, if the domain wants reports.
+    pub(super) report_record: Option<String>,
 }
 
 impl Policies {
@@ -72,14 +71,9 @@ impl Policies {
         let (dnssec, facts, sts, reports) =
             tokio::join!(dnssec, domain_facts(stub, &next_hop, port), sts, reports);
         let sts = sts?;
-        let reporting = tlsrpt::parse_rua_record(&reports).is_ok().then(|| Reporting {
-            domain: domain.to_string(),
-            record: reports
-                .iter()
-                .map(|it| String::from_utf8_lossy(it).into_owned())
-                .find(|it| it.starts_with("v=TLSRPTv1"))
-                .unwrap_or_default(),
-            sts: Reporting::sts_failure(&sts),
+        let report_record = tlsrpt::parse_rua_record(&reports).is_ok().then(|| {
+            let mut texts = reports.iter().map(|it| String::from_utf8_lossy(it).into_owned());
+            texts.find(|it| it.starts_with("v=TLSRPTv1")).unwrap_or_default()
         });
         if let Err(error) = dnssec {
             if choice == PolicyChoice::Dane {
@@ -94,7 +88,7 @@ impl Policies {
         // A login must not depend on a certificate that is not verified.
         let is_enforced = !(args.mx && args.tls_optional) || args.logs_in();
         let require_tls = args.require_tls;
-        Ok(Self { facts, notes, domain, sts, now, choice, require_tls, is_enforced, reporting })
+        Ok(Self { facts, notes, domain, sts, now, choice, require_tls, is_enforced, report_record })
     }
 
     /// Returns what governs the delivery to this host, and why the message must not be delivered there, if it must not.

@@ -127,7 +127,8 @@ async fn to_domain(args: &Send, domain: DnsName) -> Result<Route, Failed> {
         let why = format!("no mail exchanger of {domain} has an address");
         return Err(Failed::new(exit::UNREACHABLE, why));
     }
-    Ok(Route { hops, left_out, notes: policies.notes, reporting: policies.reporting })
+    let reporting = Reporting::of(&policies);
+    Ok(Route { hops, left_out, notes: policies.notes, reporting })
 }
 
 fn addresses<'a>(peer: &'a Peer, host: &'a HostFacts) -> impl Iterator<Item = &'a IpAddr> {

@@ -13,7 +13,7 @@ use starttls_policy::tlsrpt::{
     FailureCode, ReportedFailure, SessionPolicy, SessionPolicyKind, SessionReport,
 };
 
-use super::policy::HostPolicy;
+use super::policy::{HostPolicy, Policies};
 use super::report::PolicyKind;
 use crate::session::report::{Outcome, Report};
 
@@ -21,16 +21,22 @@ use crate::session::report::{Outcome, Report};
 #[derive(Clone, Debug)]
 pub(super) struct Reporting {
     /// The domain of the recipients.
-    pub(super) domain: String,
+    domain: String,
     /// Its TLSRPT record.
-    pub(super) record: String,
+    record: String,
     /// The failure to get its MTA-STS policy.
-    pub(super) sts: Option<(FailureCode, String)>,
+    sts: Option<(FailureCode, String)>,
 }
 
 impl Reporting {
+    /// Returns what sessions are reported about, if the user and the domain want reports.
+    pub(super) fn of(policies: &Policies) -> Option<Self> {
+        let record = policies.report_record.clone()?;
+        Some(Self { domain: policies.domain.to_string(), record, sts: Self::sts_failure(&policies.sts) })
+    }
+
     /// Returns what sessions report of the MTA-STS policy.
-    pub(super) fn sts_failure(sts: &StsLookup) -> Option<(FailureCode, String)> {
+    fn sts_failure(sts: &StsLookup) -> Option<(FailureCode, String)> {
         match sts.fault.as_ref()? {
             StsFault::Policy(failure) => {
                 let code = match failure {
