@@ -142,6 +142,64 @@ fn laboratory() {
     assert!(problems.is_empty(), "\n{}\nunbound:\n{}", problems.join("\n"), zones::log(folder.path()));
 }
 
+/// Postfix with `policy serve` is the sender under attack, and a Postfix that uses TLS if it is offered.
+#[test]
+fn postfix_is_as_sound_as_the_policies_that_it_asks_for() {
+    network::inside("dnssec::postfix_is_as_sound_as_the_policies_that_it_asks_for", attacked);
+}
+
+/// Delivers one mail, with what was stored by an earlier delivery, and ends when Postfix has tried.
+const DELIVER: &str = r#"
+exec 2>&1
+cd "$1"
+if [ "$2" = obedient ]; then
+    test -e "$STARTTLS_STATE/policies" || reset=--reset
+    "$3" policy serve --listen 127.0.0.1:8642 --state "$STARTTLS_STATE/policies" $reset \
+        --ca-file "$STARTTLS_CA" --timeout 3s &
+    service=$!
+    until postmap -c . -q localhost socketmap:inet:127.0.0.1:8642:other 2>&1 | grep -q 'unknown map'; do sleep 0.05; done
+    postconf -c . smtp_tls_security_level=dane
+else
+    postconf -c . smtp_tls_security_level=may smtp_tls_policy_maps=
+fi
+postconf -c . smtp_tls_CAfile="$STARTTLS_CA"
+rm -rf log queue data; mkdir queue data; chown postfix data
+setsid postfix -c "$1" start
+echo text | sendmail -C "$1" -f sender@sender.test "user@$STARTTLS_DOMAIN"
+until grep -q 'status=' log; do sleep 0.05; done
+grep -E 'status=|TLS connection' log
+postfix -c "$1" stop
+test -z "$service" || kill $service
+"#;
+
+fn attacked() {
+    let folder = TempDir::new().unwrap();
+    network::set_up(folder.path());
+    servers::configure_postfix(folder.path());
+    let (script, home) = (folder.path().join("deliver.sh"), folder.path().join("postfix"));
+    std::fs::write(&script, DELIVER).unwrap();
+    let program = env!("CARGO_BIN_EXE_starttls");
+    for (kind, scenarios, expected) in [
+        ("obedient", "snd-sts-record-removed,snd-sts-host-certificate,snd-dane-certificate", "sound"),
+        ("opportunistic", "snd-sts-record-removed,snd-dane-strip", "fooled"),
+    ] {
+        let command = format!("sh {} {} {kind} {program}", script.display(), home.display());
+        let mut attack = Command::new("timeout");
+        attack.args(["120", program, "attack", "smtp", "--domain", "--real-ports", "--format", "json"]);
+        attack.args(["--timeout", "50s", "--only", scenarios, "--run", &command]);
+        let output = attack.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
+            panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        });
+        let judged = report["scenarios"].as_array().unwrap();
+        assert_eq!(judged.len(), scenarios.split(',').count(), "{}", report["control"]);
+        for scenario in judged {
+            assert_eq!(scenario["outcome"], expected, "{kind}: {scenario}");
+        }
+    }
+}
+
 /// Asks each program, and returns where one disagrees with the table or with another.
 fn examine(row: &Row, ca: &Path, folder: &Path) -> Vec<String> {
     let Row { domain, finger, answer, cause, .. } = *row;

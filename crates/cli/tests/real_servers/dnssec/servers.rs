@@ -229,6 +229,13 @@ pub(super) fn configure_postfix(folder: &Path) {
         ),
     )
     .unwrap();
+    // No service of this Postfix changes its root folder, and none listens but where mail is handed in.
+    shell(
+        &folder.join("postfix"),
+        "chmod 755 .. .
+         sed -E 's/^([a-z]+ +(unix|unix-dgram|inet) +[-ny] +[-ny] +)y/\\1n/; /^smtp +inet/d' /etc/postfix/master.cf > master.cf
+         grep -q '^postlog' master.cf || echo 'postlog unix-dgram n - n - 1 postlogd' >> master.cf",
+    );
 }
 
 /// Sends a mail to each domain with Postfix, and returns where it did not deliver or defer as expected.
@@ -237,13 +244,10 @@ pub(super) fn deliver<'a>(
     expected: impl Iterator<Item = (&'a str, bool)> + Clone,
 ) -> Vec<String> {
     let domains: Vec<&str> = expected.clone().map(|(domain, _)| domain).collect();
-    // No service of this Postfix changes its root folder, and none listens but where mail is handed in.
     shell(
         &folder.join("postfix"),
         &format!(
-            "chmod 755 .. .; mkdir queue data; chown postfix data
-             sed -E 's/^([a-z]+ +(unix|unix-dgram|inet) +[-ny] +[-ny] +)y/\\1n/; /^smtp +inet/d' /etc/postfix/master.cf > master.cf
-             grep -q '^postlog' master.cf || echo 'postlog unix-dgram n - n - 1 postlogd' >> master.cf
+            "mkdir queue data; chown postfix data
              setsid postfix -c \"$PWD\" start
              for domain in {}; do
                  echo text | sendmail -C \"$PWD\" -f sender@sender.test user@$domain
