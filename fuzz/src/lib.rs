@@ -7,6 +7,7 @@ mod hello;
 mod inspect;
 mod login;
 mod machines;
+mod policy;
 mod relay;
 mod x509;
 
@@ -16,6 +17,7 @@ pub use hello::hello;
 pub use inspect::{capture, conversation, flow, peel};
 pub use login::login;
 pub use machines::{client, server};
+pub use policy::policy;
 pub use relay::relay;
 pub use x509::x509;
 

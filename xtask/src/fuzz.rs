@@ -24,6 +24,7 @@ pub(crate) const TARGETS: [&str; 12] = [
     "peel",
     "flow",
     "conversation",
+    "policy",
 ];
 
 /// The coverage flags that libFuzzer needs; `cargo fuzz` passes the same.

@@ -23,6 +23,7 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
         fs::copy(&path, &file).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     captures(&corpus)?;
+    policies(&corpus.join("policy"))?;
     for path in vectors(root)? {
         let at = |problem: String| format!("{}: {problem}", path.display());
         let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
@@ -68,6 +69,27 @@ fn hellos(root: &Path, corpus: &Path) -> Result<(), String> {
             let file = corpus.join(format!("vector-{name}-{}", side.name()));
             fs::write(&file, seed).map_err(|e| format!("{}: {e}", file.display()))?;
         }
+    }
+    Ok(())
+}
+
+/// Writes one valid input of each kind, after the octet that chooses the kind.
+fn policies(corpus: &Path) -> Result<(), String> {
+    let policy = "version: STSv1\r\nmode: enforce\r\nmax_age: 1209600\r\nmx: mail.example.com\r\nmx: *.example.net\r\n";
+    let records = "v=STSv1; id=20260101;\nv=TLSRPTv1; rua=mailto:tls@example.com,https://example.com/tls";
+    let report = r#"{"organization-name":"a","date-range":{"start-datetime":"2026-01-01T00:00:00Z","end-datetime":"2026-01-01T23:59:59Z"},"contact-info":"a@example.com","report-id":"1","policies":[{"policy":{"policy-type":"sts","policy-string":["version: STSv1"],"policy-domain":"example.com","mx-host":["mail.example.com"]},"summary":{"total-successful-session-count":5,"total-failure-session-count":1},"failure-details":[{"result-type":"certificate-expired","failed-session-count":1}]}]}"#;
+    let mail = format!("Content-Type: application/tlsrpt+json\r\n\r\n{report}");
+    for (name, kind, text) in [
+        ("policy", 0, policy),
+        ("records", 1, records),
+        ("requests", 2, "17:QUERY example.com,29:QUERYwithTLSRPT [example.com],"),
+        ("report", 3, report),
+        ("mail", 3, &mail),
+        ("tlsa", 4, "3 1 1 abababababababababababababababababababababababababababababababab"),
+    ] {
+        let file = corpus.join(name);
+        fs::write(&file, [&[kind], text.as_bytes()].concat())
+            .map_err(|e| format!("{}: {e}", file.display()))?;
     }
     Ok(())
 }
