@@ -10,6 +10,7 @@ use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, Speaker};
 use starttls_x509::BundleError;
 
+use crate::causes::write_with_causes;
 use crate::proxy_error::ProxyError;
 use crate::{CertificateFailure, CertificateFault, Step};
 
@@ -321,17 +322,6 @@ impl Error {
             _ => None,
         }
     }
-}
-
-/// Writes an error and its causes in one line, for `Debug`.
-pub(crate) fn write_with_causes(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{error}")?;
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        write!(f, ": {current}")?;
-        cause = current.source();
-    }
-    Ok(())
 }
 
 impl fmt::Debug for Error {

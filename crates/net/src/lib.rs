@@ -102,6 +102,7 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 pub mod blocking;
+mod causes;
 mod certificate_fault;
 mod certification_path;
 mod channel_binding;

@@ -5,7 +5,7 @@ use std::{fmt, io};
 use starttls_proto::Escaped;
 
 use crate::Step;
-use crate::error::write_with_causes;
+use crate::causes::write_with_causes;
 
 /// A failure of a proxy. It shows nothing about the server.
 ///

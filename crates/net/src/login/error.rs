@@ -6,7 +6,7 @@ use std::{fmt, io};
 use starttls_proto::{Denial, Escaped, InvalidValue};
 
 use crate::Step;
-use crate::error::write_with_causes;
+use crate::causes::write_with_causes;
 
 /// Why a login failed. The session cannot be used any more: the caller closes the connection.
 ///

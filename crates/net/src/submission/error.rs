@@ -7,7 +7,7 @@ use starttls_proto::Escaped;
 
 use super::Reply;
 use crate::Step;
-use crate::error::write_with_causes;
+use crate::causes::write_with_causes;
 
 /// Why a delivery failed. The session cannot be used any more: the caller closes the connection.
 ///
