@@ -11,7 +11,7 @@ use crate::{cargo, process, root, seeds};
 pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// The targets in the manifest.
-pub(crate) const TARGETS: [&str; 12] = [
+pub(crate) const TARGETS: [&str; 13] = [
     "dialects",
     "client",
     "server",

@@ -12,6 +12,7 @@
 mod campaign;
 mod canary;
 mod domain;
+mod environment;
 mod error;
 mod judge;
 mod middle;
@@ -23,9 +24,10 @@ mod scenario;
 mod server;
 mod subject;
 
-pub use campaign::{Campaign, Environment, UpstreamLease};
+pub use campaign::Campaign;
 pub use canary::{Canary, MARK_LENGTH};
 pub use domain::{DOMAIN, DomainPorts};
+pub use environment::{Environment, UpstreamLease};
 pub use error::{AttackError, ScenarioError};
 pub use middle::Upstream;
 pub use scenario::{SOUND_CERTIFICATE, Scenario};

@@ -8,8 +8,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::campaign::{Environment, certificate, middle};
+use crate::campaign::{certificate, middle};
 use crate::canary::Canary;
+use crate::environment::Environment;
 use crate::error::AttackError;
 use crate::judge::{self, ClientBaseline, Observations};
 use crate::middle::Upstream;

@@ -44,7 +44,7 @@ fn policy_report() {
 
 #[test]
 fn policy_stored() {
-    same("policy-stored", &schema_for!(crate::policy::stored::Report));
+    same("policy-stored", &schema_for!(crate::policy::stored_report::Report));
 }
 
 #[test]

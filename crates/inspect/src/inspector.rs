@@ -8,11 +8,11 @@ use sha1::{Digest, Sha1};
 use starttls_proto::{Side, base64, by_port};
 
 use crate::capture::CapturedPacket;
-use crate::compare::KeptOctets;
 use crate::conversation::{Conversation, ConversationEnd, index};
 use crate::facts::{Clue, ClueKind, Facts};
 use crate::flow::{Ending, StreamEvent, TcpConnection};
 use crate::hops::{HopCounts, PacketKind};
+use crate::kept_octets::KeptOctets;
 use crate::moment::Moment;
 use crate::peel::{Fragments, Layers, Peeled, Segment, Skipped, peel, peel_datagram};
 use crate::privacy::{Privacy, ShownUsers};

@@ -16,6 +16,7 @@ mod facts;
 mod flow;
 mod hops;
 mod inspector;
+mod kept_octets;
 mod moment;
 mod peel;
 mod privacy;

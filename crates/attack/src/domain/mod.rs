@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
-use crate::campaign::Environment;
+use crate::environment::{Environment, named_certificate};
 use crate::error::AttackError;
 use crate::subject::TargetDomain;
 use zone::Zone;
@@ -42,7 +42,7 @@ pub struct DomainPorts {
 }
 
 impl DomainPorts {
-    /// The ports that senders use, for those that cannot be told others.
+    /// The ports that senders use, for senders without an option for other ports.
     pub const REAL: Self = Self { dns: 53, policy_host: 443, exchanger: 25 };
 }
 
@@ -184,7 +184,7 @@ async fn certificate(
     environment: &Arc<dyn Environment>,
     host: &str,
 ) -> Result<Arc<CertifiedKey>, AttackError> {
-    crate::campaign::named_certificate(environment, &format!("name:{host}")).await
+    named_certificate(environment, &format!("name:{host}")).await
 }
 
 async fn bind(port: u16) -> Result<TcpListener, AttackError> {

@@ -23,7 +23,7 @@ use starttls_attack::{
     Upstream, UpstreamLease,
 };
 use starttls_inspect::{Confidence, ConnectionReport, Weight, compare};
-use starttls_lab::vulnerable_clients::{Flaw, VulnerableClient};
+use starttls_testkit::vulnerable_clients::{Flaw, VulnerableClient};
 use tokio::sync::Semaphore;
 
 use tap::{Octets, Taped, inspect, tap};
@@ -150,6 +150,7 @@ async fn play(lab: Arc<Lab>, protocol: &'static Protocol, scenario: Scenario) ->
         timeout: patience * 2,
         jobs: 1,
         repeat: 1,
+        domain: None,
     };
     campaign.run().await.unwrap();
     let (near, far): (Vec<Taped>, Vec<Taped>) = (near.lock().unwrap().clone(), far.lock().unwrap().clone());

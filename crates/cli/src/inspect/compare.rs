@@ -1,6 +1,6 @@
 //! `--compare`: two captures of the same connections, from both sides of a device.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use starttls_inspect::{
     Clue, Comparison, ConnectionDifference, ConnectionReport, Inspector, ReportLine, SCHEMA_VERSION, Weight,
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Inspect) -> Result<u8, Failed> {
 }
 
 fn connections(mut inspector: Inspector, file: &Path) -> Result<Vec<ConnectionReport>, Failed> {
-    let captures = Captures { files: vec![file.clone()], merge: false, follow: false };
+    let captures = Captures { files: vec![file.to_owned()], merge: false, follow: false };
     let mut reports = Vec::new();
     captures.read(
         &mut |packet| {

@@ -5,7 +5,8 @@ mod keys;
 pub(crate) mod report;
 pub(crate) mod resolver;
 mod serve;
-pub(crate) mod stored;
+mod stored;
+pub(crate) mod stored_report;
 mod sts;
 mod tlsa;
 

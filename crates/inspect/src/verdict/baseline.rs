@@ -30,9 +30,9 @@ impl fmt::Display for BaselineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json(found) => write!(f, "invalid JSON: {found}"),
-            Self::NotAReport => f.write_str(
-                "expected a report of `inspect --format json` or `check --format json`, found other JSON",
-            ),
+            Self::NotAReport => {
+                f.write_str("expected a JSON report of an inspection or of an audit, found other JSON")
+            }
         }
     }
 }

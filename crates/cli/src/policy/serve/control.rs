@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::socket::Listener;
 use crate::console;
-use crate::policy::stored::{Answer, Entry, Report};
+use crate::policy::stored_report::{Answer, Entry, Report};
 
 /// The longest request.
 const MAX_REQUEST: u64 = 4 << 10;
