@@ -56,6 +56,12 @@ pub(crate) struct Dns {
     deadline: Duration,
 }
 
+/// Returns whether a name is this machine by definition, so that no DNS server is asked (RFC 6761 section 6.3).
+fn is_localhost(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
+}
+
 impl Dns {
     pub(crate) fn new(server: Option<SocketAddr>, family: Family, deadline: Duration) -> Self {
         let addresses = match server {
@@ -72,7 +78,7 @@ impl Dns {
     pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
         let mut found = match host.parse() {
             Ok(address) => vec![address],
-            Err(_) if self.chosen => self.asked(host).await?,
+            Err(_) if self.chosen && !is_localhost(host) => self.asked(host).await?,
             Err(_) => {
                 let late = || format!("no answer from DNS within {:?}", self.deadline);
                 let lookup = tokio::time::timeout(self.deadline, tokio::net::lookup_host((host, 0))).await;

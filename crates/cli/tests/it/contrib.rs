@@ -6,6 +6,7 @@ use std::process::Command;
 
 use starttls_lab::Lab;
 
+use crate::support::scripted_server::closed;
 use crate::support::{Run, dns_server};
 use crate::{endpoint, lab, shell};
 
@@ -87,8 +88,24 @@ fn the_metrics_of_audits_exist() {
     let mut check =
         crate::support::starttls(["check", "--format", "prometheus", "--light", "--no-system-roots"]);
     check.arg("--ca-file").arg(lab.ca_file()).args(["--resolver", &resolver, &target(&lab), "nothing.test"]);
-    let output = Run::of(&mut check).stdout;
+    // A closed port is a failed check.
+    let (_held, closed) = closed();
+    let output = Run::of(check.arg(format!("smtp://{closed}"))).stdout;
+    assert!(output.contains("outcome=\"fail\"") && output.contains("severity=\"error\""), "{output}");
     assert_metrics_exist("starttls_gateway_", &output, false);
+}
+
+#[test]
+fn the_rules_name_labels_that_exist() {
+    for file in ["prometheus/starttls.rules.yml", "grafana/audits.json"] {
+        let text = read(file).replace("\\\"", "\"");
+        let outcomes: Vec<&str> =
+            text.split("outcome=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
+        assert!(
+            outcomes.iter().all(|it| ["fail", "kept"].contains(it)) && !outcomes.is_empty(),
+            "{outcomes:?}"
+        );
+    }
 }
 
 /// Compares the metrics in `contrib` that have this prefix (or do not have it) with the output of a program.

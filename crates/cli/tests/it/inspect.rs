@@ -223,7 +223,7 @@ fn a_server_of_the_baseline_that_does_not_offer_is_likely_stripped() {
     let wrong = folder.path().join("wrong.json");
     std::fs::write(&wrong, "{}").unwrap();
     let run = Run::of(&mut starttls(["inspect", &lacks, "--baseline", wrong.to_str().unwrap()])).exits(2);
-    assert!(run.stderr.contains("expected a report of"), "{}", run.stderr);
+    assert!(run.stderr.contains("expected a JSON report of an inspection"), "{}", run.stderr);
 }
 
 #[test]
