@@ -1,12 +1,16 @@
 //! TLS of a rogue: its certificate, its versions and its timeout.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use starttls::proto::Protocol;
+use starttls::rustls::ServerConfig;
+use starttls::rustls::crypto::aws_lc_rs;
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
+use starttls::rustls::version::TLS13;
 use starttls::{Acceptor, AcceptorBuilder, ClientAuth, TlsVersion};
 use starttls_hello::Version;
 
@@ -32,6 +36,8 @@ pub(super) struct Acceptors {
     pub(super) implicit: Option<Acceptor>,
     /// Answers the hellos after an upgrade that the first one does not need to answer.
     pub(super) simulated: Option<SimulatedTls>,
+    /// Completes the handshakes after an upgrade in place of the first one.
+    pub(super) early_data: Option<Arc<ServerConfig>>,
 }
 
 /// Returns the configurations of a server with this weakness, or of a sound one.
@@ -44,7 +50,24 @@ pub(super) fn acceptors(
     let upgrade = acceptor(protocol, weakness, authority, versions)?;
     let implicit =
         (weakness == Some(Weakness::Shared) && protocol.implicit_tls.is_some()).then(|| upgrade.clone());
-    Ok(Acceptors { upgrade, implicit, simulated: None })
+    let early_data = match weakness {
+        Some(Weakness::EarlyData) => Some(permitting_early_data(protocol, authority)?),
+        _ => None,
+    };
+    Ok(Acceptors { upgrade, implicit, simulated: None, early_data })
+}
+
+/// Returns a configuration whose tickets permit early data, which an [`Acceptor`] never does.
+fn permitting_early_data(protocol: &Protocol, authority: &Authority) -> Result<Arc<ServerConfig>, Error> {
+    let certified = Arc::new(authority.issue(&sound())?.certified()?);
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
+    let builder = builder.map_err(io::Error::other).map_err(Error::io("the configuration of TLS"))?;
+    let builder = builder.with_no_client_auth();
+    let mut config = builder.with_cert_resolver(Arc::new(Presenting(Some(certified))));
+    config.alpn_protocols = vec![protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec()];
+    config.max_early_data_size = 16 * 1024;
+    Ok(Arc::new(config))
 }
 
 /// Returns the configurations of a sound server whose port for implicit TLS has a certificate for another name.
@@ -57,6 +80,7 @@ pub(super) fn acceptors_with_other_name(
         upgrade: acceptor(protocol, None, authority, None)?,
         implicit: Some(other),
         simulated: None,
+        early_data: None,
     })
 }
 
@@ -73,7 +97,12 @@ pub(super) fn acceptors_with_surplus(
         Surplus::CrossSigned | Surplus::Stranger => [issued.cert_pem, intermediate, more].concat(),
     };
     let builder = builder(protocol, chain, issued.key_pem);
-    Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None, simulated: None })
+    Ok(Acceptors {
+        upgrade: builder.build().map_err(Error::Server)?,
+        implicit: None,
+        simulated: None,
+        early_data: None,
+    })
 }
 
 /// Returns the configurations of a sound server that staples this.
@@ -86,7 +115,12 @@ pub(super) fn acceptors_with_staple(
     let (issued, stapled) = (authority.issue(&leaf)?, authority.issue_with_staple(&leaf, staple)?);
     let builder = builder(protocol, issued.chain_pem, issued.key_pem);
     let builder = builder.cert_resolver(Arc::new(Presenting(Some(Arc::new(stapled)))));
-    Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None, simulated: None })
+    Ok(Acceptors {
+        upgrade: builder.build().map_err(Error::Server)?,
+        implicit: None,
+        simulated: None,
+        early_data: None,
+    })
 }
 
 /// Returns the configurations of a sound server and of a simulated one in front of it, with the same certificate.
@@ -105,7 +139,7 @@ pub(super) fn acceptors_with_model(
     };
     let upgrade = builder.build().map_err(Error::Server)?;
     let simulated = Some(SimulatedTls::new(model, chain, authority, &leaf)?);
-    Ok(Acceptors { upgrade, implicit: None, simulated })
+    Ok(Acceptors { upgrade, implicit: None, simulated, early_data: None })
 }
 
 /// Returns the contents of a valid certificate.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use starttls::Acceptor;
 use starttls::proto::{AfterUpgrade, Identity, OfferPlace, Protocol, ReplyTo, ServerMessage};
+use starttls::rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::behavior::{AfterRequest, Behavior, InnerOffer, SessionMode};
+use super::behavior::{AfterRequest, Behavior, HANDSHAKE_TIMEOUT, InnerOffer, SessionMode};
 use super::engine::{Note, PermissiveEngine, UpgradeRequest, messages, taken};
 use super::simulated_tls::SimulatedTls;
 use super::wire::{CHUNK, Clear, Early, EarlyReads, Restless, record};
@@ -26,6 +27,7 @@ pub(super) struct RogueServer {
     pub(super) behavior: Behavior,
     pub(super) acceptor: Acceptor,
     pub(super) simulated: Option<SimulatedTls>,
+    pub(super) early_data: Option<Arc<ServerConfig>>,
     pub(super) world: Arc<World>,
     /// Whether a connection was served.
     pub(super) served: AtomicBool,
@@ -131,6 +133,9 @@ impl RogueServer {
             }
         } else if self.behavior.restless {
             Box::new(self.acceptor.handshake(Restless::new(tcp)).await?)
+        } else if let Some(config) = &self.early_data {
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(config));
+            Box::new(within(HANDSHAKE_TIMEOUT, acceptor.accept(tcp)).await?)
         } else if let Some(simulated) = &self.simulated {
             let Some(tcp) = simulated.serve(tcp).await? else { return Ok(()) };
             Box::new(self.acceptor.handshake(tcp).await?)

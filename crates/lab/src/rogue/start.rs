@@ -57,7 +57,8 @@ impl Rogue {
         Self::with(protocol, weakness.behavior(), acceptors(protocol, Some(weakness), authority, None)?)
     }
 
-    /// Starts the same server with the lowest and the highest of these TLS versions. [`Weakness::OldTlsOnly`] ignores them.
+    /// Starts the same server with the lowest and the highest of these TLS versions. [`Weakness::OldTlsOnly`] and
+    /// [`Weakness::EarlyData`] ignore them.
     ///
     /// # Errors
     /// As [`Rogue::start`].
@@ -119,9 +120,10 @@ impl Rogue {
             );
         }
         let (listener, address) = listener(protocol)?;
-        let Acceptors { upgrade: acceptor, simulated, .. } = acceptors;
+        let Acceptors { upgrade: acceptor, simulated, early_data, .. } = acceptors;
         let served = AtomicBool::new(false);
-        let server = Arc::new(RogueServer { protocol, behavior, acceptor, simulated, world, served });
+        let server =
+            Arc::new(RogueServer { protocol, behavior, acceptor, simulated, early_data, world, served });
         tasks.spawn(Arc::clone(&server).run(listener));
         drop(guard);
         Ok(Self { protocol, address, implicit_port, server, _tasks: tasks, _threads: threads })

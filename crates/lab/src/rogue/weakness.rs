@@ -100,6 +100,8 @@ pub enum Weakness {
     MissingStaple,
     /// TLS 1.2 and nothing later.
     OldTlsOnly,
+    /// Session tickets permit early data (0-RTT). The server speaks TLS 1.3 only.
+    EarlyData,
     /// The server does not answer inside TLS.
     MuteInside,
     /// The session ends as soon as TLS is up.
@@ -122,12 +124,12 @@ pub enum Weakness {
 
 use Weakness::{
     Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, EagerBareHeader, EagerDeclaredHeader,
-    EagerLogin, EagerWantsCertificate, EndsInside, Expired, Fallback, Fixation, ForgedStaple, Hidden, Lazy,
-    Listed, Mangled, MissingIntermediate, MissingStaple, MuteInside, NoCertificate, NotEnforced, NotOffered,
-    NotYet, OfferInside, OldTlsOnly, OutdatedStaple, Partial, PlainAnswer, PlainBareHeader, Preauth,
-    QuietFallback, Referral, RefusedForNow, RevokedStaple, SelfSigned, Shared, SoonExpired, Split, Stall,
-    Throttled, TurnsAwayInside, UnknownExtension, UnknownRoot, Variants, VersionOne, WantsCertificate,
-    WeakKey, WrongAlpn, WrongName, WrongUsage,
+    EagerLogin, EagerWantsCertificate, EarlyData, EndsInside, Expired, Fallback, Fixation, ForgedStaple,
+    Hidden, Lazy, Listed, Mangled, MissingIntermediate, MissingStaple, MuteInside, NoCertificate,
+    NotEnforced, NotOffered, NotYet, OfferInside, OldTlsOnly, OutdatedStaple, Partial, PlainAnswer,
+    PlainBareHeader, Preauth, QuietFallback, Referral, RefusedForNow, RevokedStaple, SelfSigned, Shared,
+    SoonExpired, Split, Stall, Throttled, TurnsAwayInside, UnknownExtension, UnknownRoot, Variants,
+    VersionOne, WantsCertificate, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness per line: its check, and other checks that may report it.
@@ -177,6 +179,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (ForgedStaple, "cert-ocsp", &[]),
     (MissingStaple, "cert-ocsp", &[]),
     (OldTlsOnly, "tls-old", &[]),
+    (EarlyData, "tls-early-data", &[]),
     (MuteInside, "srv-upgrade", &[]),
     (EndsInside, "srv-upgrade", &[]),
     (TurnsAwayInside, "srv-upgrade", &[]),
@@ -319,6 +322,7 @@ impl Weakness {
                 Some("a server answers no harmless command before the login")
             }
             (NotOffered, "http") => Some("a web server may ignore the request (RFC 9110 section 7.8)"),
+            (EarlyData, "http") => Some("RFC 8470 defines how HTTP uses early data"),
             (RefusedForNow, "postgres") => {
                 Some("an error ends the connection, and does not state whether it is temporary")
             }
@@ -382,7 +386,7 @@ impl Weakness {
             Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
             | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey
             | VersionOne | UnknownExtension | RevokedStaple | OutdatedStaple | ForgedStaple
-            | MissingStaple | OldTlsOnly | WantsCertificate => sound,
+            | MissingStaple | OldTlsOnly | EarlyData | WantsCertificate => sound,
         }
     }
 }
