@@ -147,7 +147,8 @@ impl Audit {
         plan.route = self.route.clone();
         plan.selection = self.selection.clone();
         plan.advice = self.advice;
-        probe::run(plan).await
+        // On the heap, so that a caller can have many audits in one future.
+        Box::pin(probe::run(plan)).await
     }
 }
 

@@ -205,7 +205,7 @@ impl Plan {
 
     /// Completes the handshake of an agreed upgrade as an ordinary client does.
     pub(crate) async fn secure(&self, session: CleartextSession) -> Result<TlsSession, starttls::Error> {
-        session.secure(&self.connectors.open, &self.server_name, self.identity()).await
+        Box::pin(session.secure(&self.connectors.open, &self.server_name, self.identity())).await
     }
 
     /// Opens a connection, upgrades it, and completes the handshake as an ordinary client does.
@@ -226,7 +226,7 @@ impl Plan {
         if !self.implicit {
             session.negotiate().await?;
         }
-        let secured = session.secure(connector, server_name, self.identity()).await;
+        let secured = Box::pin(session.secure(connector, server_name, self.identity())).await;
         secured.map_err(|error| self.handshake_error(&error))
     }
 

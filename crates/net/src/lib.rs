@@ -70,7 +70,7 @@
 //! # Versions
 //! The version is that of the workspace, and follows semantic versioning. What grows is marked `#[non_exhaustive]`: the variants
 //! of [`Error`], and the facts and results that this library returns. The variants of `Error` are its kinds, and carry their data
-//! openly, because a [dialer](crate::dialer) of the program's own creates them too; [`Error::name`] and [`Error::step`] are for
+//! openly, because a [dialer] of the program's own creates them too; [`Error::name`] and [`Error::step`] are for
 //! logs. Enums without the mark are closed by a specification. [`rustls`] is a part of the interface: a new
 //! minor version of it (0.23) is a new minor version of this library while both begin with 0.
 //!

@@ -59,13 +59,17 @@ mod enabled {
 
         /// Runs the work inside the span, and records its result.
         #[cfg(feature = "tokio")]
-        pub(crate) async fn run<T: Outcome, E: Outcome>(
+        pub(crate) fn run<T: Outcome, E: Outcome>(
             self,
             work: impl Future<Output = Result<T, E>>,
-        ) -> Result<T, E> {
-            let result = tracing::Instrument::instrument(work, self.0.clone()).await;
-            self.0.in_scope(|| record(&self.0, &result));
-            result
+        ) -> impl Future<Output = Result<T, E>> {
+            // On the heap, so that the futures of callers do not grow with the feature.
+            let work = Box::pin(tracing::Instrument::instrument(work, self.0.clone()));
+            async move {
+                let result = work.await;
+                self.0.in_scope(|| record(&self.0, &result));
+                result
+            }
         }
 
         /// Runs the work inside the span, and records its result.

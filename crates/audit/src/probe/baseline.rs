@@ -132,7 +132,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         }
         (Err(error), None) => return base.stopped(plan, session.record.all(), &error),
     }
-    base.inside(plan, session, &opening).await
+    Box::pin(base.inside(plan, session, &opening)).await
 }
 
 impl Baseline {

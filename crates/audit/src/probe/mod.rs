@@ -211,15 +211,15 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
     }
     let plan = &plan;
     if base.ended.is_none() {
-        after_upgrade(plan, &mut base, &mut result).await;
+        Box::pin(after_upgrade(plan, &mut base, &mut result)).await;
     } else if matches!(base.ended, Some((EndpointVerdict::TlsFailed, _))) {
-        after_failed_handshake(plan, &mut base, &mut result).await;
+        Box::pin(after_failed_handshake(plan, &mut base, &mut result)).await;
     } else if !plan.implicit
         && !result.findings.iter().any(|it| it.is_of(id::SRV_REACHABLE) && it.outcome == CheckOutcome::Pass)
     {
         // The server has not spoken the protocol.
         let diagnosed = base.port_was_asked || matches!(base.ended, Some((EndpointVerdict::WrongPort, _)));
-        let diagnosis = if diagnosed { None } else { port::probe(plan).await };
+        let diagnosis = if diagnosed { None } else { Box::pin(port::probe(plan)).await };
         if let Some(diagnosis) = diagnosis {
             // One cause, one finding.
             result.findings.clear();
@@ -262,8 +262,8 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
 /// Makes the first connection, with verification.
 async fn first(plan: &Plan) -> Baseline {
     match plan.implicit {
-        true => implicit::baseline(plan).await,
-        false => baseline::probe(plan).await,
+        true => Box::pin(implicit::baseline(plan)).await,
+        false => Box::pin(baseline::probe(plan)).await,
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) 
     if plan.has_one_port() {
         return Ok(work.await);
     }
-    or_other(probe(plan), work).await
+    or_other(Box::pin(probe(plan)), Box::pin(work)).await
 }
 
 /// Like [`or_diagnosis`], with this probe.

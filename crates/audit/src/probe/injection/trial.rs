@@ -81,7 +81,8 @@ impl Form {
 pub(super) async fn trial(plan: &Plan, form: &Form) -> Trial {
     let _place = plan.place().await;
     let log = Log::default();
-    let end = connection(plan, form, &log).await.unwrap_or_else(End::Stopped);
+    // On the heap: a probe contains the futures of many trials, and would overflow the stack of a thread.
+    let end = Box::pin(connection(plan, form, &log)).await.unwrap_or_else(End::Stopped);
     Trial { end, log }
 }
 
