@@ -17,6 +17,9 @@ const COMBINATIONS: &[(&str, &str)] = &[
     ("everything", "aws-lc-rs,ring,native-certs,webpki-roots,tokio,raw-tls,login,submission,tracing"),
 ];
 
+/// The features of the command: none, and each alone. The other steps check all of them together.
+const COMMAND: &[&str] = &["", "attack", "gateway", "inspect", "lab"];
+
 /// A target that has no standard library.
 pub(crate) const NO_STD_TARGET: &str = "thumbv7em-none-eabi";
 
@@ -48,5 +51,21 @@ pub(crate) fn steps(report: &mut Report) {
         ];
         println!("{use_case}: {}", if features.is_empty() { "no features" } else { features });
         report.step(&format!("features {}", at + 1), 10, Output::Kept, &cargo(clippy));
+    }
+    for features in COMMAND {
+        let clippy = [
+            "clippy",
+            "--locked",
+            "-p",
+            "starttls-cli",
+            "--no-default-features",
+            "--features",
+            features,
+            "--",
+            "-D",
+            "warnings",
+        ];
+        let name = if features.is_empty() { "alone" } else { features };
+        report.step(&format!("command {name}"), 10, Output::Kept, &cargo(clippy));
     }
 }

@@ -21,6 +21,7 @@ mod report;
 mod seeds;
 mod setup;
 mod suite;
+mod targets;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ Commands:
   dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and
                                  test them; with --twice, build in two folders and compare the bytes
   dist --binary FILE             the same with a binary that exists, such as target/debug/starttls
-  features                       check the combinations of the library's features that programs use
+  features                       check the combinations of the features of the library and of the command
+  targets                        type-check the library and the command for macOS and Windows
   msrv                           check the libraries with the oldest Rust that they promise
   package                        package the crates as for crates.io, in the order of their dependencies
   public-api [--check]           write the public interface of the libraries to crates/*/public-api.txt, or compare it
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         ["dist", ref rest @ ..] => dist::run(rest),
         ["endurance"] => endurance::run(),
         ["features"] => features::run(),
+        ["targets"] => targets::run(),
         ["msrv"] => msrv::run(),
         ["package"] => package::run(),
         ["public-api"] => public_api::write(),

@@ -2,16 +2,16 @@
 
 use clap_complete::engine::CompletionCandidate;
 use starttls::login::Account;
-use starttls::proto::{self, PROTOCOLS};
-use starttls_attack::Scenario;
+use starttls::proto;
 use starttls_audit::check::{CHECKS, Check};
 use starttls_hello::Version;
 
 /// Returns the ids of all checks and attacks.
 pub(crate) fn ids() -> Vec<CompletionCandidate> {
-    let mut ids = checks();
-    ids.extend(scenarios());
-    ids
+    #[cfg(feature = "attack")]
+    return checks().into_iter().chain(scenarios()).collect();
+    #[cfg(not(feature = "attack"))]
+    checks()
 }
 
 /// Returns the ids of the checks.
@@ -29,14 +29,16 @@ pub(crate) fn check_selection() -> Vec<CompletionCandidate> {
 }
 
 /// Returns the ids of the attacks.
+#[cfg(feature = "attack")]
 pub(crate) fn scenarios() -> Vec<CompletionCandidate> {
-    let scenarios = Scenario::all().unwrap_or_default();
+    let scenarios = starttls_attack::Scenario::all().unwrap_or_default();
     scenarios.iter().map(|scenario| word(&scenario.id, &scenario.title)).collect()
 }
 
 /// Returns the names of the protocols.
+#[cfg(any(feature = "attack", feature = "lab"))]
 pub(crate) fn protocols() -> Vec<CompletionCandidate> {
-    PROTOCOLS.iter().map(|protocol| word(protocol.name, protocol.title)).collect()
+    proto::PROTOCOLS.iter().map(|protocol| word(protocol.name, protocol.title)).collect()
 }
 
 /// Returns the start of a target for every scheme: `smtp://`.
@@ -50,10 +52,13 @@ pub(crate) fn targets() -> Vec<CompletionCandidate> {
 }
 
 /// Returns the start of a listener or a backend of the gateway, for every scheme.
+#[cfg(feature = "gateway")]
 pub(crate) fn gateway_urls() -> Vec<CompletionCandidate> {
     let mut words = targets();
     words.extend(
-        PROTOCOLS.iter().map(|protocol| word(&format!("{}+starttls://", protocol.name), protocol.title)),
+        proto::PROTOCOLS
+            .iter()
+            .map(|protocol| word(&format!("{}+starttls://", protocol.name), protocol.title)),
     );
     words
 }

@@ -49,6 +49,7 @@ impl Console {
     }
 
     /// Returns a console without colors, for a file.
+    #[cfg(feature = "inspect")]
     pub(crate) fn plain(self) -> Self {
         Self { color: false, ..self }
     }
@@ -113,6 +114,7 @@ pub(crate) fn warning(message: &dyn std::fmt::Display) {
 }
 
 /// Writes what a service does, for its log: a line in one piece, because programs read it.
+#[cfg(feature = "gateway")]
 pub(crate) fn note(message: &dyn std::fmt::Display) {
     let _ = std::io::stderr().lock().write_all(format!("{message}\n").as_bytes());
 }

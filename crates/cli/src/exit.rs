@@ -1,9 +1,12 @@
 //! Exit codes: a contract with scripts, the same for every command. Every mapping from an error or a verdict to an exit
 //! code is in this file.
 
-use starttls::proto::{DeclinedReason, Denial, ErrorKind, HelloRefusal, Side};
+#[cfg(feature = "gateway")]
+use starttls::proto::Side;
+use starttls::proto::{DeclinedReason, Denial, ErrorKind, HelloRefusal};
 use starttls::{UpgradeRefusal, login, submission};
 use starttls_audit::report::EndpointVerdict;
+#[cfg(feature = "gateway")]
 use starttls_gateway::SessionFailure;
 
 /// The command did its work, and what it looked at is sound.
@@ -47,9 +50,10 @@ Exit codes:
   7   inconclusive: throttled, or too little evidence
   8   authentication failed
   70  a bug in this program
-  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; check and attack
-      report what they have found so far. lab, gateway and attack --serve are
-      ended by a signal in normal use and exit with one of the codes above";
+  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; a command that
+      reports, such as check, writes what it has found so far. A command that
+      serves is ended by a signal in normal use and exits with one of the codes
+      above";
 
 /// Returns the code for the end by this signal, as shells report it.
 pub(crate) fn of_signal(number: u8) -> u8 {
@@ -129,6 +133,7 @@ fn of_protocol(error: &starttls::proto::Error) -> u8 {
 }
 
 /// Returns the code for a backend of the gateway that a session cannot be handed to.
+#[cfg(feature = "gateway")]
 pub(crate) fn of_backend(failure: &SessionFailure) -> u8 {
     match failure {
         SessionFailure::Tls { side: Side::Server, source } => of_library(source),

@@ -7,10 +7,9 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::exit;
+use signals::Signals;
 
 /// Notifies a command of a signal that asks it to end.
 #[derive(Clone, Debug)]
@@ -48,47 +47,83 @@ impl Interruption {
     }
 }
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// `None` if the program was started with nohup.
-    hangup: Option<Signal>,
-}
+#[cfg(unix)]
+mod signals {
+    use std::io;
 
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
-        Ok(Self { interrupt, terminate, hangup })
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    use crate::exit;
+
+    pub(super) struct Signals {
+        interrupt: Signal,
+        terminate: Signal,
+        /// `None` if the program was started with nohup.
+        hangup: Option<Signal>,
     }
 
-    async fn next(&mut self) -> u8 {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
+    impl Signals {
+        pub(super) fn new() -> io::Result<Self> {
+            let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
+            Ok(Self { interrupt, terminate, hangup })
+        }
+
+        pub(super) async fn next(&mut self) -> u8 {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let kind = tokio::select! {
+                _ = self.interrupt.recv() => SignalKind::interrupt(),
+                _ = self.terminate.recv() => SignalKind::terminate(),
+                _ = hangup => SignalKind::hangup(),
+            };
+            exit::of_signal(u8::try_from(kind.as_raw_value()).unwrap_or_default())
+        }
+    }
+
+    /// Returns whether SIGHUP is ignored, as `nohup` starts a program.
+    fn ignores_hangup() -> bool {
+        // proc_pid_status(5): a mask in hexadecimal, with a bit for each signal, the first for signal 1.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    use std::io;
+
+    use crate::exit;
+
+    /// The number of SIGINT, by which the exit code reports Ctrl-C on every system.
+    const INTERRUPT: u8 = 2;
+
+    /// Ctrl-C, the only such signal outside of Unix.
+    pub(super) struct Signals;
+
+    impl Signals {
+        pub(super) fn new() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(super) async fn next(&mut self) -> u8 {
+            match tokio::signal::ctrl_c().await {
+                Ok(()) => exit::of_signal(INTERRUPT),
+                // Without a handler, the system ends the program by itself.
+                Err(_) => std::future::pending().await,
             }
-        };
-        let kind = tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = hangup => SignalKind::hangup(),
-        };
-        exit::of_signal(u8::try_from(kind.as_raw_value()).unwrap_or_default())
+        }
     }
-}
-
-/// Returns whether SIGHUP is ignored, as `nohup` starts a program.
-fn ignores_hangup() -> bool {
-    // proc_pid_status(5): a mask in hexadecimal, with a bit for each signal, the first for signal 1.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Exits while the command is still running, so its processes are ended here.
 #[expect(clippy::exit, reason = "the command does not end by itself")]
 fn abandon(code: u8) {
-    starttls_processes::end_descendants();
+    crate::children::end_descendants();
     std::process::exit(code.into());
 }

@@ -2,23 +2,29 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(feature = "attack")]
 mod attack;
 mod candidates;
 mod check;
+mod children;
 mod completion;
 mod connect;
 mod console;
 mod dns;
 #[cfg(test)]
+#[cfg(all(feature = "attack", feature = "gateway", feature = "inspect", feature = "lab"))]
 mod documented;
 mod error;
 mod exit;
+#[cfg(feature = "gateway")]
 mod gateway;
 mod hello;
 mod hint;
 mod input;
+#[cfg(feature = "inspect")]
 mod inspect;
 mod interruption;
+#[cfg(feature = "lab")]
 mod lab;
 mod login;
 mod output;
@@ -26,11 +32,17 @@ mod peer;
 mod policy;
 mod sasl;
 #[cfg(test)]
+#[cfg(feature = "gateway")]
 mod schema;
 mod send;
 mod session;
 mod target;
 mod usage;
+
+#[cfg(all(any(feature = "attack", feature = "gateway"), not(target_os = "linux")))]
+compile_error!("the commands attack and gateway need Linux: use --no-default-features --features inspect");
+#[cfg(all(feature = "lab", not(unix)))]
+compile_error!("the command lab needs Unix: use --no-default-features --features inspect");
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -76,12 +88,12 @@ const RELEASE: Duration = Duration::from_secs(2);
 /// Runs a command until it ends or a signal arrives. The command runs on another thread, so that a blocking read does
 /// not delay the end.
 async fn until_interrupted(command: Command) -> Result<u8, Failed> {
+    #[cfg(feature = "gateway")]
     if let Command::Gateway(args) = command {
         return gateway::run(&args).await;
     }
     let mut interruption = Interruption::listen()?;
-    let reports =
-        matches!(command, Command::Attack(_) | Command::Check(_) | Command::Inspect(_) | Command::Lab(_));
+    let reports = reports_when_interrupted(&command);
     let mut running = tokio::spawn(run(command, interruption.clone()));
     let ended = tokio::select! {
         ended = &mut running => ended,
@@ -90,22 +102,40 @@ async fn until_interrupted(command: Command) -> Result<u8, Failed> {
             // The task drops the command's resources, unless it is blocked.
             let _ = tokio::time::timeout(RELEASE, running).await;
             login::secret::restore_terminal();
-            starttls_processes::end_descendants();
+            children::end_descendants();
             return Ok(code);
         }
     };
     ended.unwrap_or_else(|error| Err(Failed::new(exit::BUG, error.to_string())))
 }
 
+/// Returns whether the command handles a signal itself, to report what it has found so far or to stop its servers.
+fn reports_when_interrupted(command: &Command) -> bool {
+    match command {
+        Command::Check(_) => true,
+        #[cfg(feature = "attack")]
+        Command::Attack(_) => true,
+        #[cfg(feature = "inspect")]
+        Command::Inspect(_) => true,
+        #[cfg(feature = "lab")]
+        Command::Lab(_) => true,
+        _ => false,
+    }
+}
+
 async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed> {
     match command {
+        #[cfg(feature = "attack")]
         Command::Attack(args) => attack::run(&args, interruption).await,
         Command::Check(args) => check::run(&args, interruption).await,
         Command::Explain(args) => check::explain(&args),
         Command::Connect(args) => connect::run(&args).await,
+        #[cfg(feature = "gateway")]
         Command::Gateway(args) => gateway::run(&args).await,
         Command::Hello(args) => hello::run(&args).await,
+        #[cfg(feature = "inspect")]
         Command::Inspect(args) => inspect::run(&args, interruption).await,
+        #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(&args, interruption).await,
         Command::Login(args) => login::run(&args).await,
         Command::Policy(args) => policy::run(&args).await,

@@ -1,6 +1,6 @@
 //! Writes results to standard output, or to the file of `--output`.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,9 @@ impl Sink {
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".starttls-").suffix(".new").permissions(mode(0o666));
+        builder.prefix(".starttls-").suffix(".new");
+        #[cfg(unix)]
+        builder.permissions(mode(0o666));
         let new = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
         if let Some(old) = old {
             new.as_file().set_permissions(old.permissions()).map_err(failed)?;
@@ -134,9 +136,10 @@ impl Sink {
 }
 
 /// Returns the permissions of a new file, which the umask of the process restricts.
-fn mode(mode: u32) -> Permissions {
+#[cfg(unix)]
+fn mode(mode: u32) -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
-    Permissions::from_mode(mode)
+    std::fs::Permissions::from_mode(mode)
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failed {

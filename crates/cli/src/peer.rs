@@ -165,7 +165,18 @@ impl Dial {
     }
 }
 
+/// Returns the error of a system without sockets in the file system.
+#[cfg(not(unix))]
+pub(crate) async fn unix(_: &Path) -> Result<tokio::io::DuplexStream, Error> {
+    let source = std::io::Error::new(
+        std::io::ErrorKind::Unsupported,
+        "this system has no sockets in the file system: --connect unix:/PATH needs Unix",
+    );
+    Err(Error::Io { step: Step::Other("the connection to the socket"), source })
+}
+
 /// Connects to a socket in the file system.
+#[cfg(unix)]
 pub(crate) async fn unix(path: &Path) -> Result<tokio::net::UnixStream, Error> {
     let connected = tokio::net::UnixStream::connect(path).await;
     connected.map_err(|source| Error::Io { step: Step::Other("the connection to the socket"), source })

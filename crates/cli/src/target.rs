@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use starttls::proto::{self, InvalidUrl, Protocol, ServiceUrl, Start, UrlAuthority};
-use starttls_gateway::values::scheme_hint;
+use starttls_report::scheme_hint;
 
 use crate::error::Failed;
 

@@ -23,7 +23,6 @@ mod setup_error;
 mod span_log;
 pub mod systemd;
 pub mod tickets;
-pub mod values;
 pub mod watch;
 
 pub use config::Config;

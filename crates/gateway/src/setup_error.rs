@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use starttls_report::InvalidDuration;
 use starttls_x509::BundleError;
-
-use crate::values::InvalidDuration;
 
 /// A mistake in a configuration or in a file that it names: what is wrong, where, and how to fix it.
 #[derive(Debug)]

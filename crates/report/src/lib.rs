@@ -1,5 +1,5 @@
-//! What reports and messages share: escaped text, suggestions for misspelled words, JUnit for build servers, SARIF for
-//! code scanning.
+//! What reports and messages share: escaped text, durations, suggestions for misspelled words, JUnit for build servers,
+//! SARIF for code scanning.
 //!
 //! ```
 //! use starttls_report::junit::{self, TestCase, TestResult, TestSuite};
@@ -11,10 +11,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod duration;
 mod escape;
 pub mod junit;
 mod nearest;
 pub mod sarif;
 
+pub use duration::{InvalidDuration, duration};
 pub use escape::{Markup, Plain, json};
-pub use nearest::nearest;
+pub use nearest::{nearest, scheme_hint};

@@ -1,5 +1,7 @@
 //! The word that a user probably meant.
 
+use starttls_proto as proto;
+
 /// The least similarity of a likely misspelling: 1.0 is the same word.
 const LIKELY: f64 = 0.8;
 
@@ -18,4 +20,16 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .filter(|(rate, _)| *rate > LIKELY)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, name)| name)
+}
+
+/// Returns the hint for an unknown scheme of a URL: the most similar scheme, followed by `rest`, or all schemes.
+pub fn scheme_hint(unknown: &str, rest: &str) -> String {
+    let (name, end) = unknown.split_once('+').map_or((unknown, ""), |(name, _)| (name, "+starttls"));
+    let rest = rest.escape_debug();
+    match nearest(name, proto::schemes()) {
+        Some(near) if proto::protocol(near).is_some() => format!("did you mean {near}{end}{rest}?"),
+        // A scheme of implicit TLS has no upgrade.
+        Some(near) => format!("did you mean {near}{rest}?"),
+        None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
+    }
 }

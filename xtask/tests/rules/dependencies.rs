@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls", &["starttls-proto", "starttls-x509"]),
     ("starttls-lab", &["starttls-proto", "starttls", "starttls-hello"]),
     ("starttls-testkit", &["starttls-proto", "starttls", "starttls-lab", "starttls-processes"]),
-    ("starttls-report", &[]),
+    ("starttls-report", &["starttls-proto"]),
     ("starttls-hello", &[]),
     ("starttls-inspect", &["starttls-proto", "starttls-hello", "starttls-report", "starttls-x509"]),
     ("starttls-processes", &[]),

@@ -173,11 +173,17 @@ pub(crate) struct Check {
     pub(crate) output: Output,
 }
 
-/// Explain a check, an attack, a finding or a TLS profile: what it does, why it matters, and the fix
+#[cfg_attr(
+    feature = "attack",
+    doc = "Explain a check, an attack, a finding or a TLS profile: what it does, why it matters, and the fix"
+)]
+#[cfg_attr(
+    not(feature = "attack"),
+    doc = "Explain a check, a finding or a TLS profile: what it does, why it matters, and the fix"
+)]
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The id of a check, an attack or a finding of inspect, as shown in reports and by `check --list` and
-    /// `attack --list`, or the word "profile"
+    /// The id, as shown in reports and by the option --list of a command, or the word "profile"
     #[arg(add = ArgValueCandidates::new(candidates::ids))]
     pub(crate) id: String,
 

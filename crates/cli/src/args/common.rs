@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use starttls::dialer::{InvalidProxy, Proxy, TcpRoute};
 use starttls::proto::{ClientName, InvalidValue};
 use starttls::proxy_header::ProxyHeaderVersion;
-use starttls_gateway::values::{self, InvalidDuration};
+use starttls_report::InvalidDuration;
 
 use crate::target::Host;
 
@@ -194,12 +194,41 @@ pub(super) fn client_name(text: &str) -> Result<ClientName, InvalidValue> {
     }
 }
 
+/// Which certificates of policy hosts and exchangers are trusted.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Also trust these root certificates
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Do not trust the system's root certificates
+    #[arg(long, requires = "ca_file")]
+    pub(crate) no_system_roots: bool,
+
+    /// The port of policy hosts, for tests
+    #[arg(long, default_value_t = 443, hide = true)]
+    pub(crate) sts_port: u16,
+}
+
+/// Which resolver is asked.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "DNS")]
+pub(crate) struct Resolver {
+    /// Ask this DNS resolver [default port: 53; default: the resolvers of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
+    pub(crate) resolver: Option<SocketAddr>,
+
+    /// Trust the resolver's AD bit although it is not on this machine: no attacker can change its answers on the way
+    #[arg(long)]
+    pub(crate) trust_ad: bool,
+}
+
 /// The longest duration of an option: one day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Parses a duration, in the grammar of the gateway's configuration.
 pub(super) fn duration(text: &str) -> Result<Duration, InvalidDuration> {
-    values::duration(text, LONGEST)
+    starttls_report::duration(text, LONGEST)
 }
 
 /// Parses the address of a DNS server. The default port is 53.

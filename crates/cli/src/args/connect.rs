@@ -4,8 +4,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 use starttls_dns::TlsaData;
 
-use super::common::{Format, Output, Peer, Trace};
-use super::policy::Resolver;
+use super::common::{Format, Output, Peer, Resolver, Trace};
 use crate::candidates;
 use crate::error::Failed;
 use crate::target::Target;
@@ -14,8 +13,11 @@ use crate::target::Target;
 ///
 /// The negotiation and the report are written to standard error. Standard input and output are connected to
 /// the session inside TLS (line protocols send CRLF). At the end of input the session is closed with the
-/// protocol's own command, such as QUIT. Without a target, the command starts a sound server of each protocol
-/// on this machine and connects to it.
+/// protocol's own command, such as QUIT.
+#[cfg_attr(
+    feature = "lab",
+    doc = "Without a target, the command starts a sound server of each protocol on this machine and connects to it."
+)]
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls connect smtp://mail.example.com             port 25, upgraded
@@ -26,7 +28,8 @@ use crate::target::Target;
   starttls connect smtp://mx.example.com --dane
   starttls connect host.example.com:4000 --upgrade-on STARTTLS")]
 pub(crate) struct Connect {
-    /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port [default: a lab on this machine]
+    /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port
+    #[cfg_attr(feature = "lab", doc = "[default: a lab on this machine]")]
     #[arg(add = ArgValueCandidates::new(candidates::targets))]
     pub(crate) target: Option<String>,
 

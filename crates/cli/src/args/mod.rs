@@ -1,15 +1,21 @@
 //! The command line. Help, the manual page and the completions are generated from it.
 
+#[cfg(feature = "attack")]
 mod attack;
 mod check;
 mod common;
 mod connect;
+#[cfg(feature = "gateway")]
 mod gateway;
 mod hello;
+#[cfg(feature = "inspect")]
 mod inspect;
+#[cfg(feature = "lab")]
 mod lab;
 mod login;
 mod policy;
+#[cfg(feature = "gateway")]
+mod policy_service;
 mod send;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -18,18 +24,23 @@ use clap_complete::engine::CompletionCandidate;
 
 use crate::exit;
 
+#[cfg(feature = "attack")]
 pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
-pub(crate) use common::{Format, Output, Peer, Progress, Trace, Way, When};
+pub(crate) use common::{Format, Output, Peer, Progress, Resolver, Trace, Trust, Way, When};
 pub(crate) use connect::Connect;
+#[cfg(feature = "gateway")]
 pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use hello::Hello;
+#[cfg(feature = "inspect")]
 pub(crate) use inspect::{Inspect, InspectFormat};
+#[cfg(feature = "lab")]
 pub(crate) use lab::Lab;
 pub(crate) use login::{Credentials, Login, Principal, Sasl};
-pub(crate) use policy::{
-    ListenAt, PartialArg, Policy, PolicyCheck, PolicyCommand, PolicyForget, PolicyList, PolicyReport,
-    PolicyServe, PolicyShow, PolicySts, PolicyTlsa, Resolver, StoreAt, StsPart, Trust,
+pub(crate) use policy::{Policy, PolicyCheck, PolicyCommand, PolicyReport, PolicySts, PolicyTlsa, StsPart};
+#[cfg(feature = "gateway")]
+pub(crate) use policy_service::{
+    ListenAt, PartialArg, PolicyForget, PolicyList, PolicyServe, PolicyShow, StoreAt,
 };
 pub(crate) use send::{Send, Stop};
 
@@ -43,13 +54,17 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[cfg(feature = "attack")]
     Attack(Box<Attack>),
     Check(Box<Check>),
     Connect(Box<Connect>),
     Explain(Explain),
+    #[cfg(feature = "gateway")]
     Gateway(Box<Gateway>),
     Hello(Box<Hello>),
+    #[cfg(feature = "inspect")]
     Inspect(Box<Inspect>),
+    #[cfg(feature = "lab")]
     Lab(Lab),
     Login(Box<Login>),
     Policy(Policy),

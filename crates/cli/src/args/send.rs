@@ -8,9 +8,8 @@ use clap_complete::ArgValueCandidates;
 use starttls::submission::{Notify, Until};
 use starttls_policy::decide::PolicyChoice;
 
-use super::common::{Format, Output, Peer, Trace, duration};
+use super::common::{Format, Output, Peer, Resolver, Trace, duration};
 use super::login::Credentials;
-use super::policy::Resolver;
 use crate::candidates;
 
 /// Send a mail message, only inside TLS, and show each step

@@ -15,6 +15,7 @@ mod report;
 mod resolved;
 mod resume;
 mod run;
+#[cfg(feature = "lab")]
 mod self_test;
 mod targets;
 
@@ -51,9 +52,18 @@ async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, 
     let selection = selection(args)?;
     match () {
         () if args.list => list::run(args, &selection),
+        #[cfg(feature = "lab")]
         () if args.targets.is_empty() && args.file.is_none() => self_test::run(args, interruption).await,
+        #[cfg(not(feature = "lab"))]
+        () if args.targets.is_empty() && args.file.is_none() => Err(no_target()),
         () => audit(args, selection, interruption).await,
     }
+}
+
+/// Returns the failure of a check that has no target.
+fn no_target() -> Failed {
+    let hint = String::from("specify one, for example: starttls check submission://mail.example.com");
+    Failed::usage("no target is specified").hint(Some(hint))
 }
 
 /// How long the end of a target may be on its way when a signal arrives.
@@ -177,10 +187,12 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
         let hint = String::from("only `starttls explain profile NAME` has a second argument");
         return Err(Failed::usage(what).hint(Some(hint)));
     }
+    #[cfg(feature = "attack")]
     if let Some(scenario) = crate::attack::explain(&args.id)? {
         write!(std::io::stdout().lock(), "{scenario}")?;
         return Ok(exit::DONE);
     }
+    #[cfg(feature = "inspect")]
     if let Some(finding) = crate::inspect::explain(&args.id) {
         write!(std::io::stdout().lock(), "{finding}")?;
         return Ok(exit::DONE);
@@ -190,8 +202,11 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
         return Ok(exit::DONE);
     }
     let row = check(&args.id).ok_or_else(|| {
-        let hint = String::from("starttls check --list and starttls attack --list show all ids");
-        Failed::usage(format!("unknown check or attack \"{}\"", args.id.escape_debug())).hint(Some(hint))
+        let (kind, hint) = match cfg!(feature = "attack") {
+            true => ("check or attack", "starttls check --list and starttls attack --list show all ids"),
+            false => ("check", "starttls check --list shows all ids"),
+        };
+        Failed::usage(format!("unknown {kind} \"{}\"", args.id.escape_debug())).hint(Some(hint.to_owned()))
     })?;
     let severity = format!("{:?}", row.severity).to_lowercase();
     let mut out = std::io::stdout().lock();

@@ -60,8 +60,7 @@ pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result
     let chosen = [args.only.is_empty(), args.skip.is_empty(), args.baseline.is_none(), args.resume.is_none()];
     if !matches!(args.format.as_slice(), [ReportFormat::Text | ReportFormat::Json]) || chosen.contains(&false)
     {
-        let hint = String::from("specify one, for example: starttls check submission://mail.example.com");
-        return Err(Failed::usage("no target is specified").hint(Some(hint)));
+        return Err(super::no_target());
     }
     let is_json = args.format == [ReportFormat::Json];
     let mut sink = Sink::replacing(&args.output)?;

@@ -1,6 +1,7 @@
 //! `starttls connect`: upgrades a connection and hands the session to the user.
 
 mod dane;
+#[cfg(feature = "lab")]
 mod lab;
 mod manual;
 mod tap;
@@ -38,10 +39,20 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     }
     let code = match args.target()? {
         Some(target) => connect(args, &target, console, &mut sink).await?,
+        #[cfg(feature = "lab")]
         None => lab::run(args, &mut sink).await?,
+        #[cfg(not(feature = "lab"))]
+        None => return Err(no_target()),
     };
     sink.finish()?;
     Ok(code)
+}
+
+/// Returns the failure of a command without a target, in a program without the lab.
+#[cfg(not(feature = "lab"))]
+fn no_target() -> Failed {
+    let hint = String::from("specify one, for example: starttls connect smtp://mail.example.com");
+    Failed::usage("no target is specified").hint(Some(hint))
 }
 
 async fn connect(args: &Connect, target: &Target, console: Console, sink: &mut Sink) -> Result<u8, Failed> {

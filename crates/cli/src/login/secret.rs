@@ -1,16 +1,13 @@
 //! Reads a secret from a file, a command, the environment or the terminal.
 
-use std::fs::File;
 use std::io::{BufRead, IsTerminal, Read};
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
 
-use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use starttls_processes::ProcessTree;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use crate::args::Principal;
+use crate::children::ProcessTree;
 use crate::error::Failed;
 use crate::input;
 
@@ -61,6 +58,7 @@ async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
+        .kill_on_drop(true)
         .spawn()
         .map_err(cannot_run)?;
     if let Some(id) = child.id() {
@@ -80,22 +78,6 @@ async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
     Ok(printed)
 }
 
-/// The terminal's settings before the prompt, which switches the echo off.
-static WITH_ECHO: Mutex<Option<Termios>> = Mutex::new(None);
-
-/// Switches the terminal's echo on again after an interrupted prompt.
-pub(crate) fn restore_terminal() {
-    let settings = WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (Some(settings), Ok(terminal)) = (settings, terminal()) {
-        // A terminal that is gone has no settings.
-        let _ = tcsetattr(&terminal, SetArg::TCSANOW, &settings);
-    }
-}
-
-fn terminal() -> std::io::Result<File> {
-    File::options().read(true).write(true).open("/dev/tty")
-}
-
 fn asked(what: &str) -> Result<Vec<u8>, Failed> {
     if !std::io::stdin().is_terminal() {
         let hint = format!(
@@ -106,11 +88,57 @@ fn asked(what: &str) -> Result<Vec<u8>, Failed> {
         ))
         .hint(Some(hint)));
     }
-    let settings = terminal().ok().and_then(|terminal| tcgetattr(&terminal).ok());
-    *WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    echo::remember();
     let typed = rpassword::prompt_password(format!("{}{}: ", what[..1].to_uppercase(), &what[1..]));
-    WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner).take();
+    echo::forget();
     typed
         .map(String::into_bytes)
         .map_err(|error| Failed::usage(format!("cannot read the {what} from the terminal: {error}")))
+}
+
+/// Switches the terminal's echo on again after an interrupted prompt.
+pub(crate) fn restore_terminal() {
+    echo::restore();
+}
+
+/// The settings of the terminal before the prompt, which switches the echo off.
+#[cfg(unix)]
+mod echo {
+    use std::fs::File;
+    use std::sync::{Mutex, PoisonError};
+
+    use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+
+    static SETTINGS: Mutex<Option<Termios>> = Mutex::new(None);
+
+    pub(super) fn remember() {
+        let settings = terminal().ok().and_then(|terminal| tcgetattr(&terminal).ok());
+        *SETTINGS.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    pub(super) fn forget() {
+        SETTINGS.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub(super) fn restore() {
+        let settings = SETTINGS.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(settings), Ok(terminal)) = (settings, terminal()) {
+            // A terminal that is gone has no settings.
+            let _ = tcsetattr(&terminal, SetArg::TCSANOW, &settings);
+        }
+    }
+
+    fn terminal() -> std::io::Result<File> {
+        File::options().read(true).write(true).open("/dev/tty")
+    }
+}
+
+/// The console of Windows is not restored after an interrupted prompt.
+#[cfg(not(unix))]
+mod echo {
+    pub(super) fn remember() {}
+
+    pub(super) fn forget() {}
+
+    pub(super) fn restore() {}
 }

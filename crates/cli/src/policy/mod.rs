@@ -4,8 +4,11 @@ pub(crate) mod check;
 mod keys;
 pub(crate) mod report;
 pub(crate) mod resolver;
+#[cfg(feature = "gateway")]
 mod serve;
+#[cfg(feature = "gateway")]
 mod stored;
+#[cfg(feature = "gateway")]
 pub(crate) mod stored_report;
 mod sts;
 mod tlsa;
@@ -17,10 +20,14 @@ use crate::error::Failed;
 pub(crate) async fn run(args: &Policy) -> Result<u8, Failed> {
     match &args.command {
         PolicyCommand::Check(args) => check::run(args).await,
+        #[cfg(feature = "gateway")]
         PolicyCommand::Forget(args) => stored::forget(args),
+        #[cfg(feature = "gateway")]
         PolicyCommand::List(args) => stored::list(args),
         PolicyCommand::Report(args) => report::run(args),
+        #[cfg(feature = "gateway")]
         PolicyCommand::Serve(args) => serve::run(args).await,
+        #[cfg(feature = "gateway")]
         PolicyCommand::Show(args) => stored::show(args),
         PolicyCommand::Sts(args) => sts::run(args).await,
         PolicyCommand::Tlsa(args) => tlsa::run(args).await,

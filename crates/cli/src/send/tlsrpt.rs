@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use starttls::CertificateFault;
@@ -58,10 +57,7 @@ impl Reporting {
         policy: &HostPolicy,
         failure: Option<ReportedFailure>,
     ) -> io::Result<()> {
-        let datagram = self.session(policy, failure).datagram();
-        let collector = UnixDatagram::unbound()?;
-        collector.set_nonblocking(true)?;
-        collector.send_to(datagram.as_bytes(), socket).map(drop)
+        send_datagram(socket, self.session(policy, failure).datagram().as_bytes())
     }
 
     fn session(&self, policy: &HostPolicy, failure: Option<ReportedFailure>) -> SessionReport {
@@ -97,6 +93,19 @@ impl Reporting {
         }
         SessionReport { domain: self.domain.clone(), record: self.record.clone(), policies }
     }
+}
+
+#[cfg(unix)]
+fn send_datagram(socket: &Path, datagram: &[u8]) -> io::Result<()> {
+    let collector = std::os::unix::net::UnixDatagram::unbound()?;
+    collector.set_nonblocking(true)?;
+    collector.send_to(datagram, socket).map(drop)
+}
+
+#[cfg(not(unix))]
+fn send_datagram(_: &Path, _: &[u8]) -> io::Result<()> {
+    let reason = "this system has no datagram sockets in the file system: --tlsrpt needs Unix";
+    Err(io::Error::new(io::ErrorKind::Unsupported, reason))
 }
 
 /// Builds failures.

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use starttls::proto::{InvalidUrl, Protocol, ServiceUrl, Start};
+use starttls_report::scheme_hint;
 
 use crate::setup_error::{SetupError, shown};
-use crate::values::scheme_hint;
 
 /// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::setup_error::{SetupError, shown};
-use crate::values;
 
 /// The text of a file, which errors need for line numbers.
 #[derive(Debug)]
@@ -185,9 +184,12 @@ impl<'a> Value<'a> {
     }
 }
 
+/// The longest duration in a configuration: one week.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Parses a duration of at most a week.
 pub(super) fn duration(text: &str) -> Result<Duration, SetupError> {
-    values::duration(text, values::WEEK).map_err(SetupError::from)
+    starttls_report::duration(text, WEEK).map_err(SetupError::from)
 }
 
 /// Parses one of a few words.

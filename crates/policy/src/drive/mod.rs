@@ -2,12 +2,17 @@
 
 mod fetch;
 mod lookup;
+// The store tells by the number of a file whether another process has replaced it.
+#[cfg(unix)]
 mod service;
+#[cfg(unix)]
 mod store;
 
 pub use fetch::{FetchedPolicy, PolicyFetcher};
 pub use lookup::{StsFault, StsLookup, look_up_sts};
+#[cfg(unix)]
 pub use service::{KeptAnswer, PolicyService, ServiceNumbers, ServiceSettings, Warn};
+#[cfg(unix)]
 pub use store::{PolicyStore, StoreError, StoredPolicy};
 
 use starttls_dns::{Answers, DnsAnswer, DnsName, FailureKind, RecordData, RecordType, Stub};

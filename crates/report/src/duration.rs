@@ -1,13 +1,7 @@
-//! Values as users write them, in the configuration and on the command line.
+//! Durations as users write them, in the configuration and on the command line.
 
 use std::fmt;
 use std::time::Duration;
-
-use starttls::proto;
-use starttls_report::nearest;
-
-/// The longest duration in a configuration: one week.
-pub(crate) const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,18 +43,6 @@ pub fn duration(text: &str, longest: Duration) -> Result<Duration, InvalidDurati
         .ok_or_else(|| InvalidDuration::OutOfRange { text: text.to_owned(), longest })
 }
 
-/// Returns the hint for an unknown scheme of a URL: the most similar scheme, followed by `rest`, or all schemes.
-pub fn scheme_hint(unknown: &str, rest: &str) -> String {
-    let (name, end) = unknown.split_once('+').map_or((unknown, ""), |(name, _)| (name, "+starttls"));
-    let rest = rest.escape_debug();
-    match nearest(name, proto::schemes()) {
-        Some(near) if proto::protocol(near).is_some() => format!("did you mean {near}{end}{rest}?"),
-        // A scheme of implicit TLS has no upgrade.
-        Some(near) => format!("did you mean {near}{rest}?"),
-        None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
-    }
-}
-
 impl fmt::Display for InvalidDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,6 +69,7 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit_and_bounds() {
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
         for (text, milliseconds) in [
             ("500ms", Some(500)),
             ("30s", Some(30_000)),
@@ -106,7 +89,7 @@ mod tests {
             ("99999999999999999h", None),
             ("", None),
         ] {
-            assert_eq!(duration(text, WEEK).ok(), milliseconds.map(Duration::from_millis), "{text}");
+            assert_eq!(duration(text, week).ok(), milliseconds.map(Duration::from_millis), "{text}");
         }
     }
 
