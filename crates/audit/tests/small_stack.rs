@@ -1,7 +1,5 @@
 //! An audit needs little stack: its futures are on the heap, in builds without optimization too.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::time::Duration;
 
 use starttls::proto::protocol;
