@@ -164,6 +164,11 @@ async fn play(lab: Arc<Lab>, protocol: &'static Protocol, scenario: Scenario) ->
     })
 }
 
+/// Returns the scenarios of one conversation. The policies of a domain are in DNS and on the web, which are not captured.
+fn scenarios() -> impl Iterator<Item = Scenario> {
+    Scenario::all().unwrap().into_iter().filter(|it| !it.needs_domain())
+}
+
 /// Plays every scenario in the first protocol in which it exists.
 async fn play_all() -> Vec<Played> {
     let (lab, slots) = (Lab::new(), Arc::new(Semaphore::new(8)));
@@ -177,7 +182,7 @@ async fn play_all() -> Vec<Played> {
             play(lab, protocol, scenario).await
         })
     };
-    let tasks: Vec<_> = Scenario::all().unwrap().into_iter().map(play).collect();
+    let tasks: Vec<_> = scenarios().map(play).collect();
     let mut played = Vec::new();
     for task in tasks {
         played.extend(task.await.unwrap());
@@ -291,5 +296,5 @@ async fn every_scenario_is_observed() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    assert_eq!(played.len(), 2 * Scenario::all().unwrap().len());
+    assert_eq!(played.len(), 2 * scenarios().count());
 }

@@ -67,8 +67,9 @@ fn a_place_that_is_taken_is_not_shared() {
 #[test]
 fn a_reload_moves_between_one_address_and_all() {
     let env = Environment::new();
-    let one = free();
-    let all = SocketAddr::new("::".parse().unwrap(), one.port());
+    // A port that no address uses, not only the one of this test.
+    let all = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap();
+    let one = SocketAddr::new(free().ip(), all.port());
     let mut gateway = start(config(&env, &[one])).unwrap();
     for places in [&[all][..], &[one], &[one, all], &[all], &[all, one]] {
         gateway.reload(config(&env, places)).unwrap_or_else(|error| panic!("{places:?}: {error}"));

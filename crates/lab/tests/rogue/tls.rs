@@ -63,7 +63,10 @@ fn survey(address: SocketAddr) -> Walk {
 #[test]
 fn a_survey_finds_what_the_model_contains() {
     let sound = [("sound", TlsModel::SOUND), ("closes", TlsModel { closes: true, ..TlsModel::SOUND })];
-    let weak = TlsWeakness::ALL.iter().map(|weakness| (format!("{weakness:?}"), weakness.model()));
+    // The tests of the audit survey the servers that do not answer a usual hello.
+    let answers = |it: &&TlsWeakness| it.has_session() && **it != TlsWeakness::LongHelloIgnored;
+    let weak =
+        TlsWeakness::ALL.iter().filter(answers).map(|weakness| (format!("{weakness:?}"), weakness.model()));
     let all: Vec<_> =
         sound.map(|(name, model)| (String::from(name), model)).into_iter().chain(weak).collect();
     std::thread::scope(|threads| {
@@ -130,11 +133,11 @@ fn compare(name: &str, model: &TlsModel, facts: &ServerFacts<'_>) {
     assert_eq!(facts.closes_instead_of_answering(), model.closes, "{name}");
 }
 
-/// The handshake of a current TLS library is completed by one, whatever the model.
+/// The handshake of a current TLS library is completed by one, if the model has anything in common with it.
 #[test]
 fn modern_clients_complete_their_handshake() {
     std::thread::scope(|threads| {
-        for weakness in TlsWeakness::ALL {
+        for weakness in TlsWeakness::ALL.iter().filter(|it| it.has_session()) {
             threads.spawn(move || {
                 let rogue = Rogue::start_with_tls(&smtp::SMTP, weakness.model(), authority()).unwrap();
                 let done = upgraded(rogue.address(), &smtp::SMTP);
