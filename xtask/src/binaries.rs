@@ -61,9 +61,10 @@ fn list() -> Result<VecDeque<Binary>, String> {
     if binaries.is_empty() { Err(String::from("cargo built no tests")) } else { Ok(binaries.into()) }
 }
 
-/// Runs one binary more at a time than the machine has cores, because some of them always wait.
+/// Runs as many binaries at a time as the machine has cores. Each has threads of its own, so more would only make the
+/// deadlines of the tests tighter.
 fn run(binaries: VecDeque<Binary>) -> Result<(), String> {
-    let workers = 1 + thread::available_parallelism().map_or(1, usize::from);
+    let workers = thread::available_parallelism().map_or(1, usize::from);
     let (queue, failed) = (Mutex::new(binaries), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::client::{Client, client};
 
 /// Limit for events that the test waits for.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// TLS between the gateway and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

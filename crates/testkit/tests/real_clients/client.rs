@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use starttls_testkit::process::program;
 
 /// The time limit for one client.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// The output of a client, and whether it succeeded.
 pub(crate) struct Said {
