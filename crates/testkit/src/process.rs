@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -107,6 +107,27 @@ pub fn own_loopback() -> IpAddr {
 /// Returns a free port on this address, by binding and releasing it.
 pub fn free_port(ip: IpAddr) -> Result<SocketAddr, Error> {
     TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map_err(Error::io("a free port"))
+}
+
+/// Returns an address of this machine with a port that is free on every address, for a server that listens on all of them.
+///
+/// The port is below those that the system assigns, so that no other test and no outgoing connection gets it meanwhile.
+pub fn free_port_everywhere(ip: IpAddr) -> Result<SocketAddr, Error> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u16 = 12_000;
+    const PORTS: u32 = 20_000;
+    let mut failed = None;
+    for _ in 0..100 {
+        let next = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + (next % PORTS) as u16;
+        match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
+            Ok(_) => return Ok(SocketAddr::new(ip, port)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(Error::io("a port that is free everywhere")(
+        failed.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into()),
+    ))
 }
 
 /// A shell script that waits for the end of its parent, which closes its input, and then ends a process group.

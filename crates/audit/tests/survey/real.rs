@@ -8,7 +8,7 @@ use starttls::proto::protocol;
 use starttls_audit::SurveyExtent;
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, TlsSurvey};
 use starttls_hello::WalkSize;
-use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, program, run};
+use starttls_testkit::process::{Daemon, Scratch, free_port_everywhere, own_loopback, program, run};
 use starttls_testkit::real::{Setup, server};
 
 use crate::{Asked, audited, evidence, finding, outcome};
@@ -121,7 +121,8 @@ pub(crate) fn library_in(
     certificate.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]);
     run(certificate.current_dir(scratch.path())).unwrap();
     let root = std::fs::read_to_string(scratch.path().join("cert.pem")).unwrap();
-    let address = free_port(own_loopback()).unwrap();
+    // Some of these servers listen on all addresses.
+    let address = free_port_everywhere(own_loopback()).unwrap();
     let mut command = arguments(&scratch, address);
     command.current_dir(scratch.path()).stdin(Stdio::null());
     let mut daemon = Daemon::spawn(&scratch, "server", &mut command).unwrap();

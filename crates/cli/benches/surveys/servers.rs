@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use starttls_lab::ca::{Authority, Issued, KeyKind, Leaf};
-use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, run};
+use starttls_testkit::process::{Daemon, Scratch, free_port_everywhere, own_loopback, run};
 use starttls_testkit::real::{self, RunningServer, Setup};
 
 /// A running server.
@@ -54,7 +54,7 @@ fn daemon(
     build: impl FnOnce(&Scratch, SocketAddr) -> Result<Command, Box<dyn Error>>,
 ) -> Result<Server, Box<dyn Error>> {
     let scratch = Scratch::new()?;
-    let address = free_port(ip)?;
+    let address = free_port_everywhere(ip)?;
     let mut command = build(&scratch, address)?;
     let mut daemon = Daemon::spawn(&scratch, name, &mut command)?;
     daemon.wait_listening(address, DEADLINE)?;

@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 use starttls::proto::smtp::SMTP;
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, SessionObserver, SessionRecord};
-use starttls_testkit::process::{free_port, own_loopback};
+use starttls_testkit::process::{free_port, free_port_everywhere, own_loopback};
 
 use crate::environment::{Environment, within};
 use crate::scripted::Scripted;
@@ -67,9 +67,8 @@ fn a_place_that_is_taken_is_not_shared() {
 #[test]
 fn a_reload_moves_between_one_address_and_all() {
     let env = Environment::new();
-    // A port that no address uses, not only the one of this test.
-    let all = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap();
-    let one = SocketAddr::new(free().ip(), all.port());
+    let one = free_port_everywhere(own_loopback()).unwrap();
+    let all = SocketAddr::new("::".parse().unwrap(), one.port());
     let mut gateway = start(config(&env, &[one])).unwrap();
     for places in [&[all][..], &[one], &[one, all], &[all], &[all, one]] {
         gateway.reload(config(&env, places)).unwrap_or_else(|error| panic!("{places:?}: {error}"));
