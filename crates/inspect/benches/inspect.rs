@@ -8,7 +8,6 @@
 #[expect(dead_code, reason = "the tests use the rest")]
 mod packets;
 #[path = "../tests/it/vector.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
 mod vector;
 
 use std::fs::File;
@@ -127,7 +126,7 @@ fn negotiations(connections: usize, segment: usize) -> impl Iterator<Item = Vec<
         let mut open: Vec<_> = (start..connections.min(start + INTERLEAVED))
             .map(|number| {
                 let vector = &vectors[number % vectors.len()];
-                let turns = [vector.turns.clone(), handshake()].concat();
+                let turns = [vector.conversation(), handshake()].concat();
                 let segments = connection(&turns, [1000, 2000], segment);
                 (number as u32, vector.protocol.port, segments.into_iter())
             })

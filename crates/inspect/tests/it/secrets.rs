@@ -293,8 +293,8 @@ fn the_login_of_every_dialect_is_noticed_and_its_password_is_not_shown() {
         let greeting = Vector::all()
             .into_iter()
             .find(|it| it.protocol == *protocol && it.result() == "upgrade" && it.is_for_observers());
-        let greeting = greeting.unwrap().turns.into_iter().take_while(|(side, _)| *side == Side::Server);
-        let mut turns: Vec<_> = greeting.collect();
+        let greeting = greeting.unwrap().turns.into_iter().take_while(|turn| turn.from == Side::Server);
+        let mut turns: Vec<_> = greeting.map(|turn| (turn.from, turn.bytes)).collect();
         turns.push((Side::Client, login));
         let output = outputs(&pcap(1, &frames(&connection(&turns, [1, 2], 1448), protocol.port)));
         check(&output, b"5ec2e75ec2e7", protocol.name);

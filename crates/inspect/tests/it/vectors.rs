@@ -8,7 +8,7 @@ use crate::vector::Vector;
 
 /// Returns the turns of a vector, with a TLS handshake where both sides agreed.
 pub(crate) fn turns(vector: &Vector) -> Vec<(Side, Vec<u8>)> {
-    let mut turns = vector.turns.clone();
+    let mut turns = vector.conversation();
     if vector.result() == "upgrade" && vector.is_for_observers() {
         // Where no answer exists, a vector may contain the start of a ClientHello.
         if let Some((Side::Client, last)) = turns.last_mut() {

@@ -1,14 +1,13 @@
 //! The spans of a connection: their fields, and that nothing which crossed the connection is in them.
 
 use std::fmt::{Debug, Write as _};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use starttls::Connector;
 use starttls::dialer::Fixed;
 use starttls::login::Account;
-use starttls::proto::{self, Protocol, base64, ftp::FTP, imap::IMAP, pop3::POP3, smtp::SMTP};
+use starttls::proto::{Protocol, Side, base64, ftp::FTP, imap::IMAP, pop3::POP3, smtp::SMTP};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -19,6 +18,10 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::authority::{Authority, DEADLINE, NAME};
 use crate::login::inside;
+use vector::Vector;
+
+#[path = "../../../proto/tests/vectors/vector.rs"]
+mod vector;
 
 /// A subscriber that keeps everything, as text.
 #[derive(Clone, Default)]
@@ -120,63 +123,6 @@ async fn a_failure_is_recorded_by_name_and_step() {
     assert!(text.contains("recorded outcome=\"timeout\"\nrecorded step=\"the greeting\"\n"), "{text}");
 }
 
-/// A conversation of the vectors: the lines as text, and the octets of each side's turns.
-struct Conversation {
-    protocol: &'static Protocol,
-    lines: Vec<String>,
-    turns: Vec<(char, Vec<u8>)>,
-}
-
-fn conversations() -> Vec<Conversation> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/vectors");
-    let mut found = Vec::new();
-    for folder in root.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
-        let name = folder.file_name().unwrap().to_str().unwrap();
-        let protocol = proto::protocol(name).unwrap();
-        for file in folder.read_dir().unwrap() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-            let (mut lines, mut turns) = (Vec::new(), Vec::<(char, Vec<u8>)>::new());
-            for line in text.lines().skip_while(|line| *line != "---").skip(1) {
-                let mut letters = line.chars();
-                let (Some(side), Some(kind)) = (letters.next(), letters.next()) else { continue };
-                let content = letters.as_str().trim_start();
-                let octets = match kind {
-                    ':' => [unescaped(content), b"\r\n".to_vec()].concat(),
-                    '-' => unescaped(content),
-                    '#' => content.split(' ').flat_map(|hex| u8::from_str_radix(hex, 16)).collect(),
-                    _ => continue,
-                };
-                lines.push(String::from_utf8_lossy(&octets).trim().to_owned());
-                match turns.last_mut() {
-                    Some((last, turn)) if *last == side => turn.extend(octets),
-                    _ => turns.push((side, octets)),
-                }
-            }
-            found.push(Conversation { protocol, lines, turns });
-        }
-    }
-    assert!(found.len() > 100, "{}", found.len());
-    found
-}
-
-fn unescaped(text: &str) -> Vec<u8> {
-    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
-    while let [first, tail @ ..] = rest {
-        (rest, out) = match (first, tail) {
-            (b'\\', [b'x', a, b, tail @ ..]) => {
-                let hex = format!("{}{}", char::from(*a), char::from(*b));
-                (tail, [out, vec![u8::from_str_radix(&hex, 16).unwrap()]].concat())
-            }
-            (b'\\', [b'r', tail @ ..]) => (tail, [out, b"\r".to_vec()].concat()),
-            (b'\\', [b'n', tail @ ..]) => (tail, [out, b"\n".to_vec()].concat()),
-            (b'\\', [b't', tail @ ..]) => (tail, [out, b"\t".to_vec()].concat()),
-            (b'\\', [_, tail @ ..]) => (tail, [out, vec![tail[0]]].concat()),
-            (octet, tail) => (tail, [out, vec![*octet]].concat()),
-        };
-    }
-    out
-}
-
 /// The shortest line of a conversation that would be recognized in the spans.
 const SHORTEST: usize = 6;
 
@@ -184,7 +130,7 @@ const SHORTEST: usize = 6;
 async fn no_line_of_a_negotiation_is_in_a_span() {
     let authority = Authority::new();
     let (mut upgrades, mut failures) = (0, 0);
-    for Conversation { protocol, lines, turns } in conversations() {
+    for Vector { protocol, turns, .. } in Vector::all() {
         let connector = authority
             .connector()
             .client_name("client.example".parse().unwrap())
@@ -193,20 +139,20 @@ async fn no_line_of_a_negotiation_is_in_a_span() {
             .unwrap();
         let acceptor = authority.acceptor_for(protocol).timeout(Duration::from_secs(5)).build().unwrap();
         let (collected, guard) = Collected::begin();
-        for side in ['S', 'C'] {
+        for side in [Side::Server, Side::Client] {
             let (near, mut far) = duplex(64 * 1024);
             let negotiate = async {
                 match side {
-                    'S' => connector.negotiate(protocol, NAME, near).await.map(drop),
-                    _ => acceptor.negotiate(near).await.map(drop),
+                    Side::Server => connector.negotiate(protocol, NAME, near).await.map(drop),
+                    Side::Client => acceptor.negotiate(near).await.map(drop),
                 }
             };
             let feed = async {
                 let mut chunk = vec![0; 4096];
-                for (from, octets) in &turns {
-                    if *from == side {
+                for turn in &turns {
+                    if turn.from == side {
                         // The other side may have ended the connection.
-                        let _ = far.write_all(octets).await;
+                        let _ = far.write_all(&turn.bytes).await;
                     } else {
                         // A side that ends or waits sends nothing, and the conversation goes on without it.
                         let _ = timeout(Duration::from_millis(50), far.read(&mut chunk)).await;
@@ -222,8 +168,10 @@ async fn no_line_of_a_negotiation_is_in_a_span() {
         drop(guard);
         // The target of the spans is the name of the library, and a command of CAP.
         let text = collected.text().replace("starttls ", "");
-        for line in lines.iter().filter(|line| line.len() >= SHORTEST) {
-            assert!(!text.contains(line.as_str()), "{line:?} is in\n{text}");
+        for line in turns.iter().flat_map(|turn| turn.bytes.split(|octet| *octet == b'\n')) {
+            let line = String::from_utf8_lossy(line);
+            let line = line.trim();
+            assert!(line.len() < SHORTEST || !text.contains(line), "{line:?} is in\n{text}");
         }
     }
     // Both kinds of ending are among them.
