@@ -220,6 +220,28 @@ struct Row {
     says: &'static str,
 }
 
+fn row(
+    name: &'static str,
+    zone: String,
+    policy: String,
+    options: &'static [&'static str],
+    expected: Expected,
+    says: &'static str,
+) -> Row {
+    Row { name, zone, policy, options, expected, says }
+}
+
+/// Returns a row with an enforced MTA-STS policy.
+fn enforced(
+    name: &'static str,
+    zone: String,
+    options: &'static [&'static str],
+    expected: Expected,
+    says: &'static str,
+) -> Row {
+    row(name, zone, enforce(), options, expected, says)
+}
+
 fn run(world: &World, rows: Vec<Row>) {
     for Row { name, zone, policy, options, expected, says } in rows {
         let (run, report) = world.send(&zone, &policy, options);
@@ -248,14 +270,7 @@ fn enforce() -> String {
 fn dane_governs_where_it_authenticates() {
     let world = World::new(&[Server::Untrusted("other.test"), Server::Trusted("mx2.example.test")]);
     let both = format!("{DANE}{SECOND}");
-    let row = |name, zone: String, options, expected, says| Row {
-        name,
-        zone,
-        policy: enforce(),
-        options,
-        expected,
-        says,
-    };
+    let row = enforced;
     let wrong = || DANE.replace("{tlsa1}", WRONG);
     let failing =
         |zone: &str| zone.replace("_25._tcp.mx1.example.test  SECURE", "_25._tcp.mx1.example.test SERVFAIL");
@@ -332,14 +347,6 @@ fn dane_governs_where_it_authenticates() {
 #[test]
 fn unusable_records_require_tls_and_mta_sts_adds_authentication() {
     let world = World::new(&[Server::Trusted("mx1.example.test")]);
-    let row = |name, zone: String, policy: String, options, expected, says| Row {
-        name,
-        zone,
-        policy,
-        options,
-        expected,
-        says,
-    };
     let unusable = DANE.replace("{tlsa1}", UNUSABLE);
     let with_sts = format!("{unusable}{STS}");
     let other = || enforce().replace("mx1", "mx9");
@@ -402,13 +409,8 @@ fn unusable_records_require_tls_and_mta_sts_adds_authentication() {
 #[test]
 fn mta_sts_governs_without_dane() {
     let zone = format!("{}{STS}", without(DANE, "_tcp"));
-    let row = |name, zone: &String, policy: String, options, expected, says| Row {
-        name,
-        zone: zone.clone(),
-        policy,
-        options,
-        expected,
-        says,
+    let row = |name, zone: &String, policy, options, expected, says| {
+        row(name, zone.clone(), policy, options, expected, says)
     };
     let world = World::new(&[Server::Trusted("mx1.example.test")]);
     let unknown = zone.replace("_mta-sts.example.test      TXT", "_mta-sts.example.test SERVFAIL #");
@@ -492,14 +494,7 @@ fn mta_sts_governs_without_dane() {
 
 #[test]
 fn with_unsigned_mx_records_dane_and_mta_sts_must_both_hold() {
-    let row = |name, zone: String, expected, says| Row {
-        name,
-        zone,
-        policy: enforce(),
-        options: &[],
-        expected,
-        says,
-    };
+    let row = |name, zone, expected, says| enforced(name, zone, &[], expected, says);
     let half = unsigned(DANE);
     let with_sts = format!("{half}{STS}");
     let world = World::new(&[Server::Trusted("mx1.example.test")]);
@@ -529,14 +524,7 @@ fn with_unsigned_mx_records_dane_and_mta_sts_must_both_hold() {
 #[test]
 fn a_policy_prevents_delivery_in_cleartext() {
     let world = World::new(&[Server::Cleartext, Server::Trusted("mx2.example.test")]);
-    let row = |name, zone: String, options, expected, says| Row {
-        name,
-        zone,
-        policy: enforce(),
-        options,
-        expected,
-        says,
-    };
+    let row = enforced;
     let sts = || format!("{}{STS}", without(DANE, "_tcp"));
     run(
         &world,
@@ -573,14 +561,8 @@ fn a_policy_prevents_delivery_in_cleartext() {
 #[test]
 fn requiretls_needs_a_proof_an_authenticated_server_and_the_keyword() {
     let world = World::new(&[Server::Trusted("mx1.example.test"), Server::RequireTls("mx2.example.test")]);
-    let row = |name, zone: String, policy: String, expected, says| Row {
-        name,
-        zone,
-        policy,
-        options: &["--require-tls"],
-        expected,
-        says,
-    };
+    let row =
+        |name, zone, policy, expected, says| row(name, zone, policy, &["--require-tls"], expected, says);
     let second = DANE.replace("mx1", "mx2").replace("1}", "2}");
     let no_tlsa = without(&second, "_tcp");
     let covered = enforce().replace("mx1", "mx2");
