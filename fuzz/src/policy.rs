@@ -62,7 +62,7 @@ fn requests(cut: usize, input: &[u8]) {
         MapReply::Temporary(request.key.clone()).write(&mut reply);
         let digits = reply.iter().take_while(|it| it.is_ascii_digit()).count();
         let length = String::from_utf8_lossy(&reply[..digits]).parse::<usize>();
-        assert_eq!(length, Ok(reply.len() - digits - 2), "a reply is no netstring");
+        assert_eq!(length, Ok(reply.len() - digits - 2), "the reply is not a netstring");
     }
 }
 

@@ -60,7 +60,8 @@ impl HopCounts {
         }
     }
 
-    /// Returns what is unusual. It supports a finding and is none: load balancers and changing routes look the same.
+    /// Returns the packets with an unusual TTL. They support a finding but are not a finding themselves: a load balancer or a
+    /// route that changes has the same effect.
     pub(crate) fn hints(&self) -> Vec<String> {
         let mut hints = Vec::new();
         for side in [Side::Client, Side::Server] {

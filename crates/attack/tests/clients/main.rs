@@ -70,9 +70,9 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
         (Flaw::KeepsBuffer, "cli-inject-future", "pop3") => {
             Some("it asks for a list first, and waits for the end of that")
         }
-        (Flaw::KeepsBuffer, "cli-inject-partial", "ldap" | "postgres" | "nbd") => {
-            Some("it goes on whatever the answer to its first message, and can show nothing of a packet")
-        }
+        (Flaw::KeepsBuffer, "cli-inject-partial", "ldap" | "postgres" | "nbd") => Some(
+            "it continues after every answer to its first message, and its output shows nothing of a packet",
+        ),
         (Flaw::IgnoresTruncation, _, "irc") => Some("it waits for no answer to its last command"),
         (Flaw::IgnoresTruncation, _, "xmpp-server") => Some("the server ends the stream without an answer"),
         (Flaw::IgnoresNames, "cli-cert-weak-key", _) => Some(

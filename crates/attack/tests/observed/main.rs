@@ -255,7 +255,7 @@ fn visible(id: &str) -> Visible {
     }
 }
 
-/// Returns the ids of the findings. Names before TLS are no attack.
+/// Returns the ids of the findings. A name in cleartext is not an attack.
 fn findings(reports: &[ConnectionReport]) -> BTreeSet<&'static str> {
     let all = reports.iter().flat_map(|report| &report.findings);
     all.map(|finding| finding.id).filter(|id| *id != "obs-names").collect()

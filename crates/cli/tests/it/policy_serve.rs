@@ -189,8 +189,8 @@ const DANE: &[(&str, &str, &str)] = &[
     ("mx-fails", "{domain} SERVFAIL", "TEMP {domain}: the MX lookup failed"),
 ];
 
-/// A domain that never had a policy is not deferred because its MTA-STS state is unknown, and a domain whose TLSA lookup
-/// fails is never answered that there is no policy.
+/// An unknown MTA-STS state does not defer mail to a domain that never had a policy. If the TLSA lookup fails, the answer is
+/// never that there is no policy.
 #[test]
 fn unknown_policies_do_not_defer_and_failed_lookups_always_do() {
     let folder = TempDir::new().unwrap();

@@ -301,7 +301,7 @@ fn a_server_that_answers_only_small_hellos_is_known_as_such() {
         assert!(walk.facts().version(Version::Tls13).value().is_none());
         assert!(walk.facts().version(Version::Tls10).value().is_none());
     }
-    // A server that answers nothing is not asked for long either.
+    // A silent server is not asked for long either.
     let mut server = Server { longest: 0, ..Server::usual() };
     let (walk, end) = walk(&mut server, Walk::new(WalkSize::Full));
     assert_eq!((end, walk.connections()), (WalkEnd::Unanswered, 3));

@@ -601,7 +601,7 @@ impl Watcher {
             ClueKind::Mask => Offered::Masked,
             _ => Offered::No,
         };
-        // One list with the upgrade is an offer, whatever the other lists contain.
+        // One list with the upgrade is an offer, even if other lists lack it.
         if self.noted.offered != Some(Offered::Yes) {
             self.noted.offered = Some(offered);
         }

@@ -43,7 +43,7 @@ impl Baseline {
     /// Reads the JSON report of an inspection, or of an audit as an object or as lines.
     ///
     /// # Errors
-    /// [`BaselineError`] if the text is no such report.
+    /// [`BaselineError`] if the text is not a report of either kind.
     pub fn parse(text: &str) -> Result<Self, BaselineError> {
         let (mut baseline, mut is_report) = (Self::default(), false);
         for value in Deserializer::from_str(text).into_iter::<Value>() {
@@ -63,7 +63,8 @@ impl Baseline {
         self.servers.is_empty()
     }
 
-    /// Returns whether the server at this address, or the destination behind it, is known to offer the upgrade.
+    /// Returns whether the baseline contains a server that offers the upgrade: the server at this address or, if the address
+    /// is that of a proxy, the destination.
     pub(crate) fn contains(&self, address: SocketAddr, destination: Option<&str>) -> bool {
         match destination {
             Some(destination) => self.servers.contains(destination),

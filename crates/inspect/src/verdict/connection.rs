@@ -102,7 +102,7 @@ fn negotiation(facts: &Facts, found: &mut Vec<Observation>) {
         };
         found.push(finding(facts, "obs-refused", &[ClueKind::Request, ClueKind::Refuse], summary.to_owned()));
     }
-    // A server may also answer with something that is no answer, and the client continues.
+    // The server may send something that does not answer the request, and the client continues.
     if refused && substance || facts.crossed_after_request {
         let kinds = [ClueKind::Refuse, ClueKind::Content, ClueKind::Login];
         let summary = match refused {

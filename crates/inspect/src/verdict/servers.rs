@@ -17,7 +17,7 @@ const MAX_WITHOUT: usize = 256;
 /// What is known of each server and client.
 #[derive(Debug, Default)]
 pub struct Servers {
-    /// By address, and by the destination behind a proxy.
+    /// The key is the server's address. For a proxy, the key also contains the destination that the client requested.
     servers: BTreeMap<(SocketAddr, Option<String>), ServerState>,
     clients: BTreeMap<IpAddr, ClientSummary>,
     /// Servers that are known to offer the upgrade.
@@ -46,7 +46,7 @@ struct Without {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServerSummary {
-    /// Address and port. Behind a proxy: the destination that the client asked for, and the proxy.
+    /// The server's address and port. If the client connects through a proxy, `DESTINATION via PROXY`.
     pub server: String,
     /// The protocol.
     pub protocol: Option<String>,
@@ -80,7 +80,7 @@ pub struct ClientSummary {
     pub findings: Vec<Observation>,
 }
 
-/// Returns the name of a server at this address, or of the destination behind the proxy at this address.
+/// Returns how a report names a server: its address or, if the address is that of a proxy, the destination and the proxy.
 pub(crate) fn server_name(address: &str, destination: Option<&str>) -> String {
     destination.map_or_else(|| address.to_owned(), |destination| format!("{destination} via {address}"))
 }

@@ -32,7 +32,7 @@ const MAX_SESSIONS: usize = 25;
 
 pub(super) struct Observer<'a> {
     pub(super) stub: &'a Stub,
-    /// Completes the handshake whatever the certificate is, and records the verdict.
+    /// Completes the handshake with every certificate, and records the verdict.
     pub(super) connector: Connector,
     pub(super) fetcher: PolicyFetcher,
     pub(super) port: u16,
