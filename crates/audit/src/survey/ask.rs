@@ -11,6 +11,7 @@ use starttls_hello::{
 
 use crate::channel::Chunk;
 use crate::error::ProbeError;
+use crate::filter::plural;
 use crate::plan::Plan;
 use crate::record::{Log, Mark};
 use crate::report::EntryKind;
@@ -152,7 +153,7 @@ fn accepted(flight: &ServerFlight) -> String {
         parts.push(format!("compression {}", hello.compression));
     }
     if !flight.certificates.is_empty() {
-        parts.push(format!("{} certificates", flight.certificates.len()));
+        parts.push(plural(flight.certificates.len(), "certificate", "certificates"));
     }
     if let FlightEnd::Alert(alert) = flight.end {
         parts.push(format!("then alert {alert}"));

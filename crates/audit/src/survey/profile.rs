@@ -41,7 +41,10 @@ fn summary(profile: &TlsProfile, rows: &[Row]) -> String {
         (0, 0, _) => {
             format!("the server does not follow {warned} of {tested} requirements of the profile {name}")
         }
-        (0, ..) => format!("{open} of {tested} requirements of the profile {name} were inconclusive"),
+        (0, ..) => {
+            let were = if open == 1 { "was" } else { "were" };
+            format!("{open} of {tested} requirements of the profile {name} {were} inconclusive")
+        }
         _ => format!("the server does not meet {failed} of {tested} requirements of the profile {name}"),
     }
 }

@@ -45,9 +45,11 @@ pub(super) fn inventory(judge: &Judge<'_>) -> FindingBuilder {
     if !unknown.is_empty() {
         parts.push(format!("unknown: {}", names(&unknown)));
     }
-    let at_least = if is_complete(judge.survey) { "" } else { ", at least" };
     let hellos = crate::filter::plural(judge.survey.walk.connections(), "hello", "hellos");
-    parts.push(format!("seen with {hellos}{at_least}"));
+    parts.push(format!("seen with {hellos}"));
+    if !is_complete(judge.survey) {
+        parts.push(String::from("it may offer more"));
+    }
     let text = parts.join("; ");
     match offered.is_empty() {
         true => judge.unknown(id::TLS_INVENTORY, facts.version(Version::Tls12)),
