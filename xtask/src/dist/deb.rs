@@ -24,6 +24,7 @@ const COMPLETIONS: [&str; 3] = [
 const CONTRIB: &[(&str, &str)] = &[
     ("starttls-gateway.service", "lib/systemd/system/starttls-gateway.service"),
     ("starttls-policy.service", "lib/systemd/system/starttls-policy.service"),
+    ("starttls-policy.socket", "lib/systemd/system/starttls-policy.socket"),
     ("gateway.toml", "etc/starttls/gateway.toml"),
     ("nagios/starttls.cfg", "etc/nagios-plugins/config/starttls.cfg"),
     ("icinga2/starttls.conf", "usr/share/doc/starttls/examples/icinga2.conf"),
