@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use starttls::proto::{
     ClientMessage, Correlation, Dialect, Escaped, MessageReader, Protocol, ReplyTo, ServerMessage, Side,
 };
-use starttls::rustls::{self, AlertDescription};
+use starttls::rustls;
+use starttls_hello::Alert;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::ProbeError;
@@ -47,7 +48,7 @@ pub(crate) struct Channel<S> {
     /// The audit's deadline.
     pub(super) deadline: Instant,
     /// The alert that ended the TLS session, if one did.
-    alert: Option<AlertDescription>,
+    alert: Option<Alert>,
     /// The kinds of record entries for sent and received bytes.
     kinds: [EntryKind; 2],
 }
@@ -244,8 +245,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     /// Returns why the connection ended where `what` was expected.
     fn closed(&self, what: &'static str, part: &[u8]) -> ProbeError {
         match self.alert {
-            Some(AlertDescription::CertificateRequired) => ProbeError::CertificateRequired,
-            Some(alert) => ProbeError::Alert(format!("{alert:?}")),
+            Some(alert) if alert.description == Alert::CERTIFICATE_REQUIRED => {
+                ProbeError::CertificateRequired
+            }
+            Some(alert) => ProbeError::Alert(alert),
             None if part.is_empty() => ProbeError::Closed(what),
             None => ProbeError::Unfinished(what, shown(part)),
         }
@@ -304,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             Ok(ended) => {
                 self.alert = self.alert.or(ended.err().as_ref().and_then(alert));
                 let event = match self.alert {
-                    Some(alert) => format!("the server ended the TLS session with the alert {alert:?}"),
+                    Some(alert) => format!("the server ended the TLS session with the alert {alert}"),
                     None => String::from("the server closed the connection"),
                 };
                 self.record.text(EntryKind::Event, event);
@@ -394,9 +397,32 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 /// Returns the alert with which the peer ended TLS.
-fn alert(error: &io::Error) -> Option<AlertDescription> {
+fn alert(error: &io::Error) -> Option<Alert> {
     match error.get_ref()?.downcast_ref()? {
-        rustls::Error::AlertReceived(alert) => Some(*alert),
+        rustls::Error::AlertReceived(alert) => Some(Alert::fatal(u8::from(*alert))),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starttls::rustls::{AlertDescription, Error as TlsError};
+    use starttls_hello::Alert;
+
+    /// A report has alerts from complete handshakes and from the survey.
+    #[test]
+    fn an_alert_has_one_name_in_a_report() {
+        let mut names = 0;
+        for code in 0..=u8::MAX {
+            let description = AlertDescription::from(code);
+            if matches!(description, AlertDescription::Unknown(_)) {
+                continue;
+            }
+            names += 1;
+            let error = starttls::Error::Tls(TlsError::AlertReceived(description)).to_string();
+            let expected = format!("with the alert {}", Alert::fatal(code));
+            assert!(error.ends_with(&expected), "{error}, not {expected}");
+        }
+        assert!(names > 30, "{names}");
     }
 }

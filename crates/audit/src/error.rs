@@ -1,5 +1,7 @@
 //! Why a probe's connection ended early.
 
+use starttls_hello::Alert;
+
 use crate::requirement::{Requirement, Statement};
 
 /// What a client waits for while it has sent only the usual beginning of a session.
@@ -29,7 +31,7 @@ pub(crate) enum ProbeError {
     /// The server closed the connection; what was expected.
     Closed(&'static str),
     /// The server ended the TLS session with this alert.
-    Alert(String),
+    Alert(Alert),
     /// The server ended the TLS session because the client has no certificate (RFC 8446 section 4.4.2.4).
     CertificateRequired,
     /// The server turned the client away, for example with 421 or BYE.

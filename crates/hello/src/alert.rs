@@ -34,6 +34,8 @@ impl Alert {
     pub const MISSING_EXTENSION: u8 = 109;
     /// The name in SNI is unknown.
     pub const UNRECOGNIZED_NAME: u8 = 112;
+    /// TLS 1.3: a client certificate is required.
+    pub const CERTIFICATE_REQUIRED: u8 = 116;
 
     /// A fatal alert.
     pub const fn fatal(description: u8) -> Self {

@@ -10,6 +10,7 @@ use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, Speaker};
 use starttls_x509::BundleError;
 
+use crate::alert::AlertName;
 use crate::causes::write_with_causes;
 use crate::proxy_error::ProxyError;
 use crate::{CertificateFailure, CertificateFault, Step};
@@ -370,13 +371,14 @@ impl fmt::Display for Error {
             }
             Self::NoServerName(rustls::Error::AlertReceived(alert)) => write!(
                 f,
-                "the server ended the TLS handshake with the alert {alert:?}; the ClientHello had no server name"
+                "the server ended the TLS handshake with the alert {}; the ClientHello had no server name",
+                AlertName(*alert)
             ),
             Self::NoServerName(_) => {
                 f.write_str("the server ended the TLS handshake; the ClientHello had no server name")
             }
             Self::Tls(rustls::Error::AlertReceived(alert)) => {
-                write!(f, "the peer ended the TLS handshake with the alert {alert:?}")
+                write!(f, "the peer ended the TLS handshake with the alert {}", AlertName(*alert))
             }
             Self::Tls(_) => f.write_str("the TLS handshake failed"),
         }

@@ -100,6 +100,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
+mod alert;
 mod asynchronous;
 pub mod blocking;
 mod causes;

@@ -58,5 +58,9 @@ fn retry_asks_again_on_the_same_connection() {
     // The server accepts the second request, and the handshake fails later.
     let run = Run::of(&mut starttls(["connect", &target, "--retry", "1"])).exits(5);
     assert_eq!(run.stderr.matches("C: STARTTLS").count(), 2, "{}", run.stderr);
-    assert!(run.stderr.contains("S: 220 Now") && run.stderr.contains("HandshakeFailure"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("S: 220 Now") && run.stderr.contains("alert handshake_failure (40)"),
+        "{}",
+        run.stderr
+    );
 }
