@@ -53,6 +53,48 @@ fn the_action_audits_targets_and_writes_sarif() {
 }
 
 #[test]
+fn the_action_installs_the_binary_of_a_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = Release::in_folder(folder.path());
+    Run::of(&mut release.install("v9.8.7", "")).exits(0);
+    assert_eq!(std::fs::read_to_string(folder.path().join("bin/starttls")).unwrap(), BINARY);
+    let path = std::fs::read_to_string(folder.path().join("github-path")).unwrap();
+    assert_eq!(path.trim_end(), folder.path().join("bin").to_str().unwrap());
+
+    // The checksum of the user counts, not the one beside the archive.
+    let other = "0".repeat(64);
+    let run = Run::of(&mut release.install("9.8.7", &other)).exits(1);
+    assert!(run.stderr.contains("is not the expected file"), "{}", run.stderr);
+    Run::of(&mut release.install("9.8.7", &release.sha256)).exits(0);
+}
+
+#[test]
+fn the_action_installs_nothing_that_is_changed_or_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = Release::in_folder(folder.path());
+    let run = Run::of(&mut release.install("9.8.6", "")).exits(1);
+    assert!(run.stderr.contains("cannot download file://"), "{}", run.stderr);
+    for version in ["latest", "../../9.8.7", "9.8.7/x"] {
+        let run = Run::of(&mut release.install(version, "")).exits(2);
+        assert!(run.stderr.contains("there is no release"), "{version}: {}", run.stderr);
+    }
+    std::fs::write(&release.archive, "something else").unwrap();
+    let run = Run::of(&mut release.install("9.8.7", "")).exits(1);
+    assert!(run.stderr.contains("is not the expected file"), "{}", run.stderr);
+    std::fs::write(release.archive.with_file_name("SHA256SUMS"), "").unwrap();
+    let run = Run::of(&mut release.install("9.8.7", "")).exits(1);
+    assert!(run.stderr.contains("does not list"), "{}", run.stderr);
+    assert!(!folder.path().join("bin").exists());
+}
+
+#[test]
+fn the_action_names_the_archive_of_the_release() {
+    let xtask = std::fs::read_to_string(contrib().join("../xtask/src/dist/package.rs")).unwrap();
+    assert!(xtask.contains("starttls-{VERSION}-{TARGET}") && xtask.contains("SHA256SUMS"));
+    assert!(read("github/install.sh").contains("starttls-$version-x86_64-unknown-linux-musl.tar.gz"));
+}
+
+#[test]
 fn the_action_attacks_a_client() {
     let folder = tempfile::tempdir().unwrap();
     let mut action = action(folder.path());
@@ -152,6 +194,41 @@ fn dashboards_are_valid() {
 
 fn target(lab: &Lab) -> String {
     format!("smtp://localhost:{}", endpoint(lab, "smtp").address.port())
+}
+
+/// The program in the release of a test.
+const BINARY: &str = "#!/bin/sh\necho starttls 9.8.7\n";
+
+/// A release 9.8.7 in a folder, and the command that installs it.
+struct Release {
+    folder: PathBuf,
+    archive: PathBuf,
+    sha256: String,
+}
+
+impl Release {
+    fn in_folder(folder: &Path) -> Self {
+        let name = "starttls-9.8.7-x86_64-unknown-linux-musl";
+        let script = format!(
+            "mkdir -p {name} v9.8.7 && printf '%s' \"$BINARY\" >{name}/starttls && chmod 755 {name}/starttls && \
+             tar -czf v9.8.7/{name}.tar.gz {name} && cd v9.8.7 && sha256sum *.* >SHA256SUMS && cut -c1-64 SHA256SUMS"
+        );
+        let mut pack = shell();
+        pack.args(["-c", &script]).current_dir(folder).env("BINARY", BINARY);
+        let sha256 = Run::of(&mut pack).exits(0).stdout.trim().to_owned();
+        Self { folder: folder.to_owned(), archive: folder.join(format!("v9.8.7/{name}.tar.gz")), sha256 }
+    }
+
+    fn install(&self, version: &str, sha256: &str) -> Command {
+        let mut bash = shell();
+        bash.arg(contrib().join("github/install.sh"))
+            .env("VERSION", version)
+            .env("SHA256", sha256)
+            .env("RELEASES", format!("file://{}", self.folder.display()))
+            .env("BIN", self.folder.join("bin"))
+            .env("GITHUB_PATH", self.folder.join("github-path"));
+        bash
+    }
 }
 
 /// Returns the command of the action, without its inputs.
