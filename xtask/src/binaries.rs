@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 use crate::report::{Output, Report, kept};
 use crate::{cargo, process};
 
+/// The arguments of cargo for all tests.
+const TESTS: [&str; 3] = ["test", "--workspace", "--locked"];
+
 /// The time limit for one binary on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -41,20 +44,31 @@ struct Binary {
 
 /// Builds the tests, runs their binaries, and runs the examples in the documentation.
 pub(crate) fn steps(report: &mut Report) {
-    let tests = ["test", "--workspace", "--locked"];
-    let mut build = cargo(tests);
-    if !report.step("test build", 40, Output::Kept, build.arg("--no-run")) {
+    if !build(report) {
         return;
     }
-    report.check("test", || run(list()?));
-    let mut examples = cargo(tests);
+    report.check("test", run_all);
+    let mut examples = cargo(TESTS);
     report.step("doc tests", 40, Output::Kept, examples.args(["--doc", "--no-fail-fast"]));
+}
+
+/// Builds the tests.
+pub(crate) fn build(report: &mut Report) -> bool {
+    report.step("test build", 40, Output::Kept, cargo(TESTS).arg("--no-run"))
+}
+
+/// Runs the binaries of the tests, which are built.
+pub(crate) fn run_all() -> Result<(), String> {
+    run(list()?)
 }
 
 /// Returns the binaries of the tests, which are built.
 fn list() -> Result<VecDeque<Binary>, String> {
-    let mut list = cargo(["test", "--workspace", "--locked", "--no-run", "--message-format=json"]);
-    let output = list.output().map_err(|e| format!("cannot run cargo: {e}"))?;
+    let mut list = cargo(TESTS);
+    let output = list
+        .args(["--no-run", "--message-format=json"])
+        .output()
+        .map_err(|e| format!("cannot run cargo: {e}"))?;
     let mut binaries: Vec<_> =
         String::from_utf8_lossy(&output.stdout).lines().filter_map(Binary::read).collect();
     binaries.sort_by_key(Binary::place);

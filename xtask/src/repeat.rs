@@ -5,35 +5,57 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::cargo;
 use crate::report::{Output, Report};
+use crate::{binaries, cargo};
 
-const USAGE: &str = "usage: cargo xtask repeat [--runs N] [-- ARGS...]";
+const USAGE: &str = "usage: cargo xtask repeat [--runs N] [--idle | --busy] [-- ARGS...]";
 
 /// The number of busy threads in the second half of the runs; on two cores they leave no core idle.
 const BUSY: usize = 2;
 
-/// The limit for one run, in minutes.
+/// The limit for one run of `cargo test`, in minutes.
 const MINUTES: u64 = 40;
 
-/// Runs the tests on an idle machine, then the same number of times beside busy threads. `ARGS` go to `cargo test` and replace
-/// `--workspace`.
+/// Runs the tests on an idle machine, then the same number of times beside busy threads; `--idle` and `--busy` select one of the
+/// halves. With `ARGS`, each run is a `cargo test` with these arguments.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
-    let (options, selection) = match args.iter().position(|arg| *arg == "--") {
+    let (mut options, selection) = match args.iter().position(|arg| *arg == "--") {
         Some(at) => (&args[..at], &args[at + 1..]),
-        None => (args, &["--workspace"][..]),
+        None => (args, &[][..]),
     };
-    let runs: u16 = match *options {
-        [] => 10,
-        ["--runs", number] => number.parse().map_err(|_| String::from(USAGE))?,
-        _ => return Err(String::from(USAGE)),
-    };
+    let mut runs: u16 = 10;
+    let mut halves = &[("idle", 0), ("busy", BUSY)][..];
+    loop {
+        options = match *options {
+            [] => break,
+            ["--runs", number, ref rest @ ..] => {
+                runs = number.parse().map_err(|_| String::from(USAGE))?;
+                rest
+            }
+            ["--idle", ref rest @ ..] => {
+                halves = &[("idle", 0)];
+                rest
+            }
+            ["--busy", ref rest @ ..] => {
+                halves = &[("busy", BUSY)];
+                rest
+            }
+            _ => return Err(String::from(USAGE)),
+        };
+    }
+    let mut report = Report::default();
+    if selection.is_empty() && !binaries::build(&mut report) {
+        return report.finish();
+    }
     let mut test = cargo(["test", "--locked", "--no-fail-fast"]);
     test.args(selection);
-    let mut report = Report::default();
-    for (name, busy) in [("idle", 0), ("busy", BUSY)] {
+    for &(name, busy) in halves {
         for run in 1..=runs {
-            beside(busy, || report.step(&format!("{name} {run}"), MINUTES, Output::Kept, &test));
+            let name = format!("{name} {run}");
+            beside(busy, || match selection {
+                [] => report.check(&name, binaries::run_all),
+                _ => report.step(&name, MINUTES, Output::Kept, &test),
+            });
         }
     }
     report.finish()
