@@ -10,15 +10,20 @@ if [ -z "$version" ]; then
     version=${ACTION_REF:-}
 fi
 version=${version#v}
-if ! [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$ && $(uname -sm) == "Linux x86_64" ]]; then
+case $(uname -sm) in
+    "Linux x86_64") target=x86_64-unknown-linux-musl ;;
+    "Linux aarch64") target=aarch64-unknown-linux-musl ;;
+    *) target= ;;
+esac
+if ! [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$ && -n $target ]]; then
     if [ -n "${VERSION:-}" ]; then
-        echo "error: there is no release \"$VERSION\" for $(uname -sm); a version is like 0.1.0, for Linux x86_64" >&2
+        echo "error: there is no release \"$VERSION\" for $(uname -sm); a version is like 0.1.0, for Linux on x86_64 or aarch64" >&2
         exit 2
     fi
     exec cargo install --locked --path "$(dirname "${BASH_SOURCE[0]}")/../../crates/cli"
 fi
 
-archive=starttls-$version-x86_64-unknown-linux-musl.tar.gz
+archive=starttls-$version-$target.tar.gz
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 download() {

@@ -5,17 +5,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{TARGET, output};
+use super::architecture::Architecture;
+use super::output;
 use crate::{cargo, process, root};
 
 /// The limit for one build.
 const DEADLINE: Duration = Duration::from_secs(60 * 60);
 
-/// Builds the binary of the source in `source` and returns its path.
+/// Builds the binary of the source in `source` for an architecture, and returns its path.
 ///
 /// Paths of this machine are replaced in the binary, so that it is the same for every user and folder.
-pub(super) fn build(source: &Path, target: &Path, log: Option<&fs::File>) -> Result<PathBuf, String> {
-    let mut build = cargo(["auditable", "build", "--locked", "--profile", "dist", "--target", TARGET]);
+pub(super) fn build(
+    architecture: Architecture,
+    source: &Path,
+    target: &Path,
+    log: Option<&fs::File>,
+) -> Result<PathBuf, String> {
+    let mut build = cargo(["auditable", architecture.build, "--locked", "--profile", "dist"]);
+    build.args(["--target", architecture.target]);
     build.args(["-p", "starttls-cli", "--target-dir"]).arg(target).current_dir(source);
     let home = cargo_home()?;
     let folders = [(home.as_path(), "/cargo"), (source, "/starttls"), (target, "/target")];
@@ -31,16 +38,22 @@ pub(super) fn build(source: &Path, target: &Path, log: Option<&fs::File>) -> Res
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_INCREMENTAL");
     process::run(&build, DEADLINE, log)?;
-    Ok(target.join(TARGET).join("dist/starttls"))
+    Ok(target.join(architecture.target).join("dist/starttls"))
 }
 
 /// Builds the last commit in two folders, and compares the binaries. Returns the first.
-pub(super) fn build_twice(scratch: &Path, log: Option<&fs::File>) -> Result<PathBuf, String> {
+pub(super) fn build_twice(
+    architecture: Architecture,
+    scratch: &Path,
+    log: Option<&fs::File>,
+) -> Result<PathBuf, String> {
     let mut binaries = Vec::new();
     for name in ["first", "second"] {
         let source = scratch.join(name);
-        export(&source)?;
-        binaries.push(build(&source, &source.join("target"), log)?);
+        if !source.exists() {
+            export(&source)?;
+        }
+        binaries.push(build(architecture, &source, &source.join("target"), log)?);
     }
     let read = |path: &PathBuf| fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
     let [first, second] = [read(&binaries[0])?, read(&binaries[1])?];
@@ -85,6 +98,19 @@ pub(super) fn inspect(binary: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Fails if the binary does not run here, with an emulator if it needs one: the audit of the lab's servers has to be right.
+pub(super) fn runs(architecture: Architecture, binary: &Path) -> Result<(), String> {
+    let mut audit = match architecture.emulator {
+        None => Command::new(binary),
+        Some(emulator) => {
+            let mut audit = Command::new(emulator);
+            audit.arg(binary);
+            audit
+        }
+    };
+    output(audit.arg("check")).map(drop)
 }
 
 /// Returns whether the binary runs without a dynamic linker.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::architecture::Architecture;
 use super::binary::{is_static, source_date};
 use super::package::{Compression, SBOM, SHELLS};
 use super::{copy, empty, files, output, write};
@@ -40,12 +41,14 @@ const OVERRIDES: &str = "# A static, position-independent executable is no share
 
 /// Builds the package of the staged files in `folder`, and returns its path.
 pub(super) fn build(
+    architecture: Architecture,
     stage: &Path,
     scratch: &Path,
     version: &str,
     folder: &Path,
     compression: Compression,
 ) -> Result<PathBuf, String> {
+    let architecture = architecture.name;
     let tree = scratch.join("deb");
     empty(&tree)?;
     copy(&stage.join("starttls"), &tree.join("usr/bin/starttls"))?;
@@ -79,7 +82,7 @@ pub(super) fn build(
     let size: u64 =
         installed.iter().filter_map(|path| fs::metadata(path).ok()).map(|it| it.len().div_ceil(1024)).sum();
     let control = format!(
-        "Package: starttls\nVersion: {version}\nArchitecture: amd64\nMaintainer: {MAINTAINER}\n{depends}\
+        "Package: starttls\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: {MAINTAINER}\n{depends}\
          Recommends: ca-certificates\nInstalled-Size: {size}\nSection: net\nPriority: optional\n\
          Description: toolbox for STARTTLS: connect, audit, attack and gateway\n \
          STARTTLS upgrades a cleartext connection to TLS on the same port. This command\n \
@@ -101,7 +104,7 @@ pub(super) fn build(
     }
     output(Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(&tree))?;
 
-    let package = folder.join(format!("starttls_{version}_amd64.deb"));
+    let package = folder.join(format!("starttls_{version}_{architecture}.deb"));
     let mut build = Command::new("dpkg-deb");
     build.args([compression.of_packages(), "--root-owner-group", "--build"]).arg(&tree).arg(&package);
     output(build.env("SOURCE_DATE_EPOCH", source_date()?.to_string()))?;

@@ -1,5 +1,6 @@
 //! Makes a release: the binary, and the packages that contain it. Signs and publishes nothing.
 
+mod architecture;
 mod binary;
 mod deb;
 mod image;
@@ -11,10 +12,8 @@ use std::process::Command;
 
 use crate::report::{Output, Report};
 use crate::root;
+use architecture::{AMD64, ARCHITECTURES, Architecture};
 use package::Compression;
-
-/// The target of release binaries: Linux without a C library of the system.
-const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The version of the workspace.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -30,7 +29,7 @@ A release is a tag:
   4. cargo xtask dist --twice on the tag, then sign SHA256SUMS and upload everything in target/dist.
 ";
 
-/// Builds the binary, and makes and tests all packages in `target/dist`. With `--binary`, only tests the packages.
+/// Builds the binaries, and makes and tests all packages in `target/dist`. With `--binary`, only tests the packages.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let twice = match *args {
         [] => false,
@@ -45,19 +44,27 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         return report.finish();
     }
     report.check("dist tag", check_tag);
-    let mut built = Err(String::new());
-    report.logged(if twice { "dist build twice" } else { "dist build" }, Output::Kept, |log| {
-        built = if twice {
-            binary::build_twice(&scratch, log)
-        } else {
-            binary::build(&root(), &root().join("target/dist-build"), log)
-        };
-        built.clone().map(drop)
-    });
-    if let Ok(binary) = &built {
-        report.check("dist binary", || binary::inspect(binary));
+    let mut binaries = Vec::new();
+    for architecture in ARCHITECTURES {
+        let name = architecture.name;
+        let step = format!("dist build {name}{}", if twice { " twice" } else { "" });
+        report.logged(&step, Output::Kept, |log| {
+            let binary = if twice {
+                binary::build_twice(architecture, &scratch, log)
+            } else {
+                binary::build(architecture, &root(), &root().join("target/dist-build"), log)
+            }?;
+            binary::inspect(&binary)?;
+            binaries.push((architecture, binary));
+            Ok(())
+        });
+    }
+    if binaries.len() == ARCHITECTURES.len() {
+        for (architecture, binary) in &binaries {
+            report.check(&format!("dist run {}", architecture.name), || binary::runs(*architecture, binary));
+        }
         report.logged("dist sbom", Output::Kept, |log| package::sbom(&scratch, log));
-        packages(&mut report, binary, &scratch, &root().join("target/dist"), Compression::Small)?;
+        packages(&mut report, &binaries, &scratch, &root().join("target/dist"), Compression::Small)?;
     }
     report.finish()?;
     println!("{NEXT}");
@@ -72,33 +79,46 @@ pub(crate) fn check_packages(binary: &Path) -> Result<(), String> {
     output(Command::new("strip").arg("-o").arg(&stripped).arg(binary))?;
     let mut report = Report::default();
     let folder = root().join("target/dist-test/packages");
-    packages(&mut report, &stripped, &scratch, &folder, Compression::Fast)?;
+    packages(&mut report, &[(AMD64, stripped)], &scratch, &folder, Compression::Fast)?;
     report.finish()
 }
 
-/// Adds the steps that make and test the packages.
+/// Adds the steps that make and test the packages. The first binary runs on this machine.
 fn packages(
     report: &mut Report,
-    binary: &Path,
+    binaries: &[(Architecture, PathBuf)],
     scratch: &Path,
     folder: &Path,
     compression: Compression,
 ) -> Result<(), String> {
     empty(folder)?;
-    let is_static = binary::is_static(binary)?;
+    let [(_, program), ..] = binaries else { return Err(String::from("no binary was built")) };
     let kept = Output::Kept;
-    let stage = scratch.join("stage");
-    report.check("dist pages", || package::stage(binary, &stage, scratch));
-    report.logged("dist archive", kept, |log| package::archive(&stage, folder, compression, log));
-    report.logged("dist deb", kept, |log| {
-        let package = deb::build(&stage, scratch, VERSION, folder, compression)?;
-        let newer = deb::build(&stage, scratch, &format!("{VERSION}+newer"), scratch, Compression::Fast)?;
-        deb::test(&package, &newer, &scratch.join("root"), is_static, log)
-    });
-    report.logged("dist image", kept, |log| image::write(binary, scratch, folder, compression, log));
+    for &(architecture, ref binary) in binaries {
+        let name = architecture.name;
+        let is_static = binary::is_static(binary)?;
+        let stage = scratch.join(format!("stage-{name}"));
+        report.check(&format!("dist pages {name}"), || package::stage(program, binary, &stage, scratch));
+        report.logged(&format!("dist archive {name}"), kept, |log| {
+            package::archive(architecture, &stage, folder, compression, log)
+        });
+        report.logged(&format!("dist deb {name}"), kept, |log| {
+            let package = deb::build(architecture, &stage, scratch, VERSION, folder, compression)?;
+            if architecture != AMD64 {
+                return Ok(());
+            }
+            let newer = format!("{VERSION}+newer");
+            let newer = deb::build(architecture, &stage, scratch, &newer, scratch, Compression::Fast)?;
+            deb::test(&package, &newer, &scratch.join("root"), is_static, log)
+        });
+    }
+    report.logged("dist image", kept, |log| image::write(binaries, scratch, folder, compression, log));
     report.logged("dist checksums", kept, |log| package::checksums(folder, log));
     Ok(())
 }
+
+/// Succeeds if rustc has the standard library of a target.
+const HAS_TARGET: &str = "test -d \"$(rustc --print sysroot)/lib/rustlib/$1\"";
 
 /// Fails if a tool that only a release needs is missing.
 fn check_tools() -> Result<(), String> {
@@ -107,10 +127,17 @@ fn check_tools() -> Result<(), String> {
         ("cargo", &["auditable", "--version"][..], "cargo install --locked cargo-auditable"),
         ("cargo", &["cyclonedx", "--version"], "cargo install --locked cargo-cyclonedx"),
         ("musl-gcc", &["--version"], "apt-get install musl-tools"),
+        ("cargo", &["zigbuild", "--version"], "pip install cargo-zigbuild ziglang"),
+        ("qemu-aarch64-static", &["--version"], "apt-get install qemu-user-static"),
         (
             "sh",
-            &["-c", "rustc --print sysroot | xargs -I{} test -d {}/lib/rustlib/x86_64-unknown-linux-musl"],
+            &["-c", HAS_TARGET, "sh", "x86_64-unknown-linux-musl"],
             "rustup target add x86_64-unknown-linux-musl",
+        ),
+        (
+            "sh",
+            &["-c", HAS_TARGET, "sh", "aarch64-unknown-linux-musl"],
+            "rustup target add aarch64-unknown-linux-musl",
         ),
     ] {
         if output(Command::new(program).args(args)).is_err() {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::architecture::{AMD64, Architecture};
 use super::binary::{export, source_date};
-use super::{TARGET, VERSION, copy, output, write};
+use super::{VERSION, copy, output, write};
 use crate::{cargo, process, root};
 
 /// The limit for one tool.
@@ -50,24 +51,26 @@ pub(super) const SBOM: &str = "starttls.cdx.json";
 pub(super) fn sbom(scratch: &Path, log: Option<&File>) -> Result<(), String> {
     let source = scratch.join("sbom");
     export(&source)?;
-    let mut list = cargo(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", TARGET]);
+    let mut list =
+        cargo(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", AMD64.target]);
     list.args(["--manifest-path", "crates/cli/Cargo.toml", "--override-filename", "starttls.cdx"]);
     list.env("SOURCE_DATE_EPOCH", source_date()?.to_string()).current_dir(&source);
     process::run(&list, DEADLINE, log)?;
     copy(&source.join("crates/cli").join(SBOM), &scratch.join(SBOM))
 }
 
-/// Collects the binary, its manual pages and completions, and the texts in a folder.
-pub(super) fn stage(binary: &Path, stage: &Path, scratch: &Path) -> Result<(), String> {
+/// Collects a binary, the manual pages and completions, and the texts in a folder. `program` is the same version for this machine,
+/// which writes the pages.
+pub(super) fn stage(program: &Path, binary: &Path, stage: &Path, scratch: &Path) -> Result<(), String> {
     copy(binary, &stage.join("starttls"))?;
-    write(&stage.join("man/starttls.1"), output(Command::new(binary).arg("man"))?)?;
-    let help = output(Command::new(binary).arg("--help"))?;
+    write(&stage.join("man/starttls.1"), output(Command::new(program).arg("man"))?)?;
+    let help = output(Command::new(program).arg("--help"))?;
     for command in commands(&help) {
-        let page = output(Command::new(binary).args(["man", command]))?;
+        let page = output(Command::new(program).args(["man", command]))?;
         write(&stage.join(format!("man/starttls-{command}.1")), page)?;
     }
     for (shell, name) in SHELLS {
-        let script = output(Command::new(binary).args(["completions", shell]))?;
+        let script = output(Command::new(program).args(["completions", shell]))?;
         write(&stage.join("completions").join(name), script)?;
     }
     for name in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
@@ -90,12 +93,13 @@ fn commands(help: &str) -> impl Iterator<Item = &str> {
 
 /// Writes the archive for every other system than Debian.
 pub(super) fn archive(
+    architecture: Architecture,
     stage: &Path,
     folder: &Path,
     compression: Compression,
     log: Option<&File>,
 ) -> Result<(), String> {
-    let name = format!("starttls-{VERSION}-{TARGET}");
+    let name = format!("starttls-{VERSION}-{}", architecture.target);
     let file = folder.join(format!("{name}.tar.gz"));
     tar(stage, &format!("s,^\\.,{name},"), &file, compression, log)
 }

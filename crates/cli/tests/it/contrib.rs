@@ -88,10 +88,21 @@ fn the_action_installs_nothing_that_is_changed_or_unknown() {
 }
 
 #[test]
-fn the_action_names_the_archive_of_the_release() {
-    let xtask = std::fs::read_to_string(contrib().join("../xtask/src/dist/package.rs")).unwrap();
-    assert!(xtask.contains("starttls-{VERSION}-{TARGET}") && xtask.contains("SHA256SUMS"));
-    assert!(read("github/install.sh").contains("starttls-$version-x86_64-unknown-linux-musl.tar.gz"));
+fn the_action_names_the_archives_of_the_release() {
+    let xtask = |file: &str| {
+        std::fs::read_to_string(contrib().join("../xtask/src/dist").join(file)).unwrap()
+    };
+    let packages = xtask("package.rs");
+    assert!(packages.contains("starttls-{VERSION}-{}") && packages.contains("SHA256SUMS"));
+    let script = read("github/install.sh");
+    assert!(script.contains("archive=starttls-$version-$target.tar.gz"), "{script}");
+    let targets: Vec<&str> =
+        script.lines().filter_map(|line| line.split_once(" target=")?.1.strip_suffix(" ;;")).collect();
+    assert_eq!(targets.len(), 3, "{targets:?}");
+    let architectures = xtask("architecture.rs");
+    for target in targets.iter().filter(|it| !it.is_empty()) {
+        assert!(architectures.contains(&format!("target: \"{target}\"")), "{target}");
+    }
 }
 
 #[test]
@@ -208,7 +219,7 @@ struct Release {
 
 impl Release {
     fn in_folder(folder: &Path) -> Self {
-        let name = "starttls-9.8.7-x86_64-unknown-linux-musl";
+        let name = format!("starttls-9.8.7-{}-unknown-linux-musl", std::env::consts::ARCH);
         let script = format!(
             "mkdir -p {name} v9.8.7 && printf '%s' \"$BINARY\" >{name}/starttls && chmod 755 {name}/starttls && \
              tar -czf v9.8.7/{name}.tar.gz {name} && cd v9.8.7 && sha256sum *.* >SHA256SUMS && cut -c1-64 SHA256SUMS"
