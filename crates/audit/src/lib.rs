@@ -13,6 +13,7 @@ mod error;
 pub mod filter;
 mod finding;
 mod hello;
+mod observe;
 mod ocsp;
 mod plan;
 mod presented;
@@ -28,12 +29,15 @@ mod survey;
 pub mod tls_profile;
 mod tls_version;
 
+use std::sync::Arc;
+
 use starttls::ConnectorBuilder;
 use starttls::dialer::TcpRoute;
 use starttls::proto::{ClientName, Identity, Protocol, UrlAuthority};
 use starttls_x509::validity;
 
 pub use address::EndpointAddress;
+pub use observe::{AuditEvent, AuditObserver};
 pub use plan::Limits;
 use plan::Plan;
 pub use probe::{Cost, cost};
@@ -51,6 +55,7 @@ pub struct Audit {
     selection: Selection,
     limits: Limits,
     advice: Advice,
+    observer: Option<Arc<dyn AuditObserver>>,
 }
 
 impl Audit {
@@ -72,6 +77,7 @@ impl Audit {
             selection,
             limits,
             advice: Requirement::advice,
+            observer: None,
         })
     }
 
@@ -116,6 +122,12 @@ impl Audit {
         Self { advice, ..self.clone() }
     }
 
+    /// Returns the same audit, which reports its connections and their messages to this observer while it runs.
+    #[must_use]
+    pub fn observed_by(&self, observer: Arc<dyn AuditObserver>) -> Self {
+        Self { observer: Some(observer), ..self.clone() }
+    }
+
     /// Sets the name that the probes give for the client (EHLO). The default is the literal `[127.0.0.1]`.
     #[must_use]
     pub fn client_name(self, client_name: ClientName) -> Self {
@@ -147,6 +159,7 @@ impl Audit {
         plan.route = self.route.clone();
         plan.selection = self.selection.clone();
         plan.advice = self.advice;
+        plan.observer = self.observer.clone();
         // On the heap, so that a caller can have many audits in one future.
         Box::pin(probe::run(plan)).await
     }

@@ -1,8 +1,8 @@
 //! State shared by all probes of one endpoint: address, TLS configuration, selected checks, limits.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use starttls::Connector;
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::address::EndpointAddress;
 use crate::error::{HandshakeFault, ProbeError};
+use crate::observe::{AuditObserver, Observed};
 use crate::profile::ProtocolProfile;
 use crate::record::Log;
 use crate::requirement::{Advice, Requirement};
@@ -121,6 +122,8 @@ pub(crate) struct Plan {
     pub(crate) selection: Selection,
     pub(crate) limits: Limits,
     pub(crate) advice: Advice,
+    /// Who watches the connections.
+    pub(crate) observer: Option<Arc<dyn AuditObserver>>,
     /// When the audit has to end.
     deadline: Instant,
     opened: AtomicU32,
@@ -156,6 +159,7 @@ impl Plan {
             selection: Selection::default(),
             limits,
             advice: Requirement::advice,
+            observer: None,
             deadline: Instant::now() + limits.deadline.min(LONGEST),
             opened: AtomicU32::new(0),
             reply_timeout: AtomicU32::new(millis(limits.reply_timeout)),
@@ -186,7 +190,8 @@ impl Plan {
             log.start(self.protocol, purpose);
             return Err(ProbeError::Deadline);
         }
-        if self.opened.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
+        let before = self.opened.fetch_add(1, Ordering::Relaxed);
+        if before >= self.limits.connections {
             self.opened.fetch_sub(1, Ordering::Relaxed);
             log.start(self.protocol, purpose);
             return Err(ProbeError::Budget);
@@ -194,8 +199,10 @@ impl Plan {
         self.pause(self.limits.pace).await;
         let way = (&self.route, &self.address.endpoint(port));
         let limits = (self.reply_timeout(), self.deadline);
-        let session =
-            CleartextSession::open(self.protocol, self.identity(), way, limits, (purpose, log)).await?;
+        let observer = self.observer.clone();
+        let observed = observer.map(|observer| Observed { observer, number: before + 1 });
+        let transcript = (purpose, log, observed);
+        let session = CleartextSession::open(self.protocol, self.identity(), way, limits, transcript).await?;
         // The address toward a proxy says nothing about the way to the server.
         if let Some(source) = session.source().filter(|_| !self.route.has_proxy()) {
             self.source.get_or_init(|| source);

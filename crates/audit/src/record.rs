@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use starttls::proto::{Escaped, Identity, MessageReader, Protocol, ReplyTo, Side};
 
+use crate::observe::Observed;
 use crate::report::{Entry, EntryKind, Evidence, Transcript};
 
 /// The most entries of a transcript, and the most octets that one entry shows.
@@ -39,6 +40,7 @@ struct Conversation {
     entries: Vec<Entry>,
     /// Characters in the entries.
     length: usize,
+    observed: Option<Observed>,
 }
 
 /// A range of entries in one transcript of a probe.
@@ -50,8 +52,21 @@ pub(crate) struct Mark {
 }
 
 impl Log {
-    /// Starts the transcript of a connection.
+    /// Starts the transcript of a connection that is not opened.
     pub(crate) fn start(&self, protocol: &'static Protocol, purpose: &str) -> Record {
+        self.start_observed(protocol, purpose, None)
+    }
+
+    /// Starts the transcript of a connection, which an observer may watch.
+    pub(crate) fn start_observed(
+        &self,
+        protocol: &'static Protocol,
+        purpose: &str,
+        observed: Option<Observed>,
+    ) -> Record {
+        if let Some(observed) = &observed {
+            observed.connection(purpose);
+        }
         let mut conversations = self.lock();
         conversations.push(Conversation {
             purpose: purpose.to_owned(),
@@ -59,6 +74,7 @@ impl Log {
             started: Instant::now(),
             entries: Vec::new(),
             length: 0,
+            observed,
         });
         Record { log: self.clone(), index: conversations.len() - 1 }
     }
@@ -176,7 +192,11 @@ impl Conversation {
         if self.entries.len() < MAX_ENTRIES {
             let at_ms = self.elapsed_ms();
             self.length += text.len() + decoded.as_ref().map_or(0, String::len);
-            self.entries.push(Entry { at_ms, kind, text, decoded });
+            let entry = Entry { at_ms, kind, text, decoded };
+            if let Some(observed) = &self.observed {
+                observed.entry(&entry);
+            }
+            self.entries.push(entry);
         }
     }
 

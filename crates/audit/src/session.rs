@@ -14,9 +14,13 @@ use tokio::net::TcpStream;
 use crate::channel::{Channel, Chunk};
 use crate::error::{GO_AHEAD, GREETING, HELLO, ProbeError};
 use crate::hello;
+use crate::observe::Observed;
 use crate::profile::ProtocolProfile;
 use crate::record::Log;
 use crate::report::EntryKind;
+
+/// The start of the event after the boundary of a handshake that failed.
+pub(crate) const NO_HANDSHAKE: &str = "no handshake: ";
 
 /// What the server sent before the request for TLS.
 #[derive(Clone, Debug, Default)]
@@ -57,9 +61,9 @@ impl CleartextSession {
         identity: Identity,
         (route, to): (&TcpRoute, &Endpoint),
         (reply_timeout, deadline): (Duration, Instant),
-        (purpose, log): (&str, &Log),
+        (purpose, log, observed): (&str, &Log, Option<Observed>),
     ) -> Result<Self, ProbeError> {
-        let record = log.start(protocol, purpose);
+        let record = log.start_observed(protocol, purpose, observed);
         let address = to.dialed_address();
         let limit = reply_timeout.min(deadline.saturating_duration_since(Instant::now()));
         let io = match route.dial(to, Deadline::starting_now(limit)).await {
@@ -173,7 +177,7 @@ impl CleartextSession {
                 Ok(TlsSession::new(io, self.protocol, dialect, self.record, limits, kinds))
             }
             Err(error) => {
-                self.record.text(EntryKind::Event, format!("no handshake: {error}"));
+                self.record.text(EntryKind::Event, format!("{NO_HANDSHAKE}{error}"));
                 Err(error)
             }
         }
