@@ -1,5 +1,5 @@
-//! What reports and messages share: escaped text, durations, suggestions for misspelled words, JUnit for build servers,
-//! SARIF for code scanning.
+//! What reports and messages share: escaped text, durations, suggestions for misspelled words, HTML pages, pictures of
+//! conversations, JUnit for build servers, SARIF for code scanning.
 //!
 //! ```
 //! use starttls_report::junit::{self, TestCase, TestResult, TestSuite};
@@ -11,8 +11,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod diagram;
 mod duration;
 mod escape;
+pub mod html;
 pub mod junit;
 mod nearest;
 pub mod sarif;
