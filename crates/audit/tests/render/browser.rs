@@ -14,13 +14,27 @@ use crate::{hostile, sample};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Returns the DOM of a page in Chromium, which is stopped after [`DEADLINE`].
+/// Returns the DOM of a page in Chromium.
 fn dom(page: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("report.html");
+    opened(folder.path(), page, "--dump-dom")
+}
+
+/// Returns the number of pages that Chromium prints.
+fn printed_pages(page: &str) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.pdf");
+    opened(folder.path(), page, &format!("--print-to-pdf={}", path.display()));
+    let pdf = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    pdf.matches("/Type /Page\n").count()
+}
+
+/// Opens a page in Chromium, which is stopped after [`DEADLINE`], and returns its output.
+fn opened(folder: &Path, page: &str, action: &str) -> String {
+    let path = folder.join("report.html");
     std::fs::write(&path, page).unwrap();
-    let mut browser = chromium(folder.path())
-        .arg("--dump-dom")
+    let mut browser = chromium(folder)
+        .arg(action)
         .arg(format!("file://{}", path.display()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -119,6 +133,73 @@ fn the_browser_shows_hostile_text_as_text() {
     for element in ["<script", "<img", "<a href=\"http"] {
         assert!(!dom.contains(element), "{element} in the page");
     }
+}
+
+/// Returns a page with this report in a frame of this width. Its title is what the script returns, which knows the frame's
+/// document as `page`.
+fn framed(report: &str, width: u32, script: &str) -> String {
+    let report = report.replace('&', "&amp;").replace('"', "&quot;");
+    format!(
+        "<!DOCTYPE html><title>nothing</title><iframe width=\"{width}\" height=\"800\" srcdoc=\"{report}\"></iframe>\
+        <script>onload = () => {{ const page = frames[0].document; document.title = (() => {{ {script} }})(); }};</script>"
+    )
+}
+
+fn title(dom: &str) -> &str {
+    dom.split_once("<title>").unwrap().1.split('<').next().unwrap()
+}
+
+const OVERFLOW: &str = "for (const it of page.querySelectorAll('details')) it.open = true; \
+    const width = page.documentElement.clientWidth; \
+    if (page.documentElement.scrollWidth <= width) return 'fits'; \
+    return [...page.querySelectorAll('*')].filter(it => it.getBoundingClientRect().right > width + 1) \
+        .map(it => it.tagName + '.' + it.className).join(' ');";
+
+/// WCAG 2.2 criterion 1.4.10, with every part of the page open.
+#[test]
+fn no_page_scrolls_horizontally() {
+    for report in [sample::all(), hostile::hostile(), nine()] {
+        for width in [320, 900] {
+            let dom = dom(&framed(&html::render(&report), width, OVERFLOW));
+            assert_eq!(title(&dom), "fits", "at {width} px");
+        }
+    }
+}
+
+/// Returns a report of nine endpoints.
+fn nine() -> AuditReport {
+    let mut endpoints = Vec::new();
+    for _ in 0..3 {
+        endpoints.extend([sample::sound(), sample::wrong(), sample::throttled()]);
+    }
+    sample::report(endpoints)
+}
+
+#[test]
+fn nine_endpoints_print_on_at_most_nine_pages() {
+    let pages = printed_pages(&html::render(&nine()));
+    assert!((1..=9).contains(&pages), "{pages} pages");
+    assert!(printed_pages(&html::render(&sample::report(vec![sample::wrong()]))) <= 2);
+}
+
+#[test]
+fn what_is_wrong_is_first_and_sound_endpoints_are_last() {
+    let dom = dom(&html::render(&sample::all()));
+    let verdicts: Vec<_> =
+        tags(&dom, " data-verdict=").into_iter().map(|tag| attribute(tag, "data-verdict")).collect();
+    assert_eq!(verdicts, ["findings", "inconclusive", "sound"]);
+    let summary = dom.split("class=\"endpoint\"").next().unwrap();
+    for part in ["critical", "2031-04-05 12:00:00 UTC", "starttls 0.1.0", "submission://mail.example.com"] {
+        assert!(summary.contains(part), "{part} is in the summary");
+    }
+}
+
+#[test]
+fn the_picture_shows_what_crossed_the_boundary() {
+    let dom = dom(&html::render(&sample::report(vec![sample::wrong()])));
+    assert!(dom.contains("<svg class=\"sequence\"") && dom.contains("crossed: srv-inject-eager"), "{dom}");
+    // Styles in elements are against the policy of the page.
+    assert!(!dom.contains(" style="));
 }
 
 /// The policy of the page stops this script; without the policy, the script changes the title.

@@ -1,99 +1,164 @@
-//! A transcript as a timeline: the client on one side, the server on the other, the boundary across both.
+//! The transcripts of an endpoint as pictures and lists.
 
-use starttls_report::Markup;
+use starttls::proto::{Side, protocol};
+use starttls_report::diagram::{Crossing, Diagram, HandshakeResult, Mark, Row, RowContent, When};
+use starttls_report::html::Html;
 
 use super::super::common;
-use super::Page;
-use crate::report::{EndpointReport, Entry, EntryKind, Evidence, Transcript};
+use crate::report::{EndpointReport, Entry, EntryKind, Evidence, Finding, Transcript};
+use crate::session::NO_HANDSHAKE;
 
-/// Writes all transcripts, folded unless one of them is evidence of a problem.
-pub(super) fn transcripts(page: &mut Page, number: usize, endpoint: &EndpointReport) {
-    let proof = common::wrong(endpoint).iter().any(|(_, finding)| !finding.evidence.is_empty());
-    let (open, count) = (if proof { " open" } else { "" }, endpoint.transcripts.len());
-    page.add(format_args!("<details class=\"fold\"{open}><summary>Transcripts ({count})</summary>\n"));
-    for index in 0..count {
-        transcript(page, number, endpoint, index);
-    }
-    page.add(format_args!("</details>\n"));
+/// Writes the picture that explains the endpoint: of the evidence of the worst problem, or of the first connection.
+pub(super) fn featured(out: &mut Html, number: usize, endpoint: &EndpointReport) {
+    let Some((index, transcript)) = choice(endpoint) else { return };
+    out.markup("<div class=\"screen\">\n<h3>The conversation</h3>\n");
+    let anchor = format!("e{number}-t{index}");
+    let diagram = diagram(number, endpoint, index, transcript);
+    out.append(&diagram.figure(&format!("{anchor}-picture"), &anchor));
+    out.markup("</div>\n");
 }
 
-/// Writes a transcript, open if it is evidence of a problem.
-fn transcript(page: &mut Page, number: usize, endpoint: &EndpointReport, index: usize) {
-    let Some(transcript) = endpoint.transcripts.get(index) else { return };
-    let wrong: Vec<_> = common::wrong(endpoint)
-        .into_iter()
-        .flat_map(|(place, finding)| finding.evidence.iter().map(move |&at| (place, finding.id.as_str(), at)))
-        .filter(|(_, _, at)| at.transcript == index)
-        .collect();
-    let (open, connection) = (if wrong.is_empty() { "" } else { " open" }, index + 1);
-    let purpose = Markup(&transcript.purpose);
-    page.add(format_args!(
-        "<details class=\"transcript\" id=\"e{number}-t{index}\"{open}><summary>Connection {connection}: {purpose}\
-        </summary>\n<ol>\n"
-    ));
-    for (line, entry) in transcript.entries.iter().enumerate() {
-        let proofs: Vec<_> = wrong.iter().filter(|(_, _, at)| (at.first..=at.last).contains(&line)).collect();
-        let hit = if proofs.is_empty() { "" } else { " hit" };
-        open_entry(page, entry, hit, &format!(" id=\"e{number}-t{index}-{line}\""));
-        for (place, id, _) in proofs.iter().filter(|(_, _, at)| at.first == line) {
-            let id = Markup(id);
-            page.add(format_args!(" <a class=\"proof\" href=\"#e{number}-f{place}\">{id}</a>"));
-        }
-        page.add(format_args!("</li>\n"));
+/// Returns the transcript that is shown as a picture.
+pub(super) fn choice(endpoint: &EndpointReport) -> Option<(usize, &Transcript)> {
+    let evidence = common::wrong(endpoint).into_iter().flat_map(|(_, finding)| &finding.evidence);
+    let index =
+        evidence.map(|at| at.transcript).find(|index| *index < endpoint.transcripts.len()).unwrap_or(0);
+    Some((index, endpoint.transcripts.get(index)?))
+}
+
+/// Writes all transcripts as lists, folded.
+pub(super) fn transcripts(out: &mut Html, number: usize, endpoint: &EndpointReport) {
+    if endpoint.transcripts.is_empty() {
+        return;
     }
-    page.add(format_args!("</ol>\n</details>\n"));
+    out.markup("<details class=\"fold\">");
+    out.element("summary", &[], format_args!("Transcripts ({})", endpoint.transcripts.len()));
+    out.markup("\n");
+    for (index, transcript) in endpoint.transcripts.iter().enumerate() {
+        let anchor = format!("e{number}-t{index}");
+        out.open("details", &[("class", &"transcript"), ("id", &anchor)]);
+        out.element("summary", &[], format_args!("Connection {}: {}", index + 1, transcript.purpose));
+        out.markup("\n");
+        out.append(&diagram(number, endpoint, index, transcript).list(Some(&anchor)));
+        out.markup("</details>\n");
+    }
+    out.markup("</details>\n");
 }
 
 /// Writes the part of a transcript that the evidence refers to.
-pub(super) fn excerpt(page: &mut Page, number: usize, endpoint: &EndpointReport, at: Evidence) {
+pub(super) fn excerpt(out: &mut Html, number: usize, endpoint: &EndpointReport, at: Evidence) {
     let Some((Transcript { purpose, .. }, entries)) = common::excerpt(endpoint, at) else { return };
-    let purpose = Markup(purpose);
-    page.add(format_args!("<figure class=\"transcript\">\n<figcaption>Seen on "));
-    link(page, number, at);
-    page.add(format_args!(" ({purpose})</figcaption>\n<ol>\n"));
-    for entry in entries {
-        open_entry(page, entry, "", "");
-        page.add(format_args!("</li>\n"));
-    }
-    page.add(format_args!("</ol>\n</figure>\n"));
+    out.markup("<figure class=\"screen\">\n<figcaption>Seen on ");
+    link(out, number, at);
+    out.text(format_args!(" ({purpose})"));
+    out.markup("</figcaption>\n");
+    let part = Diagram { rows: rows(entries), ..Diagram::default() };
+    out.append(&part.list(None));
+    out.markup("</figure>\n");
 }
 
 /// Writes a link to the start of the evidence.
-pub(super) fn link(page: &mut Page, number: usize, at: Evidence) {
+pub(super) fn link(out: &mut Html, number: usize, at: Evidence) {
     let Evidence { transcript, first, .. } = at;
-    let connection = transcript.saturating_add(1);
-    page.add(format_args!(" <a href=\"#e{number}-t{transcript}-{first}\">connection {connection}</a>"));
+    let target = format_args!("#e{number}-t{transcript}-{first}");
+    out.element("a", &[("href", &target)], format_args!("connection {}", transcript.saturating_add(1)));
 }
 
-fn open_entry(page: &mut Page, entry: &Entry, hit: &str, id: &str) {
-    let (class, who) = match entry.kind {
-        EntryKind::Client => ("client clear", "client, cleartext"),
-        EntryKind::Server => ("server clear", "server, cleartext"),
-        EntryKind::ClientInside => ("client inside", "client, inside TLS"),
-        EntryKind::ServerInside => ("server inside", "server, inside TLS"),
-        EntryKind::Boundary => ("boundary", common::boundary("").0),
-        EntryKind::Event => ("event", ""),
+/// Returns the diagram of a transcript, with marks on the evidence of problems.
+pub(super) fn diagram(
+    number: usize,
+    endpoint: &EndpointReport,
+    index: usize,
+    transcript: &Transcript,
+) -> Diagram {
+    let title = protocol(&endpoint.protocol).map_or(endpoint.protocol.as_str(), |it| it.title);
+    let connection = index + 1;
+    let mut diagram = Diagram {
+        title: format!(
+            "Connection {connection} to {}, {title}: {}",
+            endpoint.server_name, transcript.purpose
+        ),
+        names: [String::from("starttls check"), endpoint.server_name.clone()],
+        rows: rows(&transcript.entries),
+        crossings: Vec::new(),
     };
-    let at = entry.at_ms;
-    page.add(format_args!("<li class=\"{class}{hit}\"{id}><time>{at:.1} ms</time><div class=\"said\">"));
-    if !who.is_empty() {
-        page.add(format_args!("<span class=\"who\">{who}</span>"));
+    let evidence = common::wrong(endpoint)
+        .into_iter()
+        .flat_map(|(place, finding)| finding.evidence.iter().map(move |at| (place, finding, at)))
+        .filter(|(_, _, at)| at.transcript == index);
+    for (place, finding, at) in evidence {
+        mark(&mut diagram, finding, format!("e{number}-f{place}"), at);
     }
-    let lines = match entry.kind {
-        EntryKind::Boundary => vec![common::boundary(&entry.text).1],
-        _ => common::lines(entry),
-    };
-    for line in lines.into_iter().filter(|line| !line.is_empty() || entry.kind != EntryKind::Boundary) {
-        let end = [r"\r\n", r"\n"].into_iter().find(|end| line.ends_with(end)).unwrap_or("");
-        let said = Markup(line.strip_suffix(end).unwrap_or(line));
-        page.add(format_args!("<code>{said}"));
-        if !end.is_empty() {
-            page.add(format_args!("<span class=\"end\">{end}</span>"));
+    diagram
+}
+
+/// Marks the rows that are evidence of a problem. The first of them names it.
+fn mark(diagram: &mut Diagram, finding: &Finding, target: String, at: &Evidence) {
+    let Some(rows) = diagram.rows.get_mut(at.first..) else { return };
+    let length = at.last.saturating_sub(at.first).saturating_add(1).min(rows.len());
+    let Some(rows) = rows.get_mut(..length) else { return };
+    let id = &finding.id;
+    let crossing = if crosses(id) { crossed(rows) } else { None };
+    let is_evidence = |row: usize| crossing.is_none_or(|(from, to)| row == from || row == to);
+    rows.iter_mut().enumerate().for_each(|(index, row)| row.is_evidence |= is_evidence(index));
+    if let Some((from, to)) = crossing {
+        let text = format!("crossed: {id}");
+        diagram.crossings.push(Crossing { from: at.first + from, to: at.first + to, text });
+    }
+    let text = if id.starts_with("leak-") { format!("leaked: {id}") } else { id.clone() };
+    if let Some(row) = rows.get_mut(crossing.map_or(0, |(from, _)| from)) {
+        row.marks.push(Mark { text, target: Some(target) });
+    }
+}
+
+/// Returns whether the fault is that octets cross the boundary.
+fn crosses(id: &str) -> bool {
+    id.starts_with("srv-inject-") || id == "srv-fixation"
+}
+
+/// Returns the rows with the last message that the client sent in cleartext, and with the first one inside TLS.
+fn crossed(rows: &[Row]) -> Option<(usize, usize)> {
+    let from = rows.iter().rposition(|row| {
+        matches!(row.content, RowContent::Message { from: Side::Client, inside_tls: false, .. })
+    })?;
+    let to =
+        rows.iter().position(|row| matches!(row.content, RowContent::Message { inside_tls: true, .. }))?;
+    (from < to).then_some((from, to))
+}
+
+/// Returns the rows of a transcript.
+fn rows(entries: &[Entry]) -> Vec<Row> {
+    let mut rows: Vec<Row> = entries.iter().map(row).collect();
+    for (row, after) in rows.iter_mut().zip(entries.iter().skip(1)) {
+        if let RowContent::Boundary { handshake, .. } = &mut row.content {
+            *handshake = match after.kind {
+                EntryKind::Event if after.text.starts_with(NO_HANDSHAKE) => HandshakeResult::Failed,
+                EntryKind::Event => HandshakeResult::Done,
+                _ => HandshakeResult::Unknown,
+            };
         }
-        page.add(format_args!("</code>"));
     }
-    if entry.decoded.is_some() {
-        page.add(format_args!("<code class=\"bytes\">{}</code>", Markup(&entry.text)));
-    }
-    page.add(format_args!("</div>"));
+    rows
+}
+
+fn row(entry: &Entry) -> Row {
+    let message = |from, inside_tls| RowContent::Message {
+        from,
+        inside_tls,
+        lines: common::lines(entry).into_iter().filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        octets: entry.decoded.as_ref().map(|_| entry.text.clone()),
+    };
+    let content = match entry.kind {
+        EntryKind::Client => message(Side::Client, false),
+        EntryKind::Server => message(Side::Server, false),
+        EntryKind::ClientInside => message(Side::Client, true),
+        EntryKind::ServerInside => message(Side::Server, true),
+        EntryKind::Boundary => {
+            let (_, rest) = common::boundary(&entry.text);
+            let facts = if rest.is_empty() { Vec::new() } else { vec![rest.to_owned()] };
+            RowContent::Boundary { handshake: HandshakeResult::Unknown, facts }
+        }
+        EntryKind::Event => RowContent::Event(entry.text.clone()),
+    };
+    Row { when: When::Milliseconds(entry.at_ms), content, ..Row::default() }
 }
