@@ -35,7 +35,7 @@ pub use facts::{
 pub use inspector::{CaptureSummary, ConnectionReport, InspectLimits, Inspector, SkippedPackets};
 pub use moment::Moment;
 pub use privacy::ShownUsers;
-pub use report::{ReportLine, SCHEMA_VERSION, ZEEK_HEADER, eve, zeek};
+pub use report::{HtmlReport, Origin, ReportLine, SCHEMA_VERSION, ZEEK_HEADER, eve, zeek};
 pub use verdict::{
     Baseline, BaselineError, ClientSummary, Confidence, Observation, ObservationRule, RULES, ServerSummary,
     Servers, Weight, judge, rule,

@@ -1,10 +1,10 @@
 //! The arguments of `connect`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 use starttls_dns::TlsaData;
 
-use super::common::{Format, Output, Peer, Resolver, Trace};
+use super::common::{Output, Peer, Resolver, Trace};
 use crate::candidates;
 use crate::error::Failed;
 use crate::target::Target;
@@ -25,6 +25,7 @@ use crate::target::Target;
   starttls connect imaps://mail.example.com            TLS from the first byte
   starttls connect ldap://ldap.example.com --ca-file ca.pem </dev/null
   starttls connect smtp://192.0.2.1 --server-name mail.example.com --format json
+  starttls connect smtp://mail.example.com --format html --output connection.html
   starttls connect smtp://mx.example.com --dane
   starttls connect host.example.com:4000 --upgrade-on STARTTLS")]
 pub(crate) struct Connect {
@@ -56,9 +57,9 @@ pub(crate) struct Connect {
     #[arg(long, conflicts_with_all = ["cleartext", "upgrade_on", "insecure", "tlsa"], requires = "target")]
     pub(crate) dane: bool,
 
-    /// The format of the report; with json, one object is written and there is no session
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// The format of the report; with json and html, only the report is written and there is no session
+    #[arg(long, value_enum, default_value_t = ConnectFormat::Text)]
+    pub(crate) format: ConnectFormat,
 
     #[command(flatten)]
     pub(crate) peer: Peer,
@@ -71,6 +72,16 @@ pub(crate) struct Connect {
 
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConnectFormat {
+    /// The report on standard error, then the session
+    Text,
+    /// One object for each connection
+    Json,
+    /// A page with a picture of the conversation
+    Html,
 }
 
 impl Connect {

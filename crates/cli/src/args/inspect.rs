@@ -19,6 +19,7 @@ use super::common::{Output, duration};
   starttls inspect monday.pcap.gz tuesday.pcapng --format json | jq 'select(.type == \"connection\")'
   tcpdump -i any -U -s 0 -w - tcp | starttls inspect -
   starttls inspect capture.pcap --only-findings --fail-on high
+  starttls inspect capture.pcap --format html --output findings.html
   starttls inspect capture.pcap --baseline servers.json --write findings.pcapng
   starttls inspect --compare client-side.pcap server-side.pcap
   starttls explain obs-stripped
@@ -42,7 +43,8 @@ pub(crate) struct Inspect {
     pub(crate) compare: Vec<PathBuf>,
 
     /// json: one object per line, for each connection when it ends, then for each server, each client and the
-    /// capture; eve: events as of Suricata; zeek: a log as of Zeek
+    /// capture; html: a page with a picture of each connection that has findings; eve: events as of Suricata; zeek: a
+    /// log as of Zeek
     #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
     pub(crate) format: InspectFormat,
 
@@ -111,6 +113,7 @@ pub(crate) struct Inspect {
 pub(crate) enum InspectFormat {
     Text,
     Json,
+    Html,
     Eve,
     Zeek,
 }

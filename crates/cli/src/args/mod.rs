@@ -28,7 +28,7 @@ use crate::exit;
 pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use common::{Format, Output, Peer, Progress, Resolver, Trace, Trust, Way, When};
-pub(crate) use connect::Connect;
+pub(crate) use connect::{Connect, ConnectFormat};
 #[cfg(feature = "gateway")]
 pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use hello::Hello;

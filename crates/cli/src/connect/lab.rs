@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use starttls::CertificateVerdict;
 
-use crate::args::{Connect, Format};
+use super::html;
+use crate::args::{Connect, ConnectFormat};
 use crate::console::{Console, Tone};
 use crate::error::Failed;
 use crate::exit;
@@ -24,8 +25,8 @@ pub(crate) async fn run(args: &Connect, sink: &mut Sink) -> Result<u8, Failed> {
 }
 
 async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Result<u8, Failed> {
-    let json = args.format == Format::Json;
-    let console = if json { Console::new(&args.output).silent() } else { Console::result(&args.output) };
+    let is_text = args.format == ConnectFormat::Text;
+    let console = if !is_text { Console::new(&args.output).silent() } else { Console::result(&args.output) };
     console.line(Tone::Plain, "No target: connecting to a sound server of each protocol on this machine.\n");
     let connector = starttls::Connector::builder()
         .timeout(args.peer.timeout)
@@ -54,15 +55,20 @@ async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Resu
         };
         verdict(&console, &report);
         code = code.max(report.exit_code);
-        reports.push(report);
+        reports.push((target, report));
     }
-    if json {
-        for report in &reports {
-            sink.json(report)?;
+    match args.format {
+        ConnectFormat::Json => reports.iter().try_for_each(|(_, report)| sink.json(report))?,
+        ConnectFormat::Html => {
+            let reports: Vec<_> = reports.iter().map(|(target, report)| (target, report)).collect();
+            sink.show(html::render(&reports).as_bytes())?;
         }
+        ConnectFormat::Text => {}
+    }
+    if !is_text {
         return Ok(code);
     }
-    let verified = reports.iter().filter(|report| report.exit_code == exit::DONE).count();
+    let verified = reports.iter().filter(|(_, report)| report.exit_code == exit::DONE).count();
     let tone = if code == exit::DONE { Tone::Good } else { Tone::Bad };
     console.line(tone, format_args!("{verified} of {} upgrades verified.", reports.len()));
     console.line(Tone::Plain, "\nNext: starttls connect smtp://YOUR.SERVER, or starttls connect --help");

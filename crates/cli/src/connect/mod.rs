@@ -1,6 +1,7 @@
 //! `starttls connect`: upgrades a connection and hands the session to the user.
 
 mod dane;
+mod html;
 #[cfg(feature = "lab")]
 mod lab;
 mod manual;
@@ -8,7 +9,7 @@ mod tap;
 
 use std::io::IsTerminal;
 
-use crate::args::{Connect, Format};
+use crate::args::{Connect, ConnectFormat};
 use crate::console::{Console, Tone};
 use crate::error::Failed;
 use crate::output::Sink;
@@ -20,20 +21,20 @@ use crate::target::Target;
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     let console = Console::new(&args.output);
-    let json = args.format == Format::Json;
-    if json && (args.cleartext || args.upgrade_on.is_some()) {
-        let hint = String::from("leave out --format json: the session itself is the output");
-        return Err(
-            Failed::usage("--format json cannot be used with --cleartext or --upgrade-on").hint(Some(hint))
-        );
+    let only_report = args.format != ConnectFormat::Text;
+    if only_report && (args.cleartext || args.upgrade_on.is_some()) {
+        let format = if args.format == ConnectFormat::Json { "json" } else { "html" };
+        let hint = format!("leave out --format {format}: the session itself is the output");
+        let error = format!("--format {format} cannot be used with --cleartext or --upgrade-on");
+        return Err(Failed::usage(error).hint(Some(hint)));
     }
-    if !json && args.target.is_none() && args.output.output.is_some() {
-        let hint = String::from("specify a target, or use --format json");
+    if !only_report && args.target.is_none() && args.output.output.is_some() {
+        let hint = String::from("specify a target, or use --format json or html");
         return Err(Failed::usage("--output needs a target: without one there is no session to write")
             .hint(Some(hint)));
     }
     // Text output is the session, which is written while it runs.
-    let mut sink = if json { Sink::replacing(&args.output)? } else { Sink::open(&args.output)? };
+    let mut sink = if only_report { Sink::replacing(&args.output)? } else { Sink::open(&args.output)? };
     if args.cleartext || args.upgrade_on.is_some() {
         return manual::run(args, &console, &mut sink).await;
     }
@@ -66,8 +67,8 @@ async fn connect(args: &Connect, target: &Target, console: Console, sink: &mut S
         }
     };
     let dial = args.peer.dial_target(target)?;
-    let json = args.format == Format::Json;
-    let console = if json { console.silent() } else { console };
+    let only_report = args.format != ConnectFormat::Text;
+    let console = if only_report { console.silent() } else { console };
     let watch = Watch::new(&args.trace, target.protocol, console, Inside::Bytes)?;
     let opening = Opening { peer: &args.peer, target, dial, watch };
     let Opened { mut session, local, watch } = match opening.open(&connector).await {
@@ -77,14 +78,14 @@ async fn connect(args: &Connect, target: &Target, console: Console, sink: &mut S
     let received = session.listen().await;
     let report = session.report(target, watch.conversation().finish());
     let discipline = LineDiscipline::of(target.protocol, args.peer.server_name(&target.host.ascii));
-    if json {
+    if only_report {
         let ended = match received {
             Ok(_) => session.leave(&discipline).await,
             Err(failed) => Err(failed),
         };
         return match ended {
-            Ok(()) => print(&report, sink),
-            Err(failed) => print(&report.rejected(failed), sink),
+            Ok(()) => print(args, target, &report, sink),
+            Err(failed) => print(args, target, &report.rejected(failed), sink),
         };
     }
     text::show(&console, target, &report, local);
@@ -113,14 +114,17 @@ fn failed(
     console: &Console,
     sink: &mut Sink,
 ) -> Result<u8, Failed> {
-    if args.format == Format::Json {
-        return print(report, sink);
+    if args.format != ConnectFormat::Text {
+        return print(args, target, report, sink);
     }
     text::show(console, target, report, None);
     Err(report.failure())
 }
 
-fn print(report: &Report, sink: &mut Sink) -> Result<u8, Failed> {
-    sink.json(report)?;
+fn print(args: &Connect, target: &Target, report: &Report, sink: &mut Sink) -> Result<u8, Failed> {
+    match args.format {
+        ConnectFormat::Html => sink.show(html::render(&[(target, report)]).as_bytes())?,
+        ConnectFormat::Text | ConnectFormat::Json => sink.json(report)?,
+    }
     Ok(report.exit_code)
 }

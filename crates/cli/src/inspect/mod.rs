@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use starttls_inspect::{
-    Baseline, ConnectionReport, InspectLimits, Inspector, Offered, ReportLine, Requested, SCHEMA_VERSION,
-    TlsUse, Weight, ZEEK_HEADER, eve, zeek,
+    Baseline, ConnectionReport, HtmlReport, InspectLimits, Inspector, Offered, Origin, ReportLine, Requested,
+    SCHEMA_VERSION, TlsUse, Weight, ZEEK_HEADER, eve, zeek,
 };
+use starttls_x509::validity;
 
 use crate::args::{Inspect, InspectFormat};
 use crate::console::{self, Console};
@@ -142,6 +143,10 @@ struct Session {
     format: InspectFormat,
     /// The text report, if that is the format.
     text: TextReport,
+    /// The page, if that is the format.
+    html: HtmlReport,
+    /// The names of the captures, for the page.
+    captures: Vec<String>,
     filter: Filter,
     only_findings: bool,
     /// Connections of which the packets are written.
@@ -169,6 +174,8 @@ impl Session {
             console,
             format: args.format,
             text: TextReport::default(),
+            html: HtmlReport::default(),
+            captures: args.files.iter().map(|file| file.display().to_string()).collect(),
             filter: Filter::parse(&args.filter)?,
             only_findings: args.only_findings,
             marked: Marked::new(),
@@ -202,6 +209,7 @@ impl Session {
                         connection: &report,
                     })?;
                 }
+                InspectFormat::Html => self.html.add(report),
                 InspectFormat::Eve => {
                     eve(&report).iter().try_for_each(|event| self.sink.line(event))?;
                 }
@@ -227,7 +235,7 @@ impl Session {
                 self.json(&ReportLine::Progress { schema_version: SCHEMA_VERSION, summary: &summary })
             }
             // These formats have no line for it.
-            InspectFormat::Eve | InspectFormat::Zeek => Ok(()),
+            InspectFormat::Html | InspectFormat::Eve | InspectFormat::Zeek => Ok(()),
         }
     }
 
@@ -257,6 +265,15 @@ impl Session {
                     self.json(&ReportLine::Client { schema_version: SCHEMA_VERSION, summary })?;
                 }
                 self.json(&ReportLine::Capture { schema_version: SCHEMA_VERSION, summary: &summary })?;
+            }
+            InspectFormat::Html => {
+                let origin = Origin {
+                    generator: concat!("starttls ", env!("CARGO_PKG_VERSION")),
+                    captures: &self.captures,
+                    time: &validity::rfc3339(validity::now()),
+                };
+                let page = std::mem::take(&mut self.html).finish(&servers, &clients, &summary, origin);
+                self.sink.show(page.as_bytes())?;
             }
             InspectFormat::Eve | InspectFormat::Zeek => {}
         }

@@ -1,6 +1,7 @@
 //! Reads the negotiation as an observer does, shows each message and records it for the report.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde::Serialize;
 use starttls::proto::{
@@ -21,6 +22,9 @@ pub(crate) struct Message {
     pub(crate) meaning: &'static str,
     /// Its lines, escaped; a description if the protocol is binary.
     pub(crate) lines: Vec<String>,
+    /// The time since the connection was opened.
+    #[serde(skip)]
+    pub(crate) at: Duration,
 }
 
 /// The messages in cleartext, and their result.
@@ -55,6 +59,8 @@ struct State {
     /// The bytes of each side that no event has covered yet, and their offset.
     client: (u64, Vec<u8>),
     server: (u64, Vec<u8>),
+    /// The time of the last bytes.
+    at: Duration,
     seen: Negotiation,
     /// Reads the mechanisms that the server offers in cleartext, where the protocol has a login.
     login: Option<Box<dyn LoginDialect>>,
@@ -67,7 +73,8 @@ impl Conversation {
         let nothing = || (0, Vec::new());
         let login = protocol.new_dialect(Identity::new("")).into_login();
         let (client, server, seen) = (nothing(), nothing(), Negotiation::default());
-        let state = State { protocol, relay, client, server, seen, login, mechanisms: Vec::new() };
+        let (at, mechanisms) = (Duration::ZERO, Vec::new());
+        let state = State { protocol, relay, client, server, at, seen, login, mechanisms };
         Self { console, state: Mutex::new(state) }
     }
 
@@ -82,7 +89,8 @@ impl Conversation {
         for side in [Side::Server, Side::Client] {
             let (_, rest) = std::mem::take(state.lane(side));
             if !rest.is_empty() {
-                self.show(&mut state.seen, side, "incomplete", lines(&rest), Tone::Bad);
+                let at = state.at;
+                self.show(&mut state.seen, at, side, "incomplete", lines(&rest), Tone::Bad);
             }
         }
         state.seen.clone()
@@ -91,6 +99,7 @@ impl Conversation {
     fn show(
         &self,
         seen: &mut Negotiation,
+        at: Duration,
         from: Side,
         meaning: &'static str,
         lines: Vec<String>,
@@ -100,7 +109,7 @@ impl Conversation {
         for line in &lines {
             self.console.line(tone, format_args!("{prefix}: {line}"));
         }
-        seen.messages.push(Message { from: from.name(), meaning, lines });
+        seen.messages.push(Message { from: from.name(), meaning, lines, at });
     }
 
     fn record(&self, state: &mut State, event: &RelayEvent) {
@@ -114,7 +123,7 @@ impl Conversation {
             state.mechanisms.extend(login.mechanisms(&message).into_iter().map(|offered| offered.name));
         }
         let (mut meaning, tone) = meaning(event.from, event.kind);
-        let protocol = state.protocol;
+        let (protocol, at) = (state.protocol, state.at);
         let seen = &mut state.seen;
         let greeted = seen.messages.iter().any(|said| said.meaning == "hello");
         match event.kind {
@@ -137,7 +146,7 @@ impl Conversation {
         }
         if !message.is_empty() {
             let lines = event.text.clone().map_or_else(|| lines(&message), |text| vec![text]);
-            self.show(seen, event.from, meaning, lines, tone);
+            self.show(seen, at, event.from, meaning, lines, tone);
         }
     }
 }
@@ -164,6 +173,7 @@ impl Observer for Conversation {
             return;
         }
         let Ok(mut state) = self.state.lock() else { return };
+        state.at = chunk.at;
         state.lane(chunk.from).1.extend_from_slice(chunk.bytes);
         match chunk.from {
             Side::Client => state.seen.client_bytes += chunk.bytes.len() as u64,

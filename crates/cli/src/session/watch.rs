@@ -61,7 +61,8 @@ impl Watch {
         for line in &lines {
             self.console.line(tone, format_args!("{prefix}: {line}"));
         }
-        recorded.messages.push(Message { from: said.from.name(), meaning, lines });
+        let at = recorded.at;
+        recorded.messages.push(Message { from: said.from.name(), meaning, lines, at });
         if let Some(transcript) = &self.transcript {
             transcript.record(recorded.at, said);
         }

@@ -26,6 +26,23 @@ fn another_address_is_dialled_with_the_same_name_verified() {
 }
 
 #[test]
+fn the_html_report_has_a_picture_of_the_conversation() {
+    let lab = lab();
+    let page = Run::of(connect(&lab, "smtp").args(["--format", "html"])).exits(0).stdout;
+    for part in
+        ["<svg class=\"sequence\"", "STARTTLS", "TLS starts here", "certificate: verified", "✓ encrypted"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let failed =
+        Run::of(connect(&lab, "smtp").args(["--format", "html", "--server-name", "other.example"])).exits(5);
+    assert!(failed.stdout.contains("✕ TLS should have started here"), "{}", failed.stdout);
+    assert!(!failed.stdout.contains("inside TLS"), "{}", failed.stdout);
+    let refused = Run::of(connect(&lab, "smtp").args(["--format", "html", "--cleartext"])).exits(2);
+    assert!(refused.stderr.contains("--format html cannot be used with --cleartext"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_name_is_verified_instead_of_the_host() {
     let lab = lab();
     Run::of(connect(&lab, "pop3").args(["--server-name", "mail.example.test"])).exits(0);

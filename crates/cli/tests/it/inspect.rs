@@ -103,7 +103,12 @@ fn a_login_in_cleartext_is_reported_without_its_secret() {
         line.split('\t').count()
     };
     assert_eq!(columns("#fields"), columns("1700000000.") + 1, "{}", zeek.stdout);
-    for output in [&text.stdout, &json.stdout, &eve.stdout, &zeek.stdout] {
+    let html = Run::of(&mut starttls(["inspect", "--format", "html", path])).exits(1);
+    for part in ["obs-credentials", "<svg class=\"sequence\"", "leaked: login of alice", "Fix:"] {
+        assert!(html.stdout.contains(part), "{part}: {}", html.stdout);
+    }
+    assert!(!html.stdout.contains("<script") && html.stdout.trim_end().ends_with("</html>"));
+    for output in [&text.stdout, &json.stdout, &eve.stdout, &zeek.stdout, &html.stdout] {
         assert!(!output.contains("hunter2") && !output.contains(SECRET), "{output}");
     }
     Run::of(&mut starttls(["inspect", "--filter", "imap", path])).exits(7);

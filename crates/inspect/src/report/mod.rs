@@ -1,6 +1,7 @@
-//! The formats of a report for programs: JSON lines, EVE, and a log of Zeek.
+//! The formats of a report: JSON lines, EVE and a log of Zeek for programs, and HTML.
 
 mod eve;
+mod html;
 mod zeek;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use crate::inspector::{CaptureSummary, ConnectionReport};
 use crate::verdict::{ClientSummary, ServerSummary};
 
 pub use eve::eve;
+pub use html::{HtmlReport, Origin};
 pub use zeek::{ZEEK_HEADER, zeek};
 
 /// Returns the address and the port of the client and of the server.
