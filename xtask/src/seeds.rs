@@ -192,11 +192,11 @@ fn turns(text: &str) -> Result<Vec<(Side, Vec<u8>)>, String> {
         };
         let value = line.get(3..).unwrap_or_default();
         match line.as_bytes().get(1) {
-            Some(b':') => turns.push((from, [&unescape(value)?, eol].concat())),
+            Some(b':' | b'~') => turns.push((from, [&unescape(value)?, eol].concat())),
             Some(b'-') => turns.push((from, unescape(value)?)),
             Some(b'#') => turns.push((from, unhex(value)?)),
             Some(b'.') => {}
-            _ => return Err(format!("invalid line {line:?}: expected one of : - # . after the side")),
+            _ => return Err(format!("invalid line {line:?}: expected one of : ~ - # . after the side")),
         }
     }
     Ok(turns)

@@ -110,6 +110,8 @@ struct TlsStage {
     space: &'static [u8],
     /// Sides of which octets are missing.
     has_gap: [bool; 2],
+    /// The first octets of a side are missing, so what is seen first is not known to be the first.
+    is_midstream: bool,
     /// Sides that sent octets that are not TLS.
     has_cleartext: [bool; 2],
     /// The last octets of such cleartext: a ClientHello or ServerHello may start in them.
@@ -167,6 +169,7 @@ impl Conversation {
         self.is_midstream |= octets == 0;
         if let Stage::Tls(stage) = &mut self.stage {
             stage.has_gap[index(side)] = true;
+            stage.is_midstream |= octets == 0;
             stage.watch.gap(side);
         } else {
             let resumes = match &mut self.stage {
@@ -399,7 +402,7 @@ impl Conversation {
                     true => TlsBegin::Agreed,
                     false => TlsBegin::Seen { first: ends[0] == self.before.octets[0] },
                 };
-                self.stage = Stage::Tls(Box::new(TlsStage::new(start, space)));
+                self.stage = Stage::Tls(Box::new(TlsStage::new(start, space, self.is_midstream)));
                 for (side, rest) in [Side::Client, Side::Server].into_iter().zip(rest) {
                     if !rest.is_empty() {
                         self.read_tls(side, &rest, moment);
@@ -419,7 +422,7 @@ impl Conversation {
                 Some(BoundaryPoint { client: ends[0], server: ends[1], packet: 0, negotiated: false });
         }
         self.cleartext = Some(CleartextOctets { client: ends[0], server: ends[1] });
-        self.stage = Stage::Tls(Box::new(TlsStage::new(start, space)));
+        self.stage = Stage::Tls(Box::new(TlsStage::new(start, space, self.is_midstream)));
     }
 
     /// Reads octets after the boundary.
@@ -561,7 +564,10 @@ impl Conversation {
         let had_cleartext = talked && !self.is_midstream;
         match self.stage {
             Stage::Tls(stage) => {
-                let begin = stage.start;
+                let begin = match stage.start {
+                    TlsBegin::Seen { first } => TlsBegin::Seen { first: first && !stage.is_midstream },
+                    begin => begin,
+                };
                 let has_cleartext = stage.has_cleartext;
                 let closed = end == ConversationEnd::Closed && self.gaps == 0 && !stage.watch.has_gap();
                 let (handshake, tls_end) = stage.watch.finish(closed);
@@ -599,9 +605,16 @@ impl Conversation {
 }
 
 impl TlsStage {
-    fn new(start: TlsBegin, space: &'static [u8]) -> Self {
-        let (has_gap, has_cleartext) = ([false; 2], [false; 2]);
-        Self { watch: TlsWatch::new(), start, space, has_gap, has_cleartext, tails: [Vec::new(), Vec::new()] }
+    fn new(start: TlsBegin, space: &'static [u8], is_midstream: bool) -> Self {
+        Self {
+            watch: TlsWatch::new(),
+            start,
+            space,
+            has_gap: [false; 2],
+            is_midstream,
+            has_cleartext: [false; 2],
+            tails: [Vec::new(), Vec::new()],
+        }
     }
 
     /// Reads octets of a side that has sent cleartext after the boundary. Returns the cleartext, and the octets from the
@@ -626,7 +639,9 @@ impl TlsStage {
         let kind = match (self.start, side) {
             (TlsBegin::Agreed, Side::Client) => ClueKind::ClientBeyond,
             (TlsBegin::Agreed, Side::Server) => ClueKind::ServerBeyond,
-            (TlsBegin::FirstOctet | TlsBegin::Seen { first: true }, Side::Server) => ClueKind::CleartextToTls,
+            (TlsBegin::FirstOctet | TlsBegin::Seen { first: true }, Side::Server) if !self.is_midstream => {
+                ClueKind::CleartextToTls
+            }
             _ => return None,
         };
         Some(Clue::new(kind, side, range, moment))

@@ -91,10 +91,11 @@ pub(super) fn is_final_reply(family: ProtocolFamily, msg: &[u8]) -> bool {
     }
 }
 
-/// Returns whether a server asks for content, or for the next part of a login.
+/// Returns whether a server asks for something that is not a command: content, or the next part of a login. In FTP, content has
+/// a connection of its own, and each part of a login is a command.
 pub(super) fn asks_for_content(family: ProtocolFamily, msg: &[u8]) -> bool {
     match family {
-        ProtocolFamily::Smtp | ProtocolFamily::Ftp => msg.starts_with(b"3"),
+        ProtocolFamily::Smtp => msg.starts_with(b"3"),
         ProtocolFamily::Pop3 => msg.starts_with(b"+ "),
         _ => false,
     }

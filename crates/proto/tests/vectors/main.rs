@@ -16,7 +16,7 @@ fn same_meaning(vector: &Vector, side: Side, sent: &[Vec<u8>]) {
         .turns
         .iter()
         .filter_map(|turn| match turn.from == side {
-            true => sent.next().map(|bytes| Turn { from: side, bytes: bytes.clone() }),
+            true => sent.next().map(|bytes| Turn { bytes: bytes.clone(), ..turn.clone() }),
             false => Some(turn.clone()),
         })
         .collect();

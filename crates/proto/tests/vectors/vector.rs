@@ -9,6 +9,8 @@ use starttls_proto::{Protocol, Side, protocol};
 pub(crate) struct Turn {
     pub(crate) from: Side,
     pub(crate) bytes: Vec<u8>,
+    /// Whether an observer does not see the turn, because its packets are lost.
+    pub(crate) is_lost: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,19 @@ impl Vector {
             .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("{}: {line:?}", path.display())))
             .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
             .collect();
-        let known = ["spec", "result", "comment", "roles", "client", "server", "relay", "tls", "eol"];
+        let known = [
+            "spec",
+            "result",
+            "comment",
+            "roles",
+            "client",
+            "server",
+            "relay",
+            "tls",
+            "eol",
+            "handshake",
+            "observed",
+        ];
         for (key, _) in &headers {
             assert!(known.contains(&key.as_str()), "{}: unknown header {key}", path.display());
         }
@@ -69,7 +83,7 @@ impl Vector {
         };
         let text = line.get(3..).unwrap_or_default();
         let bytes = match &line[1..2] {
-            ":" => [unescape(text), eol.as_bytes().to_vec()].concat(),
+            ":" | "~" => [unescape(text), eol.as_bytes().to_vec()].concat(),
             "-" => unescape(text),
             "#" => {
                 let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
@@ -81,9 +95,17 @@ impl Vector {
             }
             _ => panic!("{}: {line:?}", self.path.display()),
         };
+        let is_lost = &line[1..2] == "~";
         match self.turns.last_mut() {
-            Some(turn) if turn.from == from => turn.bytes.extend(bytes),
-            _ => self.turns.push(Turn { from, bytes }),
+            Some(turn) if turn.from == from => {
+                assert!(
+                    !is_lost && !turn.is_lost,
+                    "{}: {line:?} is not a turn of its own",
+                    self.path.display()
+                );
+                turn.bytes.extend(bytes);
+            }
+            _ => self.turns.push(Turn { from, bytes, is_lost }),
         }
     }
 
