@@ -1,7 +1,6 @@
 //! Channel bindings, which tie a login or another proof to its TLS connection.
 
 use rustls::pki_types::CertificateDer;
-use rustls::{Connection, ProtocolVersion};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use starttls_proto::ChannelBinding;
 use starttls_x509::{Certificate, HashAlgorithm, SignatureAlgorithm};
@@ -39,7 +38,11 @@ impl<IO> Encrypted<IO> {
     /// `tls-server-end-point` a certificate whose signature has a hash function.
     pub fn channel_binding(&self, binding: ChannelBinding) -> Option<Vec<u8>> {
         match binding {
-            ChannelBinding::Exporter => exporter(&self.tls),
+            // RFC 9266 section 2. With TLS 1.2 it is safe only with the extended master secret, which rustls does not report.
+            ChannelBinding::Exporter => {
+                let material = self.exporter.as_ref()?.export(b"EXPORTER-Channel-ChannelBinding");
+                material.map(|it| it.to_vec())
+            }
             ChannelBinding::ServerEndPoint => self.server_certificate().and_then(server_end_point),
         }
     }
@@ -53,21 +56,11 @@ impl<IO> Encrypted<IO> {
     }
 
     fn server_certificate(&self) -> Option<&CertificateDer<'static>> {
-        match &*self.tls {
-            Connection::Client(client) => client.peer_certificates()?.first(),
-            Connection::Server(_) => self.presented.as_ref()?.cert.first(),
+        match self.tls.is_server() {
+            true => self.presented.as_ref()?.cert.first(),
+            false => self.tls.state().peer_certificates()?.first(),
         }
     }
-}
-
-/// Returns `tls-exporter` (RFC 9266 section 2). With TLS 1.2 it is safe only with the extended master secret, which rustls
-/// does not report.
-fn exporter(tls: &Connection) -> Option<Vec<u8>> {
-    if tls.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
-        return None;
-    }
-    let secret = vec![0; 32];
-    tls.export_keying_material(secret, b"EXPORTER-Channel-ChannelBinding", Some(&[])).ok()
 }
 
 /// Returns `tls-server-end-point` (RFC 5929 section 4.1): the hash of the certificate, with the hash function of its

@@ -15,6 +15,7 @@ use starttls_proto::{ClientName, Identity, Protocol, Side, Upgrade};
 use crate::deadline::Deadline;
 use crate::dialer::Tcp;
 use crate::early_data::EarlyDataLimit;
+use crate::exporter::ExporterLog;
 use crate::handshake::{ConnectionAttempt, TlsSetup};
 use crate::observe::{Observer, Tap};
 use crate::tapped_stream::TappedStream;
@@ -186,7 +187,9 @@ impl<D> Connector<D> {
             Some(instead) => instead.clone(),
             None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),
         };
-        let setup = TlsSetup::Client { config: Arc::new(config), name, verifier, early_data };
+        let exporter = ExporterLog::new(config.key_log);
+        config.key_log = exporter.clone();
+        let setup = TlsSetup::Client { config: Arc::new(config), name, verifier, early_data, exporter };
         Ok(ConnectionAttempt::new(setup, protocol, Tap::new(Side::Client, self.observer.clone()), deadline))
     }
 }

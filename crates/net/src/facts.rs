@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, Connection, HandshakeKind, NamedGroup, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, HandshakeKind, NamedGroup, ProtocolVersion};
 
 use crate::{CertificateFailure, tls};
 
@@ -90,7 +90,7 @@ impl fmt::Display for CertificateVerdict {
 }
 
 impl TlsFacts {
-    pub(crate) fn new(tls: &Connection, server_name: Option<String>, timings: Timings) -> Self {
+    pub(crate) fn new(tls: &CommonState, server_name: Option<String>, timings: Timings) -> Self {
         Self {
             address: None,
             timings,

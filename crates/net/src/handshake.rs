@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, Connection, ProtocolVersion, ServerConfig,
-    ServerConnection,
-};
+use rustls::{AlertDescription, ClientConfig, ProtocolVersion, ServerConfig};
 
 use starttls_proto::Protocol;
 
+use crate::connection::TlsConnection;
 use crate::deadline::Deadline;
 use crate::dialer::Dialed;
 use crate::early_data::EarlyDataLimit;
+use crate::exporter::ExporterLog;
 use crate::facts::{CertificateVerdict, Timings, TlsFacts};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
@@ -47,6 +46,7 @@ pub(crate) enum TlsSetup {
         name: ServerName<'static>,
         verifier: Arc<RecordingVerifier>,
         early_data: Arc<EarlyDataLimit>,
+        exporter: Arc<ExporterLog>,
     },
     Server {
         config: Arc<ServerConfig>,
@@ -113,33 +113,37 @@ impl ConnectionAttempt {
         tapped.begin_tls(early);
         self.lap();
         let mut resolver = None;
-        let tls = match &self.setup {
-            TlsSetup::Client { config, name, .. } => {
-                ClientConnection::new(config.clone(), name.clone()).map(Connection::from)
+        let (tls, exporter) = match &self.setup {
+            TlsSetup::Client { config, name, exporter, .. } => {
+                (TlsConnection::client(config.clone(), name.clone()), exporter.clone())
             }
             TlsSetup::Server { config, .. } => {
-                // A resolver does not know the connection that it serves, so each connection has one, in a configuration of its
-                // own: 240 octets until the end of the handshake, and about 0.2 µs.
+                // A resolver and a key log do not know the connection that they serve, so each connection has its own, in a
+                // configuration of its own: 240 octets until the end of the handshake, and about 0.2 µs.
                 let mut config = ServerConfig::clone(config);
                 let recording = Arc::new(RecordingResolver::new(config.cert_resolver));
                 config.cert_resolver = recording.clone();
                 resolver = Some(recording);
-                ServerConnection::new(Arc::new(config)).map(Connection::from)
+                let exporter = ExporterLog::new(config.key_log);
+                config.key_log = exporter.clone();
+                (TlsConnection::server(Arc::new(config)), exporter)
             }
             TlsSetup::Unavailable => return Err(Error::config("this server has no certificate for TLS")),
         };
-        Ok(Handshake { tls: tls.map_err(Error::Tls)?, tapped, attempt: self, resolver })
+        let tls = Box::new(tls.map_err(Error::Tls)?);
+        Ok(Handshake { tls, tapped, attempt: self, resolver, exporter })
     }
 }
 
 /// A TLS handshake in progress.
 #[derive(Debug)]
 pub(crate) struct Handshake<IO> {
-    pub(crate) tls: Connection,
+    pub(crate) tls: Box<TlsConnection>,
     pub(crate) tapped: TappedStream<IO>,
     pub(crate) attempt: ConnectionAttempt,
     /// The resolver of a server's certificate.
     resolver: Option<Arc<RecordingResolver>>,
+    exporter: Arc<ExporterLog>,
 }
 
 /// The error that ended a handshake.
@@ -159,7 +163,7 @@ impl From<io::Error> for HandshakeFailure {
 ///
 /// It reads even while it cannot write: two sides that both write first would wait for each other forever.
 pub(crate) fn advance_handshake(
-    tls: &mut Connection,
+    tls: &mut TlsConnection,
     io: &mut (impl Read + Write),
 ) -> Result<(), HandshakeFailure> {
     while !only_tickets_left(tls) {
@@ -167,22 +171,21 @@ pub(crate) fn advance_handshake(
             Err(error) if error.kind() == ErrorKind::WouldBlock => true,
             done => done.map(|()| false)?,
         };
-        if !tls.is_handshaking() {
+        if !tls.state().is_handshaking() {
             return if blocked { Err(io::Error::from(ErrorKind::WouldBlock).into()) } else { Ok(()) };
         }
-        if tls.read_tls(io)? == 0 {
+        if stream::receive_handshake(tls, io)?.map_err(HandshakeFailure::Tls)? == 0 {
             return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
-        tls.process_new_packets().map_err(HandshakeFailure::Tls)?;
     }
     Ok(())
 }
 
 /// Returns whether a server has only session tickets left to send. They are no part of the handshake, so they go out with
 /// the first application data, in the same segment.
-fn only_tickets_left(tls: &Connection) -> bool {
-    let is_tls13 = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-    is_tls13 && !tls.is_handshaking() && matches!(tls, Connection::Server(_))
+fn only_tickets_left(tls: &TlsConnection) -> bool {
+    let is_tls13 = tls.state().protocol_version() == Some(ProtocolVersion::TLSv1_3);
+    is_tls13 && !tls.state().is_handshaking() && tls.is_server()
 }
 
 /// The fatal alert `unrecognized_name` in a record of TLS 1.2 (RFC 6066 section 3).
@@ -206,15 +209,15 @@ impl<IO> Handshake<IO> {
     /// # Errors
     /// [`Error::NoAlpn`] if the peer did not negotiate the required ALPN id.
     pub(crate) fn finish(self) -> Result<Encrypted<IO>, Error> {
-        let Self { tls, mut tapped, mut attempt, resolver } = self;
+        let Self { tls, mut tapped, mut attempt, resolver, exporter } = self;
         tapped.begin_session();
         attempt.timings.handshake = Some(attempt.lap());
-        let server_name = match (&attempt.setup, &tls) {
+        let server_name = match (&attempt.setup, &resolver) {
             (TlsSetup::Client { name: ServerName::DnsName(name), .. }, _) => Some(name.as_ref().to_owned()),
-            (_, Connection::Server(server)) => server.server_name().map(str::to_owned),
+            (_, Some(resolver)) => resolver.server_name(),
             _ => None,
         };
-        let mut facts = TlsFacts::new(&tls, server_name, attempt.timings);
+        let mut facts = TlsFacts::new(tls.state(), server_name, attempt.timings);
         if let Some(id) = attempt.required_alpn.filter(|id| facts.alpn.as_deref() != Some(id.as_bytes())) {
             return Err(Error::NoAlpn { by: attempt.tap.side.peer(), id });
         }
@@ -233,7 +236,8 @@ impl<IO> Handshake<IO> {
             TlsSetup::Server { .. } | TlsSetup::Unavailable => None,
         };
         let presented = resolver.and_then(|resolver| resolver.presented());
-        Ok(Encrypted::new(tls, tapped, facts, presented, early_data))
+        let exporter = exporter.exporter(tls.state());
+        Ok(Encrypted::new(tls, tapped, facts, presented, early_data, exporter))
     }
 
     /// Returns the error of a handshake that failed, by whose fault it is, and drops the connection (rule B5).

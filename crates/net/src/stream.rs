@@ -5,23 +5,26 @@ use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use rustls::Connection;
 use rustls::sign::CertifiedKey;
 
+use crate::connection::{Output, RECORD, TlsConnection};
 use crate::early_data::EarlyDataLimit;
+use crate::exporter::Exporter;
 use crate::facts::TlsFacts;
 use crate::observe::ConnectionPhase;
 use crate::tapped_stream::TappedStream;
 
-/// The length from which a read buffer is filled with one system call, instead of one for every 4 KiB, which is what rustls
-/// reads at once.
-const LARGE: usize = 16 * 1024;
-/// The octets of TLS that are read at once then.
-const SCRATCH_LEN: usize = 64 * 1024;
+/// The most octets that one system call reads or writes, before encryption. Each write wakes the receiver, so that bulk data
+/// costs the less the fewer there are.
+const BLOCK: usize = 1 << 20;
+
+/// The octets that are read at once during the handshake, whose messages are small.
+const HANDSHAKE_READ: usize = 4096;
 
 thread_local! {
-    /// The buffer of the stream that is being read. Streams that wait hold none. A nested read allocates a second one.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The buffers of the stream that is being read or written. Streams that wait hold none. A nested call allocates others.
+    static INPUT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static OUTPUT: Cell<Output> = const { Cell::new(Output::EMPTY) };
 }
 
 /// A stream inside TLS, with the facts of its handshake.
@@ -32,23 +35,26 @@ thread_local! {
 /// attacker can cut a connection (RFC 8446 section 6.1).
 #[derive(Debug)]
 pub struct Encrypted<IO> {
-    pub(crate) tls: Box<Connection>,
+    pub(crate) tls: Box<TlsConnection>,
     pub(crate) tapped: TappedStream<IO>,
-    facts: Box<TlsFacts>,
+    facts: Arc<TlsFacts>,
     /// The certificate that a server presented, for `tls-server-end-point`.
     pub(crate) presented: Option<Arc<CertifiedKey>>,
     early_data: Option<Arc<EarlyDataLimit>>,
+    /// `None` with TLS 1.2.
+    pub(crate) exporter: Option<Exporter>,
 }
 
 impl<IO> Encrypted<IO> {
     pub(crate) fn new(
-        tls: Connection,
+        tls: Box<TlsConnection>,
         tapped: TappedStream<IO>,
         facts: TlsFacts,
         presented: Option<Arc<CertifiedKey>>,
         early_data: Option<Arc<EarlyDataLimit>>,
+        exporter: Option<Exporter>,
     ) -> Self {
-        Self { tls: Box::new(tls), tapped, facts: Box::new(facts), presented, early_data }
+        Self { tls, tapped, facts: Arc::new(facts), presented, early_data, exporter }
     }
 
     /// Returns the facts of the connection at the end of its handshake.
@@ -56,12 +62,14 @@ impl<IO> Encrypted<IO> {
         &self.facts
     }
 
+    /// Returns the facts of the connection, for a record that outlives it.
+    pub fn shared_facts(&self) -> Arc<TlsFacts> {
+        self.facts.clone()
+    }
+
     /// Returns the number of session tickets that the server has sent. In TLS 1.3 it sends them after the handshake.
     pub fn tickets_received(&self) -> u32 {
-        match &*self.tls {
-            Connection::Client(client) => client.tls13_tickets_received(),
-            Connection::Server(_) => 0,
-        }
+        self.tls.tickets_received()
     }
 
     /// Returns the most octets of early data (0-RTT, RFC 8446 section 4.2.10) that the server's session tickets permit so far.
@@ -85,101 +93,123 @@ impl<IO> Encrypted<IO> {
     }
 }
 
-/// Sends the TLS records that are queued.
-pub(crate) fn push(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
-    while tls.wants_write() {
-        if tls.write_tls(io)? == 0 {
-            return Err(ErrorKind::WriteZero.into());
+/// Sends the records that are queued.
+pub(crate) fn push(tls: &mut TlsConnection, io: &mut impl Write) -> io::Result<()> {
+    while !tls.unsent().is_empty() {
+        match io.write(tls.unsent()) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => tls.mark_sent(count),
+            Err(error) => {
+                tls.is_blocked = true;
+                return Err(error);
+            }
         }
     }
     Ok(())
 }
 
-/// Reads application data, and never writes. Queued records such as key updates go out with the next write, as RFC 8446
-/// section 4.6.3 allows. A reader that writes would take the wake-ups of a writer on another task.
-pub(crate) fn read(tls: &mut Connection, io: &mut (impl Read + Write), buf: &mut [u8]) -> io::Result<usize> {
+/// Reads and processes what is available during the handshake. Returns the number of octets that were read.
+pub(crate) fn receive_handshake(
+    tls: &mut TlsConnection,
+    io: &mut impl Read,
+) -> io::Result<Result<usize, rustls::Error>> {
+    fill(tls, io, HANDSHAKE_READ, |tls, input, count| Ok(tls.receive(input, &mut []).map(|_| count)))
+}
+
+/// Reads application data, and never writes except for a fatal alert. Queued records such as key updates go out with the next
+/// write, as RFC 8446 section 4.6.3 allows. A reader that writes would take the wake-ups of a writer on another task.
+pub(crate) fn read(
+    tls: &mut TlsConnection,
+    io: &mut (impl Read + Write),
+    buf: &mut [u8],
+) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
     }
     loop {
-        match tls.reader().read(buf) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        let done = tls.available(buf).unwrap_or_else(|| {
+            // One system call reads what `buf` can hold after decryption, and at least a record.
+            let most = buf.len().clamp(RECORD, BLOCK);
+            fill(tls, io, most, |tls, input, count| match tls.receive(input, buf) {
+                Ok(_) if count == 0 => Err(ErrorKind::UnexpectedEof.into()),
+                Ok(0) => Err(ErrorKind::Interrupted.into()),
+                Ok(decrypted) => Ok(decrypted),
+                Err(error) => Err(io::Error::new(ErrorKind::InvalidData, error)),
+            })
+        });
+        match done {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                // The alert names the cause, but the peer does not need it.
+                let _ = push(tls, io);
+                return Err(error);
+            }
             done => return done,
         }
-        // At the end of the connection the reader above returns whether it ended with close_notify.
-        if buf.len() < LARGE {
-            tls.read_tls(io)?;
-            process(tls, io)?;
-            continue;
-        }
-        let mut scratch = SCRATCH.take();
-        scratch.resize(SCRATCH_LEN, 0);
-        let done = read_many(tls, io, buf, &mut scratch);
-        SCRATCH.set(scratch);
-        match done? {
-            0 => {}
-            count => return Ok(count),
-        }
     }
 }
 
-/// Reads what is available with one system call, and processes it record by record.
-///
-/// It reads no more than `buf` can hold after decryption, so that rustls keeps less than one record.
-fn read_many(
-    tls: &mut Connection,
-    io: &mut (impl Read + Write),
-    buf: &mut [u8],
-    scratch: &mut [u8],
-) -> io::Result<usize> {
-    let most = buf.len().min(scratch.len());
-    let count = io.read(&mut scratch[..most])?;
-    let mut unread = &scratch[..count];
-    let mut taken = 0;
-    loop {
-        // rustls reads nothing at the end of the input and after a close_notify.
-        let done = tls.read_tls(&mut unread)? == 0 || unread.is_empty();
-        process(tls, io)?;
-        match tls.reader().read(&mut buf[taken..]) {
-            Ok(count) => taken += count,
-            // The next read returns the error.
-            Err(error) if error.kind() == ErrorKind::WouldBlock || taken > 0 => {}
+/// Reads at most `most` octets after those of an incomplete record, and processes them.
+fn fill<T>(
+    tls: &mut TlsConnection,
+    io: &mut impl Read,
+    most: usize,
+    process: impl FnOnce(&mut TlsConnection, &mut [u8], usize) -> io::Result<T>,
+) -> io::Result<T> {
+    let kept = tls.incomplete().len();
+    // The rest of an incomplete record counts, so that the buffer of the caller can take everything.
+    let end = most.max(kept + HANDSHAKE_READ);
+    let mut input = INPUT.take();
+    if input.len() < end {
+        input.resize(end, 0);
+    }
+    let done = io.read(&mut input[kept..end]).and_then(|count| {
+        input[..kept].copy_from_slice(tls.incomplete());
+        process(tls, &mut input[..kept + count], count)
+    });
+    INPUT.set(input);
+    done
+}
+
+/// Encrypts at most [`BLOCK`] octets and sends them. What the stream does not take is kept, and sent before the next octets.
+pub(crate) fn write(tls: &mut TlsConnection, io: &mut impl Write, buf: &[u8]) -> io::Result<usize> {
+    if tls.is_blocked {
+        push(tls, io)?;
+    }
+    if buf.is_empty() {
+        return Ok(0);
+    }
+    let data = &buf[..buf.len().min(BLOCK)];
+    let mut output = OUTPUT.take();
+    let done = tls.encrypt(data, &mut output).and_then(|()| send(tls, io, output.filled()));
+    OUTPUT.set(output);
+    done.map(|()| data.len())
+}
+
+/// Sends records, and keeps those that the stream does not take.
+fn send(tls: &mut TlsConnection, io: &mut impl Write, mut records: &[u8]) -> io::Result<()> {
+    while !records.is_empty() {
+        match io.write(records) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => records = &records[count..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                tls.keep_unsent(records);
+                break;
+            }
             Err(error) => return Err(error),
         }
-        if done {
-            return Ok(taken);
-        }
     }
+    Ok(())
 }
 
-fn process(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
-    tls.process_new_packets().map(drop).map_err(|error| {
-        // The alert names the cause, but the peer does not need it.
-        let _ = push(tls, io);
-        io::Error::new(ErrorKind::InvalidData, error)
-    })
-}
-
-pub(crate) fn write(tls: &mut Connection, io: &mut impl Write, buf: &[u8]) -> io::Result<usize> {
-    loop {
-        let taken = tls.writer().write(buf)?;
-        match push(tls, io) {
-            Err(error) if taken == 0 || error.kind() != ErrorKind::WouldBlock => return Err(error),
-            _ if taken > 0 || buf.is_empty() => return Ok(taken),
-            _ => {}
-        }
-    }
-}
-
-pub(crate) fn flush(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
-    tls.writer().flush()?;
+pub(crate) fn flush(tls: &mut TlsConnection, io: &mut impl Write) -> io::Result<()> {
     push(tls, io)?;
     io.flush()
 }
 
 /// Sends `close_notify`. The other direction stays open.
-pub(crate) fn close(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
-    tls.send_close_notify();
+pub(crate) fn close(tls: &mut TlsConnection, io: &mut impl Write) -> io::Result<()> {
+    tls.queue_close_notify()?;
     push(tls, io)?;
     io.flush()
 }

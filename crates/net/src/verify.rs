@@ -224,28 +224,46 @@ impl ResolvesClientCert for RecordingVerifier {
 pub(crate) struct RecordingResolver {
     inner: Arc<dyn ResolvesServerCert>,
     /// `None` until the resolver has been asked.
-    found: Mutex<Option<Option<Arc<CertifiedKey>>>>,
+    asked: Mutex<Option<Asked>>,
+}
+
+/// A question to a resolver, and its answer.
+#[derive(Debug)]
+struct Asked {
+    server_name: Option<String>,
+    found: Option<Arc<CertifiedKey>>,
 }
 
 impl RecordingResolver {
     pub(crate) fn new(inner: Arc<dyn ResolvesServerCert>) -> Self {
-        Self { inner, found: Mutex::default() }
+        Self { inner, asked: Mutex::default() }
+    }
+
+    fn asked<T>(&self, read: impl FnOnce(&Asked) -> T) -> Option<T> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(read)
     }
 
     pub(crate) fn found_none(&self) -> bool {
-        matches!(*self.found.lock().unwrap_or_else(PoisonError::into_inner), Some(None))
+        self.asked(|asked| asked.found.is_none()).unwrap_or_default()
     }
 
     /// Returns the certificate that the server presented.
     pub(crate) fn presented(&self) -> Option<Arc<CertifiedKey>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone().flatten()
+        self.asked(|asked| asked.found.clone()).flatten()
+    }
+
+    /// Returns the server name in the ClientHello.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        self.asked(|asked| asked.server_name.clone()).flatten()
     }
 }
 
 impl ResolvesServerCert for RecordingResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let server_name = hello.server_name().map(str::to_owned);
         let found = self.inner.resolve(hello);
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Asked { server_name, found: found.clone() });
         found
     }
 

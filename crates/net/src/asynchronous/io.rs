@@ -1,6 +1,6 @@
 //! The streams as tokio sees them.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -42,25 +42,6 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for TappedStream<IO> {
         Poll::Ready(Ok(sent))
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let sent = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs))?;
-        let mut left = sent;
-        for buf in bufs {
-            let part = left.min(buf.len());
-            self.sent(&buf[..part]);
-            left -= part;
-        }
-        Poll::Ready(Ok(sent))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_flush(cx)
     }
@@ -87,11 +68,6 @@ impl<IO: AsyncRead + Unpin> Read for Polled<'_, '_, IO> {
 impl<IO: AsyncWrite + Unpin> Write for Polled<'_, '_, IO> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         blocking(Pin::new(&mut *self.tapped).poll_write(self.cx, buf))
-    }
-
-    // TLS has several records ready at once.
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        blocking(Pin::new(&mut *self.tapped).poll_write_vectored(self.cx, bufs))
     }
 
     fn flush(&mut self) -> io::Result<()> {
