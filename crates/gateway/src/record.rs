@@ -1,6 +1,7 @@
 //! The record of a session, and the trait that receives it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::TlsFacts;
@@ -27,13 +28,13 @@ pub struct SessionRecord {
     /// The client.
     pub client: ClientAddresses,
     /// The TLS session with the client, if there was one.
-    pub downstream: Option<TlsFacts>,
+    pub downstream: Option<Arc<TlsFacts>>,
     /// The name that the client requested, by SNI or in its stream.
     pub server_name: Option<String>,
     /// The backend, if one was ready.
     pub backend: Option<String>,
     /// The TLS session with the backend, if there was one.
-    pub upstream: Option<TlsFacts>,
+    pub upstream: Option<Arc<TlsFacts>>,
     /// Octets from the client to the backend, inside TLS.
     pub octets_up: u64,
     /// Octets from the backend to the client, inside TLS.

@@ -131,8 +131,8 @@ impl<'a> SessionLine<'a> {
             duration: Milliseconds(record.duration),
             until_tls: record.until_tls.map(Milliseconds),
             until_backend: record.until_backend.map(Milliseconds),
-            tls: record.downstream.as_ref().map(TlsFields::from),
-            backend_tls: record.upstream.as_ref().map(TlsFields::from),
+            tls: record.downstream.as_deref().map(TlsFields::from),
+            backend_tls: record.upstream.as_deref().map(TlsFields::from),
         }
     }
 }

@@ -437,7 +437,7 @@ impl Output {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "aws-lc-rs"))]
 mod tests {
     use rustls::crypto::{CryptoProvider, aws_lc_rs};
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};

@@ -3,6 +3,7 @@
 mod edit;
 mod rule;
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -24,7 +25,7 @@ pub use rule::{Edit, EventKind, Outgoing, RelayEvent, RelayRule, Trigger};
 pub struct Relay {
     dialect: Box<dyn Dialect>,
     flow: Flow,
-    rules: Vec<RelayRule>,
+    rules: Cow<'static, [RelayRule]>,
     client: Lane,
     server: Lane,
     /// Whether bytes after the boundary are kept for the caller.
@@ -98,7 +99,7 @@ impl Relay {
         Self {
             dialect: protocol.new_dialect(identity),
             flow: protocol.flow,
-            rules,
+            rules: rules.into(),
             client: lane(Side::Client),
             server: lane(Side::Server),
             stops: false,
@@ -128,9 +129,9 @@ impl Relay {
         }
     }
 
-    /// Adds a rule, which applies to all later messages.
-    pub fn add_rule(&mut self, rule: RelayRule) {
-        self.rules.push(rule);
+    /// Sets the rules for all later messages. The relay refers to them, so that many relays can share them.
+    pub fn set_rules(&mut self, rules: &'static [RelayRule]) {
+        self.rules = Cow::Borrowed(rules);
     }
 
     /// Returns the service that the client's last hello names; see [`Dialect::service`].

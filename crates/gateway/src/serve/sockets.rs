@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::config::ListenAddress;
 use crate::systemd::{self, Passed};
@@ -42,6 +42,7 @@ pub(super) fn open(address: &ListenAddress, threads: usize, held: &[SocketAddr])
         ListenAddress::Systemd(name) => match systemd::take(name)? {
             Passed::Unix(socket) => shared_unix(&socket, threads),
             Passed::Tcp(socket) => {
+                SockRef::from(&socket).set_tcp_nodelay(true)?;
                 let sockets: io::Result<Vec<_>> = (0..threads).map(|_| socket.try_clone()).collect();
                 let bound = Some(socket.local_addr()?);
                 Ok(Opened { bound, sockets: sockets?.into_iter().map(Listening::Tcp).collect() })
@@ -73,6 +74,8 @@ fn tcp(address: SocketAddr, reuse: Reuse) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
+    // The connections that it accepts inherit the option.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     // From here on, other sockets of this gateway may share the address. A gateway that requests it exclusively gets an error.

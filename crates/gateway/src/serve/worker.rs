@@ -95,7 +95,7 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 let (tcp, address) = listener.accept().await?;
-                of_tcp(tcp, address)
+                Ok(of_tcp(tcp, address))
             }
             Self::Unix(listener) => Ok(of_unix(listener.accept().await?.0)),
         }
@@ -109,7 +109,7 @@ impl Accepting {
                 let listener = listener.into_std()?;
                 while let Ok((tcp, address)) = listener.accept() {
                     tcp.set_nonblocking(true)?;
-                    rest.extend(of_tcp(TcpStream::from_std(tcp)?, address));
+                    rest.push(of_tcp(TcpStream::from_std(tcp)?, address));
                 }
             }
             Self::Unix(listener) => {
@@ -124,14 +124,13 @@ impl Accepting {
     }
 }
 
-fn of_tcp(tcp: TcpStream, address: SocketAddr) -> io::Result<(Socket, ClientAddresses)> {
-    tcp.set_nodelay(true)?;
+fn of_tcp(tcp: TcpStream, address: SocketAddr) -> (Socket, ClientAddresses) {
     let client = ClientAddresses { address: Some(address), local: tcp.local_addr().ok() };
-    Ok((Socket::Tcp(tcp), client))
+    (tcp.into(), client)
 }
 
 fn of_unix(unix: UnixStream) -> (Socket, ClientAddresses) {
-    (Socket::Unix(unix), ClientAddresses { address: None, local: None })
+    (unix.into(), ClientAddresses { address: None, local: None })
 }
 
 /// The pause after a failed accept, usually for lack of file descriptors.
@@ -168,38 +167,48 @@ async fn listen(slot: Arc<ListenerSlot>, socket: Listening, _counted: Counted, m
 
 impl Shared {
     fn serve(&self, slot: &Arc<ListenerSlot>, socket: Socket, client: ClientAddresses) {
-        let (slot, observer, counted) = (slot.clone(), self.observer.clone(), Counted::new(&self.sessions));
-        let (record, began) = (SessionRecord::new(client), Instant::now());
-        let span = debug_span!(target: TARGET, "session", session = %record.id);
-        let serving = async move {
-            let listener = slot.listener();
-            observer.connected(&listener);
-            debug!(target: TARGET, listener = listener.name, client = client.address.map(display), "connected");
-            let socket = match listener.observe {
-                true => Socket::Observed(Box::new((socket, Observation::new(&listener, &observer, client)))),
-                false => socket,
-            };
-            let watched =
-                ObservedSession { listener, observer, record, began, over: false, _counted: counted };
-            watched.serve(&slot.admission, socket).await;
+        let session = ObservedSession::new(self, slot.listener(), client);
+        let span = debug_span!(target: TARGET, "session", session = %session.record.id);
+        let socket = match session.listener.observe {
+            true => socket.observed(Observation::new(&session.listener, &session.observer, client)),
+            false => socket,
         };
-        spawn_local(serving.instrument(span));
+        spawn_local(serve(session, slot.clone(), Some(socket)).instrument(span));
     }
+}
+
+/// Serves one connection.
+#[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
+fn serve(
+    mut session: ObservedSession,
+    slot: Arc<ListenerSlot>,
+    mut socket: Option<Socket>,
+) -> impl Future<Output = ()> {
+    async move { session.serve(&slot.admission, &mut socket).await }
 }
 
 /// A session whose end is reported to the observer, even if it is cut off.
 struct ObservedSession {
     listener: Arc<Listener>,
     observer: Arc<dyn SessionObserver>,
-    record: SessionRecord,
+    record: Box<SessionRecord>,
     began: Instant,
     over: bool,
     _counted: Counted,
 }
 
 impl ObservedSession {
-    async fn serve(mut self, admission: &Admission, socket: Socket) {
-        session::serve(&self.listener, admission, socket, &mut self.record).await;
+    fn new(shared: &Shared, listener: Arc<Listener>, client: ClientAddresses) -> Self {
+        let (observer, counted) = (shared.observer.clone(), Counted::new(&shared.sessions));
+        observer.connected(&listener);
+        let record = Box::new(SessionRecord::new(client));
+        Self { listener, observer, record, began: Instant::now(), over: false, _counted: counted }
+    }
+
+    async fn serve(&mut self, admission: &Admission, socket: &mut Option<Socket>) {
+        let (listener, client) = (&self.listener, self.record.client.address);
+        debug!(target: TARGET, listener = listener.name, client = client.map(display), "connected");
+        session::serve(listener, admission, socket, &mut self.record).await;
         self.over = true;
     }
 }
@@ -211,5 +220,21 @@ impl Drop for ObservedSession {
         }
         self.record.duration = self.began.elapsed();
         self.observer.session(&self.listener, &self.record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the size of the future that a function returns, which is the memory of a session's task.
+    fn size_of_future<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_session_stays_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 1024, "{size} octets: a value is stored twice, or a step that is over is not boxed");
     }
 }

@@ -131,13 +131,13 @@ fn for_one_session(tls: &BackendTls, protocol: &Protocol) -> BackendTls {
 async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
     let (host, port) = match &backend.place {
         BackendAddress::Tcp(host, port) => (host, *port),
-        BackendAddress::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
+        BackendAddress::Unix(path) => return Ok(UnixStream::connect(path).await?.into()),
     };
     let addresses = backend.lookup.addresses(host, port).await?;
     let deadline = Deadline::starting_now(until.saturating_duration_since(Instant::now()));
     let to = Endpoint::new(host.as_str(), port);
     match Fixed::new(addresses).dial(&to, deadline).await {
-        Ok(dialed) => Ok(Socket::Tcp(dialed.stream)),
+        Ok(dialed) => Ok(dialed.stream.into()),
         Err(Error::Connect { source, .. }) => Err(source),
         Err(Error::Timeout { .. }) => Err(io::ErrorKind::TimedOut.into()),
         Err(error) => Err(io::Error::other(error)),

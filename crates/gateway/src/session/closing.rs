@@ -28,7 +28,9 @@ pub(super) async fn answer_violation<T>(
     splice: &mut Splice<impl Filter>,
     client: &mut Stream,
 ) {
-    if let Err(SessionFailure::Protocol { side: Side::Client, received, .. }) = ended {
+    let Err(SessionFailure::Protocol { side: Side::Client, received, .. }) = ended else { return };
+    // Boxed, so that sessions do not reserve memory for it.
+    Box::pin(async {
         match (&*client, Speaker::recognize(received)) {
             (Stream::Clear(_), Some(Speaker::Tls)) => send(client, &UNEXPECTED_MESSAGE_ALERT).await,
             _ => send(client, &splice.final_message()).await,
@@ -37,7 +39,8 @@ pub(super) async fn answer_violation<T>(
             // A reset could discard the message before the client has read it.
             client.end();
         }
-    }
+    })
+    .await;
 }
 
 #[cfg(test)]
@@ -55,14 +58,14 @@ mod tests {
     async fn the_goodbye_of_a_violation_is_not_followed_by_a_reset() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut stream = Stream::Clear(Socket::Tcp(listener.accept().await.unwrap().0));
+        let mut stream = Stream::Clear(Socket::from(listener.accept().await.unwrap().0));
         stream.begin();
         let first = Outgoing { to_client: b"421 bye\r\n".to_vec(), ..Outgoing::default() };
-        let mut splice = Splice::new(Some(Relay::new(&SMTP, Vec::new())), first);
+        let mut splice = Splice::new(Some(Box::new(Relay::new(&SMTP, Vec::new()))), first);
         let violation =
             SessionFailure::Protocol { side: Side::Client, expected: "CRLF", received: b"NOOP\n".to_vec() };
         answer_violation(&Err::<(), _>(violation), &mut splice, &mut stream).await;
-        let Stream::Clear(Socket::Tcp(tcp)) = &stream else { panic!("the stream is another one") };
+        let tcp = stream.socket().tcp().unwrap();
         assert_eq!(SockRef::from(tcp).linger().unwrap(), None);
         drop(stream);
         let mut heard = String::new();

@@ -33,14 +33,14 @@ impl Session<'_> {
                 self.first_message(ready.greeting, Phase::Cleartext, false, &rules::BEFORE_UPGRADE);
         }
         let idle = self.listener.limits.idle;
-        let Some((client, backend)) =
+        let Some((mut client, backend)) =
             self.relay_until_upgrade(client, ready.stream, relay, out, idle, tls).await?
         else {
             return Ok(());
         };
         // The cleartext session ends here, before the next one begins.
         drop(backend);
-        self.established(client, true).await
+        self.established(&mut client, true).await
     }
 
     /// Connects to a backend of the default route, for a client that has not named a host yet.
@@ -62,7 +62,7 @@ impl Session<'_> {
         idle: Duration,
         tls: &ListenerTls,
     ) -> Result<Option<(Stream, Stream)>, SessionFailure> {
-        let mut splice = Splice::new(Some(relay), first);
+        let mut splice = Splice::new(Some(Box::new(relay)), first);
         let ended = splice.run(&mut client, &mut backend, idle).await;
         answer_violation(&ended, &mut splice, &mut client).await;
         let ended = ended?;

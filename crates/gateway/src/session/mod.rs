@@ -1,9 +1,11 @@
 //! A session: one client's connection, a backend, and the bytes between them.
 
+mod allowance;
 mod backend;
 mod closing;
 mod downstream;
 mod ftp;
+mod idle;
 mod mysql;
 mod observation;
 mod rules;

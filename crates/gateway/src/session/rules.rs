@@ -1,5 +1,7 @@
 //! The relay rules of a session. They apply to every protocol.
 
+use std::sync::LazyLock;
+
 use starttls::proto::{
     CapabilityRewrite, ClientMessage, Edit, EventKind, Outgoing, Refusal, Relay, RelayEvent, RelayRule,
     ServerMessage, Side, Trigger,
@@ -23,27 +25,49 @@ fn always() -> [(Trigger, Edit); 4] {
     ]
 }
 
-/// Rules for a session without another upgrade: inside TLS, or on a listener without TLS. The relay stops parsing after
-/// the first command that is neither a capability query nor a no-op (rule G2).
-pub(super) fn established(refusal: Refusal) -> Vec<RelayRule> {
+/// What the rules for an established session depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Established {
+    /// How requests for another upgrade are refused.
+    pub(super) refusal: Refusal,
+    /// Whether the gateway has logged in. Then the offer of a login is removed.
+    pub(super) logged_in: bool,
+    /// Whether the backend knows the client's certificate. Otherwise the mechanism EXTERNAL is removed, with which the backend
+    /// would take the gateway for the client (rule S8).
+    pub(super) identified: bool,
+}
+
+/// The rules of [`Established::rules`] in all cases, which all sessions share.
+static ESTABLISHED: LazyLock<Vec<Vec<RelayRule>>> = LazyLock::new(|| {
+    let of = |case| Established {
+        refusal: if case & 1 == 0 { Refusal::Temporary } else { Refusal::Permanent },
+        logged_in: case & 2 != 0,
+        identified: case & 4 != 0,
+    };
+    (0..8).map(|case| established(of(case))).collect()
+});
+
+impl Established {
+    /// Returns the rules for a session without another upgrade: inside TLS, or on a listener without TLS. The relay stops
+    /// parsing after the first command that is neither a capability query nor a no-op (rule G2).
+    pub(super) fn rules(self) -> &'static [RelayRule] {
+        let refusal = usize::from(self.refusal == Refusal::Permanent);
+        &ESTABLISHED[refusal | usize::from(self.logged_in) << 1 | usize::from(self.identified) << 2]
+    }
+}
+
+fn established(Established { refusal, logged_in, identified }: Established) -> Vec<RelayRule> {
     let substance =
         [ClientMessage::Credentials, ClientMessage::Other, ClientMessage::Partial, ClientMessage::Quit];
     let own = [
         (Trigger::Client(ClientMessage::Request), Edit::AnswerInTurn(ServerMessage::Refuse(refusal))),
         (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::DropUpgrade)),
     ];
-    rules(always().into_iter().chain(own).chain(substance.map(|it| (Trigger::Client(it), Edit::Release))))
-}
-
-/// An additional rule for sessions in which the gateway has logged in: it removes the offer of a login.
-pub(super) fn logged_in() -> RelayRule {
-    RelayRule { trigger: Trigger::Any(Side::Server), edit: Edit::Rewrite(CapabilityRewrite::DropCredentials) }
-}
-
-/// An additional rule for backends that do not know the client's certificate: it removes the mechanism EXTERNAL, with which
-/// the backend would take the gateway for the client (rule S8).
-pub(super) fn unidentified() -> RelayRule {
-    RelayRule { trigger: Trigger::Any(Side::Server), edit: Edit::Rewrite(CapabilityRewrite::DropExternal) }
+    let drop = |how| (Trigger::Any(Side::Server), Edit::Rewrite(how));
+    let login = logged_in.then(|| drop(CapabilityRewrite::DropCredentials));
+    let external = (!identified).then(|| drop(CapabilityRewrite::DropExternal));
+    let release = substance.map(|it| (Trigger::Client(it), Edit::Release));
+    rules(always().into_iter().chain(own).chain(release).chain(login).chain(external))
 }
 
 /// Changes to the server's capabilities in cleartext, where the client may upgrade.

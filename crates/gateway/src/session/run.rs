@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use starttls::proto::{
@@ -16,7 +17,7 @@ use tracing::{Instrument, debug_span};
 use super::backend::{self, ReadyBackend, RequestedNames};
 use super::closing::{CLOSING, answer_violation, send};
 use super::ftp::session_tickets::SessionTickets;
-use super::rules;
+use super::rules::Established;
 use super::splice::{Filter, FilterState, Splice};
 use super::stream::{Socket, Stream};
 use crate::admission::{Admission, Admitted, LimitReached};
@@ -47,7 +48,7 @@ pub(super) struct Session<'a> {
 pub(crate) async fn serve(
     listener: &Listener,
     admission: &Admission,
-    socket: Socket,
+    socket: &mut Option<Socket>,
     record: &mut SessionRecord,
 ) {
     let tickets = listener.tls().filter(|_| listener.protocol.flow.data_connections);
@@ -73,40 +74,51 @@ pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<TlsFacts
 }
 
 impl<'a> Session<'a> {
-    async fn run(&mut self, admission: &Admission, mut socket: Socket) -> Result<(), SessionFailure> {
+    /// Serves the connection. The socket is moved into the step that needs it, so that later steps reserve no memory for it.
+    async fn run(
+        &mut self,
+        admission: &Admission,
+        socket: &mut Option<Socket>,
+    ) -> Result<(), SessionFailure> {
         // The steps before the transfer need much more memory than the transfer. They are boxed so that it is freed when
         // they end.
-        let _admitted = match Box::pin(self.admit(admission, &mut socket)).await? {
+        let _admitted = match Box::pin(self.admit(admission, socket)).await? {
             Ok(admitted) => admitted,
             Err(limit) => {
                 // With implicit TLS there is no way to send a message before the handshake.
-                if !matches!(self.listener.downstream, Downstream::Implicit(_)) {
+                if !matches!(self.listener.downstream, Downstream::Implicit(_))
+                    && let Some(socket) = socket.take()
+                {
                     Box::pin(self.reject(&mut Stream::Clear(socket))).await;
                 }
                 return Err(SessionFailure::LimitReached(limit));
             }
         };
+        let Some(socket) = socket.take() else { return Ok(()) };
         let relays_greeting = self.listener.protocol.flow.after == AfterUpgrade::SequenceContinues;
-        match &self.listener.downstream {
-            Downstream::Cleartext if relays_greeting => Box::pin(self.relayed_greeting(socket, None)).await,
-            Downstream::Cleartext => self.established(Stream::Clear(socket), false).await,
-            Downstream::Implicit(tls) => {
-                let encrypted = Box::pin(self.acceptor(tls).accept_implicit(socket))
-                    .await
-                    .map_err(SessionFailure::downstream)?;
-                self.established(Stream::Tls(Box::new(encrypted)), false).await
+        let client = match &self.listener.downstream {
+            Downstream::Cleartext if relays_greeting => {
+                return Box::pin(self.relayed_greeting(socket, None)).await;
             }
+            Downstream::Cleartext => Ok((Stream::Clear(socket), false)),
             // The first message of such a client is its request or its login, so the upgrade is never optional (rule S4).
             Downstream::Upgrade(_, tls) if relays_greeting => {
-                Box::pin(self.relayed_greeting(socket, Some(tls))).await
+                return Box::pin(self.relayed_greeting(socket, Some(tls))).await;
             }
-            Downstream::Upgrade(UpgradePolicy::Optional, tls) => Box::pin(self.optional(socket, tls)).await,
+            Downstream::Upgrade(UpgradePolicy::Optional, tls) => {
+                return Box::pin(self.optional(socket, tls)).await;
+            }
+            Downstream::Implicit(tls) => {
+                let encrypted = Box::pin(self.acceptor(tls).accept_implicit(socket)).await;
+                encrypted.map(|encrypted| (Stream::Tls(Box::new(encrypted)), false))
+            }
             Downstream::Upgrade(_, tls) => {
-                let encrypted =
-                    Box::pin(self.acceptor(tls).accept(socket)).await.map_err(SessionFailure::downstream)?;
-                self.established(Stream::Tls(Box::new(encrypted)), true).await
+                let encrypted = Box::pin(self.acceptor(tls).accept(socket)).await;
+                encrypted.map(|encrypted| (Stream::Tls(Box::new(encrypted)), true))
             }
-        }
+        };
+        let (mut client, greeted) = client.map_err(SessionFailure::downstream)?;
+        self.established(&mut client, greeted).await
     }
 
     /// Determines the client's address and applies the limits. The inner error is a limit that was reached.
@@ -116,7 +128,7 @@ impl<'a> Session<'a> {
     async fn admit(
         &mut self,
         admission: &Admission,
-        socket: &mut Socket,
+        socket: &mut Option<Socket>,
     ) -> Result<Result<Admitted, LimitReached>, SessionFailure> {
         let peer = self.peer();
         if !peer.is_some_and(|peer| self.listener.expects_proxy_header(peer)) {
@@ -128,6 +140,7 @@ impl<'a> Session<'a> {
             Err(limit) => return Ok(Err(limit)),
         };
         let limit = self.listener.limits.negotiation;
+        let Some(socket) = socket else { return Ok(reserved.admit(peer)) };
         let header = tokio::time::timeout(limit, proxy_protocol::read(socket)).await;
         if let Header::Proxied { client, destination } =
             header.map_err(|_| SessionFailure::Late(limit))?.map_err(SessionFailure::Proxy)?
@@ -154,23 +167,15 @@ impl<'a> Session<'a> {
     /// is whether the client has received a greeting, if its protocol has one.
     pub(super) async fn established(
         &mut self,
-        mut client: Stream,
+        client: &mut Stream,
         greeted: bool,
     ) -> Result<(), SessionFailure> {
-        self.record_downstream(&client);
+        self.record_downstream(client);
         if self.listener.protocol.flow.data_connections {
             return Box::pin(self.with_data_connections(client, greeted)).await;
         }
-        let mut out = Outgoing::default();
-        let prepared = match Box::pin(self.prepare(&mut client, greeted, &mut out)).await {
-            Ok(prepared) => prepared,
-            Err(failure) => {
-                Box::pin(self.reject(&mut client)).await;
-                return Err(failure);
-            }
-        };
-        let (mut backend, filter) = prepared;
-        self.splice(&mut client, &mut backend, filter, out).await
+        let (mut backend, mut splice) = Box::pin(self.prepare_or_reject(client, greeted)).await?;
+        self.splice(client, &mut backend, &mut splice).await
     }
 
     /// Returns the acceptor for this session.
@@ -181,8 +186,23 @@ impl<'a> Session<'a> {
     /// Records the TLS session with the client.
     pub(super) fn record_downstream(&mut self, client: &Stream) {
         self.record.until_tls = Some(self.began.elapsed());
-        self.record.downstream = client.facts().cloned();
+        self.record.downstream = client.shared_facts();
         self.record.server_name = client.facts().and_then(|facts| facts.server_name.clone());
+    }
+
+    async fn prepare_or_reject(
+        &mut self,
+        client: &mut Stream,
+        greeted: bool,
+    ) -> Result<(Stream, Splice<Relay>), SessionFailure> {
+        let mut out = Outgoing::default();
+        match self.prepare(client, greeted, &mut out).await {
+            Ok((backend, filter)) => Ok((backend, Splice::new(filter, out))),
+            Err(failure) => {
+                self.reject(client).await;
+                Err(failure)
+            }
+        }
     }
 
     /// Connects to a backend, and puts the first messages to both sides into `out`. Returns the backend, and the filter if
@@ -192,14 +212,20 @@ impl<'a> Session<'a> {
         client: &mut Stream,
         mut greeted: bool,
         out: &mut Outgoing,
-    ) -> Result<(Stream, Option<Relay>), SessionFailure> {
+    ) -> Result<(Stream, Option<Box<Relay>>), SessionFailure> {
         let (protocol, phase) = (self.listener.protocol, client.phase());
         let refusal = match phase {
             Phase::InsideTls => Refusal::Permanent,
             Phase::Cleartext => Refusal::Temporary,
         };
-        let rules = || rules::established(refusal);
-        let mut relay = Relay::for_session(protocol, self.context(phase), rules());
+        // What a backend knows is decided when there is one.
+        let rules = Established { refusal, logged_in: false, identified: true };
+        let new_relay = |context| {
+            let mut relay = Box::new(Relay::for_session(protocol, context, Vec::new()));
+            relay.set_rules(rules.rules());
+            relay
+        };
+        let mut relay = new_relay(self.context(phase));
         let mut state = FilterState::Reading;
         if protocol.flow.after == AfterUpgrade::StreamRestart {
             state = self.read_service(client, &mut relay, out).await?;
@@ -217,17 +243,12 @@ impl<'a> Session<'a> {
             // The gateway sent the preamble before its own upgrade, so that the client's must not follow.
             (false, false) if protocol.flow.greeting && !protocol.flow.client_preamble.is_empty() => {
                 self.take_preamble(client, phase).await?;
-                relay = Relay::for_session(protocol, self.context(Phase::InsideTls), rules());
+                relay = new_relay(self.context(Phase::InsideTls));
                 greeted = true;
             }
             _ => {}
         }
-        if logged_in {
-            relay.add_rule(rules::logged_in());
-        }
-        if !self.identified {
-            relay.add_rule(rules::unidentified());
-        }
+        relay.set_rules(Established { logged_in, identified: self.identified, ..rules }.rules());
         // Whether the server has to send the next message: its greeting, or a message after the upgrade.
         let server_is_next = match protocol.flow.after {
             AfterUpgrade::ServerSpeaks => true,
@@ -239,7 +260,7 @@ impl<'a> Session<'a> {
             out.to_client.splice(0..0, message);
         }
         if !unread.is_empty() {
-            state = Filter::receive(&mut relay, Side::Server, &unread, out)?;
+            state = Filter::receive(&mut *relay, Side::Server, &unread, out)?;
         }
         Ok((stream, (state == FilterState::Reading).then_some(relay)))
     }
@@ -333,7 +354,7 @@ impl<'a> Session<'a> {
                 Ok(connected) => {
                     self.identified = identified;
                     self.record.backend = Some(backend.to_string());
-                    self.record.upstream = connected.stream.facts().cloned();
+                    self.record.upstream = connected.stream.shared_facts();
                     self.record.until_backend = Some(began.elapsed());
                     return Ok(connected);
                 }
@@ -346,7 +367,7 @@ impl<'a> Session<'a> {
     /// Returns what the gateway reports about the client to the backends of this route (rules G3, G4).
     fn proxied_client(&self, route: &Route) -> ProxiedClient<'_> {
         let ClientAddresses { address, local } = self.record.client;
-        let (tls, certificate) = (self.record.downstream.as_ref(), route.client_auth.is_some());
+        let (tls, certificate) = (self.record.downstream.as_deref(), route.client_auth.is_some());
         ProxiedClient { addresses: address.zip(local), tls, certificate }
     }
 
@@ -409,15 +430,18 @@ impl<'a> Session<'a> {
         &mut self,
         client: &mut Stream,
         backend: &mut Stream,
-        filter: Option<impl Filter>,
-        first: Outgoing,
+        splice: &mut Splice<impl Filter>,
     ) -> Result<(), SessionFailure> {
-        let mut splice = Splice::new(filter, first);
         let protocol = self.listener.protocol.name;
         let span =
             debug_span!(target: TARGET, "relay", protocol, outcome = Empty, sent = Empty, received = Empty);
-        let ended = splice.run(client, backend, self.listener.limits.idle).instrument(span.clone()).await;
-        answer_violation(&ended, &mut splice, client).await;
+        let (ended, span) = {
+            let running = splice.run(client, backend, self.listener.limits.idle);
+            let mut running = pin!(running.instrument(span));
+            let ended = running.as_mut().await;
+            (ended, running.span().clone())
+        };
+        answer_violation(&ended, splice, client).await;
         (self.record.octets_up, self.record.octets_down) = splice.octets();
         let outcome = match &ended {
             Ok(_) => SessionOutcome::Done,

@@ -11,11 +11,10 @@ use std::time::Duration;
 use starttls::proto::{Outgoing, Side};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::allowance::{self, HeldOctets, LARGE_READ, SMALL_READ};
+use super::idle::IdleTimer;
 use super::stream::Stream;
 use crate::failure::SessionFailure;
-
-/// The size of one read: four TLS records.
-const SCRATCH: usize = 64 * 1024;
 
 /// How many reads one session may do before it yields to the others.
 const TURNS: usize = 16;
@@ -25,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// One buffer for all sessions of a thread. It is in use only while a session moves bytes.
-    static SCRATCH_OF_THREAD: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+    static SCRATCH_OF_THREAD: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE_READ]);
 }
 
 /// Reads and changes the bytes of a session, until nothing more has to be changed.
@@ -44,6 +43,11 @@ pub(super) trait Filter {
     /// Returns the octets of other connections of the session: to the backend, and to the client.
     fn other_octets(&self) -> (u64, u64) {
         (0, 0)
+    }
+
+    /// Returns a number that changes when other connections of the session make progress.
+    fn other_activity(&self) -> u64 {
+        0
     }
 
     /// Returns whether the session has ended in the protocol. After that, many peers close the connection abruptly.
@@ -95,17 +99,23 @@ struct Direction {
     /// Bytes that could not be written yet. While there are some, nothing is read.
     unsent: Vec<u8>,
     sent: usize,
+    /// What this direction holds, in the sink included.
+    held: HeldOctets,
+    /// Whether the sink has to be flushed.
     written: bool,
     ended: bool,
     closed: bool,
     /// The source broke the connection, and the session does not fail for it. The sink must not see an orderly end.
     broken: bool,
+    /// The error of a read that also returned octets. The next turn handles it.
+    failed: Option<io::Error>,
     octets: u64,
 }
 
 /// The transfer of one session, in both directions.
 pub(super) struct Splice<E> {
-    filter: Option<E>,
+    /// Boxed, so that its memory is freed when nothing has to be changed any more.
+    filter: Option<Box<E>>,
     /// From the client to the backend.
     up: Direction,
     /// From the backend to the client.
@@ -116,7 +126,7 @@ pub(super) struct Splice<E> {
 
 impl<E: Filter> Splice<E> {
     /// Makes a transfer that sends `first` before anything that is read.
-    pub(super) fn new(filter: Option<E>, first: Outgoing) -> Self {
+    pub(super) fn new(filter: Option<Box<E>>, first: Outgoing) -> Self {
         let direction = |unsent| Direction { unsent, ..Direction::default() };
         Self {
             filter,
@@ -135,20 +145,27 @@ impl<E: Filter> Splice<E> {
 
     /// Returns the octets to the backend, and to the client.
     pub(super) fn octets(&self) -> (u64, u64) {
-        let (up, down) = self.filter.as_ref().map(Filter::other_octets).unwrap_or_default();
+        let (up, down) = self.filter.as_ref().map(|filter| filter.other_octets()).unwrap_or_default();
         (self.up.octets + up, self.down.octets + down)
     }
 
     /// Takes the last bytes for a client that broke a rule: unsent bytes, and the filter's last message.
     pub(super) fn final_message(&mut self) -> Vec<u8> {
         let mut message = self.down.unsent.split_off(self.down.sent);
-        message.extend(self.filter.as_mut().map(Filter::goodbye).unwrap_or_default());
+        message.extend(self.filter.as_mut().map(|filter| filter.goodbye()).unwrap_or_default());
         message
     }
 
     /// Returns the filter, unless it was dropped because all following bytes pass unchanged.
-    pub(super) fn into_filter(self) -> Option<E> {
+    pub(super) fn into_filter(self) -> Option<Box<E>> {
         self.filter
+    }
+
+    /// Returns a number that changes when the session makes progress: when it reads, and when a sink takes what it holds.
+    pub(super) fn activity(&self, client: &Stream, backend: &Stream) -> u64 {
+        let other = self.filter.as_ref().map(|filter| filter.other_activity()).unwrap_or_default();
+        let written = client.socket().written() + backend.socket().written();
+        self.up.octets + self.down.octets + written + other
     }
 
     /// Transfers until both sides have ended. One may end before the other.
@@ -181,24 +198,27 @@ impl<E: Filter> Splice<E> {
         backend: &mut Stream,
         idle: Duration,
     ) -> Result<Ended, SessionFailure> {
-        loop {
-            let before = self.octets();
+        let (mut timer, mut before) = (IdleTimer::start(), 0);
+        poll_fn(|cx| {
+            let was_over = self.down.closed;
+            if let Poll::Ready(ended) = self.poll(cx, client, backend) {
+                return Poll::Ready(ended);
+            }
             // A backend that has ended usually reads no more. The client only has to close its side.
             let over = self.down.closed;
-            let limit = if over { LINGER.min(idle) } else { idle };
-            let transfer = poll_fn(|cx| match self.poll(cx, client, backend) {
-                Poll::Pending if self.down.closed != over => Poll::Ready(None),
-                polled => polled.map(Some),
-            });
-            match tokio::time::timeout(limit, transfer).await {
-                Ok(Some(ended)) => return ended,
-                Ok(None) => {}
-                // Progress restarts the idle timer.
-                Err(_) if self.octets() != before => {}
-                Err(_) if over => return Ok(Ended::Finished),
-                Err(_) => return Err(SessionFailure::Idle(idle)),
+            let now = self.activity(client, backend);
+            if now != before || over != was_over {
+                before = now;
+                timer.restart();
             }
-        }
+            let limit = if over { LINGER.min(idle) } else { idle };
+            match timer.poll(cx, limit) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(()) if over => Poll::Ready(Ok(Ended::Finished)),
+                Poll::Ready(()) => Poll::Ready(Err(SessionFailure::Idle(idle))),
+            }
+        })
+        .await
     }
 
     fn poll(
@@ -239,14 +259,16 @@ impl<E: Filter> Splice<E> {
             Side::Client => (&mut self.up, &mut self.down),
             Side::Server => (&mut self.down, &mut self.up),
         };
-        let over = self.filter.as_ref().is_some_and(Filter::is_over);
+        let over = self.filter.as_ref().is_some_and(|filter| filter.is_over());
         let (reads, writes) = (from, from.peer());
         // The messages of a filter to the other side must not accumulate while that side does not read.
         if !direction.is_empty() || (self.filter.is_some() && !other.is_empty()) {
             return Poll::Pending;
         }
+        // A sink that buffers must have sent everything before more is read for it.
+        ready!(direction.flush(cx, sink)).map_err(|cause| SessionFailure::io(writes, cause))?;
         if direction.closed || self.stopping {
-            return direction.flush(cx, sink).map_err(|cause| SessionFailure::io(writes, cause));
+            return Poll::Pending;
         }
         if direction.ended {
             match ready!(Pin::new(&mut *sink).poll_shutdown(cx)) {
@@ -261,28 +283,31 @@ impl<E: Filter> Splice<E> {
             return Poll::Ready(Ok(()));
         }
         SCRATCH_OF_THREAD.with_borrow_mut(|scratch| {
-            let mut buf = ReadBuf::new(scratch);
-            match Pin::new(source).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) => {}
+            let size = if self.filter.is_some() { SMALL_READ } else { allowance::read_size() };
+            let mut buf = ReadBuf::new(&mut scratch[..size]);
+            let read = match direction.failed.take() {
+                Some(error) => Err(error),
+                None => ready!(Pin::new(&mut *source).poll_read(cx, &mut buf)),
+            };
+            match read {
+                Ok(()) => {}
                 // After the end of the session in the protocol, either side may close the connection abruptly.
-                Poll::Ready(Err(error)) if over && gone(&error) => {}
+                Err(error) if over && gone(&error) => {}
                 // After the other side has ended, the session does not fail when a peer closes abruptly. But the peer may
                 // have been in the middle of a message, so the other side must not see an orderly end.
-                Poll::Ready(Err(error)) if other.closed && gone(&error) => {
+                Err(error) if other.closed && gone(&error) => {
                     (direction.ended, direction.closed, direction.broken) = (true, true, true);
                     return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(SessionFailure::io(reads, error))),
-                Poll::Pending => {
-                    return direction.flush(cx, sink).map_err(|cause| SessionFailure::io(writes, cause));
-                }
+                Err(error) => return Poll::Ready(Err(SessionFailure::io(reads, error))),
             }
-            let bytes = buf.filled();
-            direction.octets += bytes.len() as u64;
-            if bytes.is_empty() {
+            if buf.filled().is_empty() {
                 direction.ended = true;
                 return Poll::Ready(Ok(()));
             }
+            direction.read_on(cx, source, sink, &mut buf);
+            let bytes = buf.filled();
+            direction.octets += bytes.len() as u64;
             let Some(filter) = &mut self.filter else {
                 direction.send(cx, sink, bytes).map_err(|cause| SessionFailure::io(writes, cause))?;
                 return Poll::Ready(Ok(()));
@@ -293,8 +318,8 @@ impl<E: Filter> Splice<E> {
                 Side::Client => (out.to_server, out.to_client),
                 Side::Server => (out.to_client, out.to_server),
             };
-            direction.unsent = onward;
-            other.unsent.extend_from_slice(&answer);
+            direction.hold(onward);
+            other.hold(answer);
             match state {
                 FilterState::Reading => {}
                 FilterState::Opaque => self.filter = None,
@@ -314,9 +339,36 @@ impl Direction {
         self.unsent.is_empty()
     }
 
+    /// Reads what else has arrived, above all the end: the last octets and the end of the connection then leave in one segment.
+    /// It costs a system call only if there is something.
+    fn read_on(&mut self, cx: &mut Context<'_>, source: &mut Stream, sink: &Stream, buf: &mut ReadBuf<'_>) {
+        let before = buf.filled().len();
+        if buf.remaining() == 0 {
+            return;
+        }
+        match Pin::new(source).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) if buf.filled().len() == before => {
+                self.ended = true;
+                sink.hold_until_shutdown();
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+            Poll::Ready(Err(error)) => self.failed = Some(error),
+        }
+    }
+
+    /// Keeps bytes for the sink.
+    fn hold(&mut self, bytes: Vec<u8>) {
+        match self.unsent.is_empty() {
+            true => self.unsent = bytes,
+            false => self.unsent.extend_from_slice(&bytes),
+        }
+        self.held.set(self.unsent.len());
+    }
+
     /// Writes bytes, and keeps those that the sink does not take.
     fn send(&mut self, cx: &mut Context<'_>, sink: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
         self.written = true;
+        self.held.set(bytes.len());
         while !bytes.is_empty() {
             match Pin::new(&mut *sink).poll_write(cx, bytes)? {
                 Poll::Ready(0) => return Err(ErrorKind::WriteZero.into()),
@@ -346,13 +398,14 @@ impl Direction {
         Ok(())
     }
 
-    /// Flushes what was written. Always returns `Pending` on success, because nothing is left to move.
+    /// Flushes what was written. After that the direction holds nothing.
     fn flush(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Poll<io::Result<()>> {
         if self.written {
             ready!(Pin::new(sink).poll_flush(cx))?;
             self.written = false;
+            self.held.set(self.unsent.len());
         }
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -370,17 +423,69 @@ fn gone(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
     use socket2::SockRef;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::LocalSet;
 
     use super::*;
+    use crate::session::allowance::BUDGET;
     use crate::session::stream::Socket;
 
     async fn pair() -> (TcpStream, Stream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-        (near.unwrap(), Stream::Clear(Socket::Tcp(far.unwrap().0)))
+        (near.unwrap(), Stream::Clear(Socket::from(far.unwrap().0)))
+    }
+
+    /// Each sink takes little and then nothing, while its source has more than a small read.
+    #[tokio::test]
+    async fn two_thousand_stalled_sinks_stay_within_the_budget() {
+        const SINKS: usize = 2000;
+        const SENT: usize = 160 << 10;
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+        assert!(most > 4 * SINKS as u64 + 200, "only {most} files may be open");
+        let tasks = LocalSet::new();
+        let mut peers = Vec::new();
+        tasks
+            .run_until(async {
+                for _ in 0..SINKS {
+                    let ((client, mut front), (mut backend, mut back)) = (pair().await, pair().await);
+                    SockRef::from(front.socket().tcp().unwrap()).set_send_buffer_size(4096).unwrap();
+                    SockRef::from(&client).set_recv_buffer_size(4096).unwrap();
+                    // The sink is full before the source sends.
+                    let tcp = front.socket().tcp().unwrap();
+                    while tcp.try_write(&[0; 4096]).is_ok() {}
+                    tokio::task::spawn_local(async move {
+                        let mut splice = Splice::<Unfiltered>::new(None, Outgoing::default());
+                        splice.run(&mut front, &mut back, Duration::from_secs(60)).await
+                    });
+                    let sending = tokio::task::spawn_local(async move {
+                        let _ =
+                            tokio::time::timeout(Duration::from_secs(1), backend.write_all(&[0; SENT])).await;
+                        backend
+                    });
+                    peers.push((client, sending));
+                }
+                // Every sink is stalled when the amount no longer changes.
+                let mut before = 0;
+                loop {
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    let held = allowance::held();
+                    if held == before && held > 0 {
+                        break;
+                    }
+                    before = held;
+                }
+            })
+            .await;
+        let held = allowance::held();
+        assert!(held > BUDGET, "{held}: the budget was not reached");
+        assert!(held <= BUDGET + LARGE_READ + SINKS * SMALL_READ, "{held}");
+        drop((tasks, peers));
+        assert_eq!(allowance::held(), 0);
     }
 
     /// A server may end its direction of a data connection at once when it is the client that sends.

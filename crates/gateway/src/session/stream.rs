@@ -1,7 +1,9 @@
 //! The connections of a session: sockets with or without TLS.
 
-use std::io::{self, IoSlice};
+use std::cell::Cell;
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,11 +17,31 @@ use super::observation::Observation;
 
 /// A connected socket.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) struct Socket {
+    io: Io,
+    written: u64,
+    /// Whether a drop resets the connection.
+    resets: Cell<bool>,
+}
+
+#[derive(Debug)]
+enum Io {
     Tcp(TcpStream),
     Unix(UnixStream),
     /// A socket to a client, with what the network sees of the session.
     Observed(Box<(Socket, Observation)>),
+}
+
+impl From<TcpStream> for Socket {
+    fn from(tcp: TcpStream) -> Self {
+        Self::new(Io::Tcp(tcp))
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(unix: UnixStream) -> Self {
+        Self::new(Io::Unix(unix))
+    }
 }
 
 /// A connection of a session.
@@ -34,6 +56,13 @@ impl Stream {
         match self {
             Self::Clear(_) => None,
             Self::Tls(tls) => Some(tls.facts()),
+        }
+    }
+
+    pub(crate) fn shared_facts(&self) -> Option<Arc<TlsFacts>> {
+        match self {
+            Self::Clear(_) => None,
+            Self::Tls(tls) => Some(tls.shared_facts()),
         }
     }
 
@@ -59,6 +88,16 @@ impl Stream {
         let _ = self.socket().reset_when_dropped(false);
     }
 
+    /// Keeps what is written until the shutdown, so that the last octets, `close_notify` and the end of the connection leave in
+    /// one segment.
+    pub(crate) fn hold_until_shutdown(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(tcp) = self.socket().tcp() {
+            // Without it there are more segments.
+            let _ = SockRef::from(tcp).set_tcp_cork(true);
+        }
+    }
+
     pub(crate) fn socket(&self) -> &Socket {
         match self {
             Self::Clear(socket) => socket,
@@ -68,24 +107,41 @@ impl Stream {
 }
 
 impl Socket {
+    fn new(io: Io) -> Self {
+        Self { io, written: 0, resets: Cell::new(false) }
+    }
+
+    /// Returns a socket whose session is observed.
+    pub(crate) fn observed(self, observation: Observation) -> Self {
+        Self::new(Io::Observed(Box::new((self, observation))))
+    }
+
+    /// Returns the octets that the system has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Sets whether a drop resets the connection or ends it in good order. A Unix socket cannot be reset.
     ///
     /// # Errors
     /// When the socket is no longer connected.
     pub(crate) fn reset_when_dropped(&self, reset: bool) -> io::Result<()> {
-        match self {
-            Self::Tcp(tcp) => SockRef::from(tcp).set_linger(reset.then_some(Duration::ZERO)),
-            Self::Unix(_) => Ok(()),
-            Self::Observed(observed) => observed.0.reset_when_dropped(reset),
+        if self.resets.replace(reset) == reset {
+            return Ok(());
+        }
+        match &self.io {
+            Io::Tcp(tcp) => SockRef::from(tcp).set_linger(reset.then_some(Duration::ZERO)),
+            Io::Unix(_) => Ok(()),
+            Io::Observed(observed) => observed.0.reset_when_dropped(reset),
         }
     }
 
     /// Returns the TCP connection, if it is one.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
-        match self {
-            Self::Tcp(tcp) => Some(tcp),
-            Self::Unix(_) => None,
-            Self::Observed(observed) => observed.0.tcp(),
+        match &self.io {
+            Io::Tcp(tcp) => Some(tcp),
+            Io::Unix(_) => None,
+            Io::Observed(observed) => observed.0.tcp(),
         }
     }
 }
@@ -124,10 +180,10 @@ impl AsyncWrite for Stream {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Unix(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Observed(observed) => {
+        match &mut self.get_mut().io {
+            Io::Tcp(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Unix(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Observed(observed) => {
                 let (socket, observation) = observed.as_mut();
                 let before = buf.filled().len();
                 let read = Pin::new(socket).poll_read(cx, buf);
@@ -140,10 +196,11 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Unix(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Observed(observed) => {
+        let this = self.get_mut();
+        let written = match &mut this.io {
+            Io::Tcp(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Unix(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Observed(observed) => {
                 let (socket, observation) = observed.as_mut();
                 let written = Pin::new(socket).poll_write(cx, buf);
                 if let Poll::Ready(Ok(len)) = written {
@@ -151,49 +208,26 @@ impl AsyncWrite for Socket {
                 }
                 written
             }
+        };
+        if let Poll::Ready(Ok(count)) = written {
+            this.written += count as u64;
         }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Self::Unix(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Self::Observed(observed) => {
-                let (socket, observation) = observed.as_mut();
-                let written = Pin::new(socket).poll_write_vectored(cx, bufs);
-                if let Poll::Ready(Ok(mut left)) = written {
-                    for buf in bufs {
-                        let len = buf.len().min(left);
-                        observation.receive(Side::Server, &buf[..len]);
-                        left -= len;
-                    }
-                }
-                written
-            }
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_flush(cx),
-            Self::Unix(io) => Pin::new(io).poll_flush(cx),
-            Self::Observed(observed) => Pin::new(&mut observed.0).poll_flush(cx),
+        match &mut self.get_mut().io {
+            Io::Tcp(io) => Pin::new(io).poll_flush(cx),
+            Io::Unix(io) => Pin::new(io).poll_flush(cx),
+            Io::Observed(observed) => Pin::new(&mut observed.0).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Unix(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Observed(observed) => Pin::new(&mut observed.0).poll_shutdown(cx),
+        match &mut self.get_mut().io {
+            Io::Tcp(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Unix(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Observed(observed) => Pin::new(&mut observed.0).poll_shutdown(cx),
         }
     }
 }

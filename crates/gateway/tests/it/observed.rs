@@ -134,7 +134,7 @@ async fn the_log_has_the_subject_of_a_clients_certificate() {
     for (name, shown) in [("device-7", "CN=device-7"), ("a\n\u{1b}[31m", "CN=a\\n\\x1b[31m")] {
         let leaf = Leaf { common_name: Some(String::from(name)), ..Leaf::default() };
         let front = facts_of_a_client(&folder, &leaf).await;
-        let session = SessionRecord { downstream: Some(front), ..record(None) };
+        let session = SessionRecord { downstream: Some(front.into()), ..record(None) };
         let line = serde_json::to_value(SessionLine::of(&listener(), &session)).unwrap();
         assert_eq!(line["tls"]["subject"], shown, "{line}");
     }

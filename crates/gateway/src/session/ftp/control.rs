@@ -89,6 +89,10 @@ impl Filter for Control {
         self.data.octets()
     }
 
+    fn other_activity(&self) -> u64 {
+        self.data.activity()
+    }
+
     fn is_over(&self) -> bool {
         self.over
     }

@@ -21,7 +21,7 @@ use crate::session::backend;
 use crate::session::splice::{Splice, Unfiltered};
 use crate::session::stream::{Socket, Stream};
 
-/// How often a transfer updates the octet counts. They keep the control connection from being idle during a transfer.
+/// How often a transfer updates the totals. They keep the control connection from being idle during a transfer.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many transfers may still be finishing when the next one begins.
@@ -64,7 +64,15 @@ pub(super) struct DataConnections {
     /// The listener for the next connection of the client.
     waiting: Option<Connection>,
     finishing: VecDeque<Connection>,
-    octets: Rc<Cell<(u64, u64)>>,
+    totals: Rc<Totals>,
+}
+
+/// What all data connections of a session have moved.
+#[derive(Debug, Default)]
+struct Totals {
+    octets: Cell<(u64, u64)>,
+    /// See [`Splice::activity`].
+    activity: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -106,7 +114,7 @@ impl DataConnections {
         }
         let taken = Rc::new(Cell::new(false));
         let transfer =
-            Transfer { peers: peers.clone(), port, taken: taken.clone(), octets: self.octets.clone() };
+            Transfer { peers: peers.clone(), port, taken: taken.clone(), totals: self.totals.clone() };
         let task = spawn_local(async move {
             // Both peers see how the transfer ended, and the backend reports it on the control connection.
             let _ = transfer.run(listener).await;
@@ -117,7 +125,12 @@ impl DataConnections {
 
     /// Returns the octets to the backend, and to the client.
     pub(super) fn octets(&self) -> (u64, u64) {
-        self.octets.get()
+        self.totals.octets.get()
+    }
+
+    /// Returns a number that changes when a transfer makes progress.
+    pub(super) fn activity(&self) -> u64 {
+        self.totals.activity.get()
     }
 }
 
@@ -143,7 +156,7 @@ struct Transfer {
     peers: Rc<DataPeers>,
     port: u16,
     taken: Rc<Cell<bool>>,
-    octets: Rc<Cell<(u64, u64)>>,
+    totals: Rc<Totals>,
 }
 
 impl Transfer {
@@ -205,15 +218,17 @@ impl Transfer {
 
     async fn transfer(&self, client: &mut Stream, backend: &mut Stream) -> Result<(), SessionFailure> {
         let mut splice = Splice::<Unfiltered>::new(None, Outgoing::default()).one_way();
-        let mut before = (0, 0);
+        let (mut before, mut activity) = ((0, 0), 0);
         loop {
             // The idle limit of the control connection covers its data connections.
             let ended =
                 tokio::time::timeout(UPDATE_INTERVAL, splice.run(client, backend, Duration::MAX)).await;
             let now = splice.octets();
-            let (up, down) = self.octets.get();
-            self.octets.set((up + now.0 - before.0, down + now.1 - before.1));
-            before = now;
+            let (up, down) = self.totals.octets.get();
+            self.totals.octets.set((up + now.0 - before.0, down + now.1 - before.1));
+            let moved = splice.activity(client, backend);
+            self.totals.activity.set(self.totals.activity.get() + moved - activity);
+            (before, activity) = (now, moved);
             if let Ok(ended) = ended {
                 return ended.map(drop);
             }
@@ -230,7 +245,7 @@ fn rejected(expected: &'static str) -> SessionFailure {
 /// connection for the end of the file.
 fn unfinished(tcp: TcpStream) -> io::Result<Socket> {
     tcp.set_nodelay(true)?;
-    let socket = Socket::Tcp(tcp);
+    let socket = Socket::from(tcp);
     socket.reset_when_dropped(true)?;
     Ok(socket)
 }

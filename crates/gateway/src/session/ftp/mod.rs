@@ -13,7 +13,7 @@ use starttls::proto::{CapabilityRewrite, Outgoing, Side};
 
 use super::backend::ReadyBackend;
 use super::run::Session;
-use super::splice::Filter;
+use super::splice::{Filter, Splice};
 use super::stream::{Socket, Stream};
 use crate::config::BackendTls;
 use crate::failure::SessionFailure;
@@ -24,17 +24,17 @@ impl Session<'_> {
     /// Continues a session with a backend, its data connections included.
     pub(super) async fn with_data_connections(
         &mut self,
-        mut client: Stream,
+        client: &mut Stream,
         greeted: bool,
     ) -> Result<(), SessionFailure> {
-        let connected = match self.route(&client) {
+        let connected = match self.route(client) {
             Ok(route) => self.connect(route, None).await,
             Err(failure) => Err(failure),
         };
         let ReadyBackend { stream: mut backend, greeting, unread, tls, .. } = match connected {
             Ok(ready) => ready,
             Err(failure) => {
-                self.reject(&mut client).await;
+                self.reject(client).await;
                 return Err(failure);
             }
         };
@@ -43,13 +43,14 @@ impl Session<'_> {
             out.to_client =
                 self.first_message(greeting, client.phase(), false, &[CapabilityRewrite::DropUpgrade]);
         }
-        let peers = self.data_peers(&client, &backend, tls);
+        let peers = self.data_peers(client, &backend, tls);
         let mut control =
             Control::new(client.facts().is_some(), backend.facts().is_some(), peers.map(Rc::new));
         if !unread.is_empty() {
             control.receive(Side::Server, &unread, &mut out)?;
         }
-        self.splice(&mut client, &mut backend, Some(control), out).await
+        let mut splice = Splice::new(Some(Box::new(control)), out);
+        self.splice(client, &mut backend, &mut splice).await
     }
 
     /// Returns the peers of data connections. `None` if a side has no IP address, or if no TLS session can be resumed.

@@ -13,7 +13,7 @@ use super::backend::ReadyBackend;
 use super::closing::send;
 use super::rules;
 use super::run::Session;
-use super::splice::Filter;
+use super::splice::{Filter, Splice};
 use super::stream::{Socket, Stream};
 use crate::config::ListenerTls;
 use crate::failure::SessionFailure;
@@ -60,7 +60,7 @@ impl Session<'_> {
             let reading = sequence::read_login(&mut client);
             login = tokio::time::timeout(limit, reading).await.map_err(|_| SessionFailure::Late(limit))??;
             backend = pending.upgrade(backend, &sequence::ssl_request(&login)).await?;
-            self.record.upstream = backend.facts().cloned();
+            self.record.upstream = backend.shared_facts();
         }
         let mut out = Outgoing::default();
         // On a Unix socket, a server accepts an unencrypted password, as inside TLS.
@@ -71,6 +71,7 @@ impl Session<'_> {
             Some(filter) => drop(filter.receive(Side::Client, &login, &mut out)?),
             None => out.to_server = login,
         }
-        self.splice(&mut client, &mut backend, filter, out).await
+        let mut splice = Splice::new(filter.map(Box::new), out);
+        self.splice(&mut client, &mut backend, &mut splice).await
     }
 }
