@@ -317,6 +317,30 @@ pub struct Handshake {
     pub client_certificate_requested: bool,
 }
 
+impl Handshake {
+    /// Returns the memory of its texts, in octets.
+    pub(crate) fn weight(&self) -> usize {
+        let list = |texts: &[String]| texts.iter().map(|it| it.capacity() + ALLOCATED).sum::<usize>();
+        let text = |text: &Option<String>| text.as_ref().map_or(0, |it| it.capacity() + ALLOCATED);
+        let certificate = match &self.certificate {
+            Some(CertificateView::Visible { names, subject, issuer, .. }) => {
+                list(names) + text(subject) + text(issuer) + 4 * ALLOCATED
+            }
+            _ => ALLOCATED,
+        };
+        let lists = [&self.offered_versions, &self.offered_alpn, &self.certificate_faults];
+        let texts = [&self.version, &self.group, &self.sni, &self.alpn, &self.ja3, &self.ja4];
+        lists.iter().map(|it| list(it)).sum::<usize>()
+            + texts.iter().map(|it| text(it)).sum::<usize>()
+            + certificate
+            // The suite.
+            + 2 * ALLOCATED
+    }
+}
+
+/// A text in a list, and what the heap adds to it.
+const ALLOCATED: usize = size_of::<String>() + 16;
+
 /// A cipher suite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -489,6 +513,11 @@ impl Clue {
             time: at.rfc3339(),
             text: String::new(),
         }
+    }
+
+    /// Returns the memory that it uses, in octets.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + self.time.capacity() + self.text.capacity() + 2 * ALLOCATED
     }
 
     /// Returns the clue with the octets that it shows.

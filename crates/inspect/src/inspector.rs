@@ -138,7 +138,10 @@ pub struct SkippedPackets {
 #[derive(Debug)]
 pub struct Inspector {
     limits: InspectLimits,
-    connections: HashMap<Key, Tracked>,
+    /// Boxed, so that a table with empty places is small.
+    connections: HashMap<Key, Box<Tracked>>,
+    /// The connections to give up next, the first one last, each with its rank at the time of the choice.
+    candidates: Vec<(u64, Key)>,
     fragments: Fragments,
     summary: CaptureSummary,
     skipped: HashMap<Skipped, u64>,
@@ -157,13 +160,22 @@ pub struct Inspector {
     kept: usize,
 }
 
-/// The two ends of a connection, the lesser first.
+/// The two ends of a connection, the lesser first: their addresses as those of IPv6, and their ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Key {
-    low: SocketAddr,
-    high: SocketAddr,
+    low: ([u8; 16], u16),
+    high: ([u8; 16], u16),
     vlan: u32,
 }
+
+/// The memory of an entry in the table of connections. A table that grows exists twice for a moment.
+const ENTRY: usize = (size_of::<Key>() + size_of::<usize>() + 1) * 3 / 2;
+/// What the heap adds to an allocation.
+const ALLOCATION: usize = 16;
+/// The part of the memory that may remember servers and clients: one in this many octets.
+const SERVERS: usize = 4;
+/// The part that stays free, because the heap cannot use every gap again: 41 MiB of 256 MiB were measured in a flood of SYNs.
+const HEAP: usize = 6;
 
 #[derive(Debug)]
 struct Tracked {
@@ -195,10 +207,11 @@ impl Inspector {
         Self {
             limits,
             connections: HashMap::new(),
+            candidates: Vec::new(),
             fragments: Fragments::default(),
             summary: CaptureSummary::default(),
             skipped: HashMap::new(),
-            servers: Servers::default(),
+            servers: Servers::new(limits.memory / SERVERS),
             finished: Vec::new(),
             now: 0,
             next_sweep: 0,
@@ -283,13 +296,12 @@ impl Inspector {
         for (_, key) in keys {
             self.end(&key, ConversationEnd::Open);
         }
-        self.connections.clear();
-        self.weight = 0;
+        (self.connections, self.candidates, self.weight) = (HashMap::new(), Vec::new(), 0);
     }
 
-    /// Returns the octets in use for all connections.
+    /// Returns the octets in use for all connections, and for what is known of servers and clients.
     pub fn memory(&self) -> usize {
-        self.weight
+        self.weight + self.connections.capacity() * 8 / 7 * ENTRY + self.servers.weight()
     }
 
     /// Returns the totals.
@@ -329,9 +341,7 @@ impl Inspector {
                 return id;
             }
             self.end(&key, ConversationEnd::Closed);
-            if let Some(old) = self.connections.remove(&key) {
-                self.weight -= old.weight;
-            }
+            self.forget(&key);
         }
         if self.connections.len() >= self.limits.connections {
             self.evict();
@@ -353,10 +363,10 @@ impl Inspector {
             conversation: None,
             kept: (self.keeps > 0 && self.kept < self.limits.memory).then(Box::default),
             is_reported: false,
-            weight: size_of::<Tracked>() + size_of::<Key>(),
+            weight: size_of::<Tracked>() + ALLOCATION,
         };
         self.weight += tracked.weight;
-        self.connections.insert(key, tracked);
+        self.connections.insert(key, Box::new(tracked));
         self.add(&key, segment, moment);
         id
     }
@@ -383,9 +393,8 @@ impl Inspector {
         if is_closed {
             self.end(key, ConversationEnd::Closed);
         }
-        if self.weight > self.limits.memory {
-            self.evict();
-        }
+        let limit = self.limits.memory - self.limits.memory / HEAP;
+        while self.memory() > limit && self.evict() {}
     }
 
     /// Ends a connection and writes its report. Its addresses stay known, for stray segments.
@@ -418,7 +427,6 @@ impl Inspector {
         self.privacy.apply(&mut facts);
         let [client, server] = [tracked.client, tracked.server].map(|end| self.privacy.address(end));
         self.summary.gaps += u64::from(facts.gaps);
-        self.summary.evicted += u64::from(end == ConversationEnd::Evicted);
         self.summary.recognized += u64::from(facts.protocol.is_some() || facts.handshake.is_some());
         self.servers.add(client.ip(), server, tracked.start.time, &facts);
         let (ends, times) = ((client, server), (tracked.start, tracked.last));
@@ -452,41 +460,59 @@ impl Inspector {
         old.sort_unstable();
         for (_, key) in old {
             self.end(&key, ConversationEnd::Open);
-            if let Some(tracked) = self.connections.remove(&key) {
-                self.weight -= tracked.weight;
-            }
+            self.forget(&key);
         }
     }
 
-    /// Gives up a tenth of the connections: those in TLS first, then those that were idle for longest.
-    fn evict(&mut self) {
-        let mut order: Vec<(bool, Moment, Key)> = self
-            .connections
-            .iter()
-            .map(|(key, it)| {
-                let is_open = !it.is_reported && it.conversation.as_ref().is_some_and(|it| it.is_open());
-                (is_open, it.last, *key)
-            })
-            .collect();
-        order.sort_unstable();
-        let least = (order.len() / 10).max(1);
-        let target = self.limits.memory / 10 * 9;
-        for (count, (.., key)) in order.into_iter().enumerate() {
-            if count >= least && self.weight <= target {
-                return;
-            }
-            self.end(&key, ConversationEnd::Evicted);
-            if let Some(tracked) = self.connections.remove(&key) {
-                self.weight -= tracked.weight;
-            }
+    fn forget(&mut self, key: &Key) {
+        if let Some(tracked) = self.connections.remove(key) {
+            self.weight -= tracked.weight;
         }
+    }
+
+    /// Gives up a connection, if there is one: a connection inside TLS before others, and one that was idle for longer
+    /// before others. One at a time, so that the reports do not need memory beyond the limit.
+    fn evict(&mut self) -> bool {
+        loop {
+            if self.candidates.is_empty() {
+                self.choose_candidates();
+            }
+            let Some((rank, key)) = self.candidates.pop() else { return false };
+            // A connection that was not idle since has another rank.
+            let Some(tracked) = self.connections.get(&key).filter(|it| it.rank() == rank) else { continue };
+            self.summary.evicted += u64::from(!tracked.is_reported);
+            self.end(&key, ConversationEnd::Evicted);
+            self.forget(&key);
+            return true;
+        }
+    }
+
+    /// Chooses a quarter of the connections, because a choice reads all of them.
+    fn choose_candidates(&mut self) {
+        let mut ranks: Vec<u64> = self.connections.values().map(|it| it.rank()).collect();
+        if ranks.is_empty() {
+            return;
+        }
+        let quarter = ranks.len() / 4;
+        let (_, &mut highest, _) = ranks.select_nth_unstable(quarter);
+        let chosen = self.connections.iter().map(|(key, it)| (it.rank(), *key));
+        self.candidates.extend(chosen.filter(|(rank, _)| *rank <= highest));
+        self.candidates.sort_unstable_by(|one, other| other.cmp(one));
     }
 }
 
 impl Key {
     fn of(segment: &Segment<'_>, by_vlan: bool) -> Self {
-        let (low, high) = (segment.from.min(segment.to), segment.from.max(segment.to));
-        Self { low, high, vlan: if by_vlan { segment.layers.vlan } else { 0 } }
+        let end = |address: SocketAddr| {
+            let ip = match address.ip() {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                IpAddr::V6(ip) => ip,
+            };
+            (ip.octets(), address.port())
+        };
+        let (one, other) = (end(segment.from), end(segment.to));
+        let vlan = if by_vlan { segment.layers.vlan } else { 0 };
+        Self { low: one.min(other), high: one.max(other), vlan }
     }
 }
 
@@ -526,7 +552,13 @@ impl Tracked {
     fn current_weight(&self) -> usize {
         let conversation = self.conversation.as_ref().map_or(0, |it| it.weight());
         let kept = self.kept.as_ref().map_or(0, |it| it.octets.iter().map(Vec::capacity).sum());
-        size_of::<Self>() + size_of::<Key>() + self.tcp.weight() + conversation + kept
+        size_of::<Self>() + ALLOCATION + self.tcp.weight() + conversation + kept
+    }
+
+    /// Returns the place in the order in which connections are given up.
+    fn rank(&self) -> u64 {
+        let is_open = !self.is_reported && self.conversation.as_ref().is_some_and(|it| it.is_open());
+        u64::from(is_open) << 63 | self.last.packet
     }
 
     /// How long the connection may be idle, in nanoseconds of capture time.

@@ -22,6 +22,8 @@ use watcher::{Noted, Reading, Watcher};
 /// The most octets and messages before the port decides between protocols.
 const MAX_RACE: u64 = 4096;
 const MAX_RACE_MESSAGES: u32 = 6;
+/// What the heap adds to an allocation, in octets.
+const ALLOCATION: usize = 16;
 /// The most proxies between the client and the server.
 const MAX_HOPS: usize = 3;
 
@@ -195,19 +197,18 @@ impl Conversation {
     /// Returns the memory that it uses, in octets.
     pub fn weight(&self) -> usize {
         let held = match &self.stage {
-            Stage::Opening { octets, .. } => *octets,
+            Stage::Opening { first, octets } => {
+                octets + first.capacity() * (size_of::<(Side, Vec<u8>, Moment)>() + ALLOCATION)
+            }
             Stage::Race(watchers) => watchers.iter().map(Watcher::weight).sum(),
             Stage::Watching(watcher) => watcher.weight(),
             Stage::Scanning => 0,
             Stage::Tls(stage) => {
-                if stage.watch.is_sealed() {
-                    512
-                } else {
-                    8192
-                }
+                let tails: usize = stage.tails.iter().map(Vec::capacity).sum();
+                size_of::<TlsStage>() + ALLOCATION + stage.watch.weight() + tails
             }
         };
-        held + size_of::<Self>() + self.noted.clues.len() * 256
+        held + size_of::<Self>() + ALLOCATION + self.noted.weight()
     }
 
     /// Notes evidence that comes from below the conversation, such as copies of a segment that differ.

@@ -89,12 +89,22 @@ pub(super) struct Noted {
     pub(super) names: Vec<String>,
     pub(super) logins: Vec<ObservedLogin>,
     pub(super) clues: Vec<Clue>,
+    /// The memory of the names and clues, in octets.
+    kept: usize,
 }
 
 impl Noted {
+    /// Returns the memory that it uses beside itself, in octets.
+    pub(super) fn weight(&self) -> usize {
+        /// A login with its mechanism and user.
+        const LOGIN: usize = 512;
+        self.kept + self.logins.len() * LOGIN
+    }
+
     pub(super) fn clue(&mut self, clue: Clue) {
         let known = self.clues.iter().filter(|it| it.kind == clue.kind).count();
         if known < 3 && self.clues.len() < MAX_KEPT {
+            self.kept += clue.weight();
             self.clues.push(clue);
         }
     }
@@ -127,6 +137,7 @@ impl Noted {
     fn name(&mut self, name: &[u8]) {
         let name = Escaped(name.get(..120).unwrap_or(name)).to_string();
         if !self.names.contains(&name) && self.names.len() < 8 {
+            self.kept += 64 + name.capacity();
             self.names.push(name);
         }
         self.read(Readable::Names);
@@ -224,7 +235,15 @@ impl Watcher {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.client.weight() + self.server.weight() + 2048
+        /// The dialect and what waits for answers.
+        const DIALECT: usize = 1024;
+        let waiting = self.due.capacity() * size_of::<ReplyTo>();
+        self.client.weight()
+            + self.server.weight()
+            + self.noted.weight()
+            + waiting
+            + size_of::<Self>()
+            + DIALECT
     }
 
     /// Returns whether messages wait for octets or answers that did not arrive.

@@ -89,7 +89,9 @@ impl Half {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.held + self.pending.len() * 64 + self.delivered.capacity()
+        /// What the tree and the heap add to each part that is held.
+        const PART: usize = 128;
+        self.held + self.pending.len() * PART + self.delivered.capacity()
     }
 
     /// Forgets all octets.

@@ -104,6 +104,17 @@ impl TlsWatch {
         watch.octets > 0
     }
 
+    /// Returns the memory that it uses beside itself, in octets.
+    pub(crate) fn weight(&self) -> usize {
+        /// What the readers keep of each side until its hello or flight is complete, at most. They join messages, and buffers
+        /// grow by doubling.
+        const KEPT: u64 = 256 * 1024;
+        let kept = |reads: bool, side: &SideWatch| if reads { 3 * side.octets.min(KEPT) as usize } else { 0 };
+        kept(self.hello.is_some(), &self.client)
+            + kept(self.flight.is_some(), &self.server)
+            + self.facts.weight()
+    }
+
     /// Returns whether the handshake is complete: only record headers are read from here on.
     pub(crate) fn is_sealed(&self) -> bool {
         let both = |done: fn(&SideWatch) -> bool| done(&self.client) && done(&self.server);

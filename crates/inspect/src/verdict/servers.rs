@@ -14,16 +14,32 @@ const MAX_KNOWN: usize = 65_536;
 /// The most clients without an offer that are remembered of one server.
 const MAX_WITHOUT: usize = 256;
 
+/// The memory of a server or client, of an offer, and of a connection without one, with what the tree and the heap add.
+const KNOWN: usize = 512;
+const OFFER: usize = 64;
+const WITHOUT: usize = 384;
+
 /// What is known of each server and client.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Servers {
     /// The key is the server's address. For a proxy, the key also contains the destination that the client requested.
     servers: BTreeMap<(SocketAddr, Option<String>), ServerState>,
     clients: BTreeMap<IpAddr, ClientSummary>,
     /// Servers that are known to offer the upgrade.
     pub(crate) baseline: Baseline,
-    /// Servers and clients that were not remembered, for lack of room.
+    /// Connections whose servers or clients were not remembered, for lack of room.
     pub forgotten: u64,
+    /// Whether an offer of any server was not remembered.
+    forgot_offers: bool,
+    /// The memory in use, and its limit, in octets.
+    weight: usize,
+    limit: usize,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self::new(64 * 1024 * 1024)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +47,8 @@ struct ServerState {
     summary: ServerSummary,
     /// The first and the last time that the server offered the upgrade to a client.
     offers: Vec<(IpAddr, u64, u64)>,
+    /// Whether offers to some clients were not remembered. Then no client is known to have got none.
+    forgot_offers: bool,
     /// Connections to which it did not offer the upgrade.
     without: Vec<Without>,
 }
@@ -86,6 +104,24 @@ pub(crate) fn server_name(address: &str, destination: Option<&str>) -> String {
 }
 
 impl Servers {
+    /// Returns an empty table that takes no more than this many octets.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            servers: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            baseline: Baseline::default(),
+            forgotten: 0,
+            forgot_offers: false,
+            weight: 0,
+            limit,
+        }
+    }
+
+    /// Returns the octets in use.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// Adds a connection that started at this time.
     pub fn add(&mut self, client: IpAddr, server: SocketAddr, time: u64, facts: &Facts) {
         let Some(protocol) = facts.protocol else { return };
@@ -97,12 +133,22 @@ impl Servers {
         let readable = u64::from(facts.readable >= Readable::Content);
         let client = facts.source().map_or(client, |source| source.ip());
         let server = (server, facts.destination().map(str::to_owned));
-        let known = (self.servers.len() < MAX_KNOWN || self.servers.contains_key(&server))
-            && (self.clients.len() < MAX_KNOWN || self.clients.contains_key(&client));
-        if !known {
+        let new = |is_known: bool, known: usize| match is_known {
+            true => Some(0),
+            false => (known < MAX_KNOWN).then_some(KNOWN),
+        };
+        let cost = new(self.servers.contains_key(&server), self.servers.len())
+            .zip(new(self.clients.contains_key(&client), self.clients.len()))
+            .map(|(server, client)| server + client)
+            .filter(|cost| *cost == 0 || self.weight + cost <= self.limit);
+        let Some(cost) = cost else {
             self.forgotten += 1;
+            self.forgot_offers |= facts.offered == Offered::Yes;
             return;
-        }
+        };
+        self.weight += cost;
+        let has_room = |cost: usize| self.weight + cost <= self.limit;
+        let (may_offer, may_lack) = (has_room(OFFER), has_room(WITHOUT));
         let it = self.clients.entry(client).or_default();
         it.connections += 1;
         it.encrypted += encrypted;
@@ -120,12 +166,18 @@ impl Servers {
                 let known = state.offers.iter().position(|(known, ..)| *known == client);
                 if let Some((_, first, last)) = known.and_then(|at| state.offers.get_mut(at)) {
                     (*first, *last) = ((*first).min(time), (*last).max(time));
-                } else if state.offers.len() < MAX_WITHOUT {
+                } else if state.offers.len() < MAX_WITHOUT && may_offer {
                     state.offers.push((client, time, time));
+                    self.weight += OFFER;
+                } else {
+                    (state.forgot_offers, self.forgot_offers) = (true, true);
                 }
             }
             // A client that got TLS lost nothing.
-            Offered::No if facts.requested != Requested::Yes && state.without.len() < MAX_WITHOUT => {
+            Offered::No
+                if facts.requested != Requested::Yes && state.without.len() < MAX_WITHOUT && may_lack =>
+            {
+                self.weight += WITHOUT;
                 let clue = facts.clue(ClueKind::NoOffer).cloned();
                 state.without.push(Without { client, time, clue });
             }
@@ -160,6 +212,9 @@ impl Servers {
     /// others.
     fn lacking(&self) -> BTreeMap<IpAddr, Vec<Option<Clue>>> {
         let mut lacking: BTreeMap<IpAddr, Vec<Option<Clue>>> = BTreeMap::new();
+        if self.forgot_offers {
+            return lacking;
+        }
         for state in self.servers.values().filter(|state| !state.offers.is_empty()) {
             let mut counted = BTreeSet::new();
             for without in state.without.iter().filter(|without| counted.insert(without.client)) {
@@ -199,7 +254,7 @@ impl ServerState {
         let others = |client: IpAddr| self.offers.iter().filter(move |(other, ..)| *other != client);
         let finding = |client: IpAddr| {
             let mine = || self.without.iter().filter(move |it| it.client == client);
-            let never = !self.offers.iter().any(|(other, ..)| *other == client);
+            let never = !self.forgot_offers && !self.offers.iter().any(|(other, ..)| *other == client);
             let between = mine().any(|it| {
                 others(client).any(|(_, first, _)| *first < it.time)
                     && others(client).any(|(.., last)| *last > it.time)

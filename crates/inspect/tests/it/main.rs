@@ -5,6 +5,7 @@
 mod losses;
 mod packets;
 mod secrets;
+mod stripped;
 mod transforms;
 mod traps;
 mod vector;

@@ -145,7 +145,7 @@ fn memory_stays_below_its_limit() {
     }
     assert!(inspector.summary().evicted > 0);
     inspector.finish();
-    assert_eq!(inspector.memory(), 0);
+    assert!(inspector.memory() <= limits.memory / 4, "only servers and clients are remembered");
 }
 
 #[test]
