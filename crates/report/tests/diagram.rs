@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 
 use starttls_proto::Side;
-use starttls_report::diagram::{Crossing, Diagram, HandshakeResult, Mark, Row, RowContent, Theme, When};
+use starttls_report::diagram::{
+    Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, Theme, When,
+};
 use starttls_report::html::{self, Html};
 
 const HOSTILE: &str = "<script>alert(1)</script>]]>\"'&\u{202e}\u{1b}[31m\r\n\0";
 
-fn row(at: f64, content: RowContent) -> Row {
-    Row { when: When::Milliseconds(at), content, ..Row::default() }
+fn row(at: f64, content: RowContent) -> DiagramRow {
+    DiagramRow { when: When::Milliseconds(at), content, ..DiagramRow::default() }
 }
 
-fn message(at: f64, from: Side, inside_tls: bool, lines: &[&str]) -> Row {
+fn message(at: f64, from: Side, inside_tls: bool, lines: &[&str]) -> DiagramRow {
     let lines = lines.iter().map(|&line| line.to_owned()).collect();
     row(at, RowContent::Message { from, inside_tls, lines, octets: None })
 }

@@ -2,7 +2,7 @@
 
 use starttls::proto::Side;
 use starttls_audit::report::CertificateReport;
-use starttls_report::diagram::{Crossing, Diagram, HandshakeResult, Mark, Row, RowContent, When};
+use starttls_report::diagram::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When};
 use starttls_report::html::{self, Html};
 use starttls_x509::validity;
 
@@ -113,7 +113,10 @@ fn outcome(outcome: Outcome) -> (&'static str, &'static str) {
 fn diagram(target: &Target, report: &Report) -> Diagram {
     let mut rows = Vec::new();
     if let Some(address) = &report.address {
-        rows.push(Row { content: RowContent::Event(format!("connected to {address}")), ..Row::default() });
+        rows.push(DiagramRow {
+            content: RowContent::Event(format!("connected to {address}")),
+            ..DiagramRow::default()
+        });
     }
     let negotiation = report.negotiation.as_ref();
     rows.extend(negotiation.iter().flat_map(|it| &it.messages).map(message));
@@ -129,9 +132,14 @@ fn diagram(target: &Target, report: &Report) -> Diagram {
     };
     match boundary {
         Some((handshake, facts)) => {
-            rows.push(Row { content: RowContent::Boundary { handshake, facts }, ..Row::default() });
+            rows.push(DiagramRow {
+                content: RowContent::Boundary { handshake, facts },
+                ..DiagramRow::default()
+            });
         }
-        None => rows.extend(error().map(|text| Row { content: RowContent::Event(text), ..Row::default() })),
+        None => rows.extend(
+            error().map(|text| DiagramRow { content: RowContent::Event(text), ..DiagramRow::default() }),
+        ),
     }
     let crossings = beyond.map(|from| Crossing { from, to: rows.len() - 1, text: String::from(BEYOND) });
     Diagram {
@@ -145,7 +153,7 @@ fn diagram(target: &Target, report: &Report) -> Diagram {
 /// The meaning of bytes after the boundary in cleartext.
 const BEYOND: &str = "beyond-boundary";
 
-fn message(message: &Message) -> Row {
+fn message(message: &Message) -> DiagramRow {
     let from = if message.from == Side::Client.name() { Side::Client } else { Side::Server };
     let is_wrong = matches!(
         message.meaning,
@@ -161,7 +169,7 @@ fn message(message: &Message) -> Row {
             | BEYOND
     );
     let mark = is_wrong.then(|| Mark { text: message.meaning.to_owned(), target: None });
-    Row {
+    DiagramRow {
         when: When::Milliseconds(message.at.as_secs_f64() * 1000.0),
         content: RowContent::Message { from, inside_tls: false, lines: message.lines.clone(), octets: None },
         is_evidence: is_wrong,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use starttls_proto::Side;
-use starttls_report::diagram::{Crossing, Diagram, HandshakeResult, Mark, Row, RowContent, When};
+use starttls_report::diagram::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When};
 use starttls_report::html::{self, Html};
 
 use crate::facts::{CertificateView, Clue, ClueKind, Facts, Handshake, SideName, TlsUse};
@@ -305,7 +305,7 @@ fn diagram(report: &ConnectionReport) -> Diagram {
         let to = diagram.rows.len();
         // One line for each side: all of its octets cross at the same place.
         for side in [Side::Client, Side::Server] {
-            let is_beyond = |row: &Row| {
+            let is_beyond = |row: &DiagramRow| {
                 matches!(row.content, RowContent::Message { from, .. } if from == side)
                     && row.marks.iter().any(|mark| mark.text == CROSSED)
             };
@@ -317,7 +317,7 @@ fn diagram(report: &ConnectionReport) -> Diagram {
     add(&mut diagram.rows, report, &after);
     if facts.tls == TlsUse::Never {
         let text = String::from("the connection stayed in cleartext");
-        diagram.rows.push(Row { content: RowContent::Event(text), ..Row::default() });
+        diagram.rows.push(DiagramRow { content: RowContent::Event(text), ..DiagramRow::default() });
     }
     diagram
 }
@@ -326,7 +326,7 @@ fn diagram(report: &ConnectionReport) -> Diagram {
 const CROSSED: &str = "crossed the boundary";
 
 /// Adds a row for each message. Several clues may refer to one message.
-fn add(rows: &mut Vec<Row>, report: &ConnectionReport, clues: &[&Clue]) {
+fn add(rows: &mut Vec<DiagramRow>, report: &ConnectionReport, clues: &[&Clue]) {
     let start = rows.len();
     let mut places: Vec<(SideName, u64, u64)> = Vec::new();
     for clue in clues {
@@ -369,7 +369,7 @@ fn login(report: &ConnectionReport, clue: &Clue) -> String {
     format!("leaked: {what}")
 }
 
-fn row(clue: &Clue) -> Row {
+fn row(clue: &Clue) -> DiagramRow {
     let from = match clue.side {
         SideName::Client => Side::Client,
         SideName::Server => Side::Server,
@@ -378,14 +378,14 @@ fn row(clue: &Clue) -> Row {
     if lines.is_empty() {
         lines.push(format!("({} octets, not shown)", clue.to.saturating_sub(clue.from)));
     }
-    Row {
+    DiagramRow {
         when: When::Named(format!("packet {}", clue.packet)),
         content: RowContent::Message { from, inside_tls: false, lines, octets: None },
-        ..Row::default()
+        ..DiagramRow::default()
     }
 }
 
-fn boundary(facts: &Facts) -> Option<Row> {
+fn boundary(facts: &Facts) -> Option<DiagramRow> {
     let shown = facts.handshake.as_ref();
     if facts.boundary.is_none() && shown.is_none() {
         return None;
@@ -407,7 +407,11 @@ fn boundary(facts: &Facts) -> Option<Row> {
         Some(it) => When::Named(format!("packet {}", it.packet)),
         None => When::Unknown,
     };
-    Some(Row { when, content: RowContent::Boundary { handshake, facts: texts }, ..Row::default() })
+    Some(DiagramRow {
+        when,
+        content: RowContent::Boundary { handshake, facts: texts },
+        ..DiagramRow::default()
+    })
 }
 
 /// Returns what is visible of the handshake.

@@ -2,7 +2,7 @@
 
 use starttls_proto::Side;
 
-use super::{Diagram, Row, RowContent, line_end};
+use super::{Diagram, DiagramRow, RowContent, line_end};
 use crate::html::Html;
 
 pub(super) fn list(diagram: &Diagram, anchor: Option<&str>) -> Html {
@@ -22,7 +22,7 @@ pub(super) fn list(diagram: &Diagram, anchor: Option<&str>) -> Html {
     out
 }
 
-fn entry(out: &mut Html, row: &Row, id: Option<String>) {
+fn entry(out: &mut Html, row: &DiagramRow, id: Option<String>) {
     let (class, who) = match &row.content {
         RowContent::Message { from, inside_tls, .. } => match (from, inside_tls) {
             (Side::Client, false) => ("client clear", "client, cleartext"),

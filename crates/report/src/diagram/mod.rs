@@ -20,14 +20,14 @@ pub struct Diagram {
     /// The names of the client and of the server.
     pub names: [String; 2],
     /// The rows from top to bottom.
-    pub rows: Vec<Row>,
+    pub rows: Vec<DiagramRow>,
     /// What was sent before the boundary and had an effect after it.
     pub crossings: Vec<Crossing>,
 }
 
 /// A row of a diagram.
 #[derive(Clone, Debug, Default)]
-pub struct Row {
+pub struct DiagramRow {
     /// When it happened.
     pub when: When,
     /// What it shows.
@@ -169,7 +169,7 @@ impl Diagram {
     /// Describes the diagram in one sentence.
     pub fn description(&self) -> String {
         let messages = |inside: bool| {
-            let is = |row: &&Row| matches!(row.content, RowContent::Message { inside_tls, .. } if inside_tls == inside);
+            let is = |row: &&DiagramRow| matches!(row.content, RowContent::Message { inside_tls, .. } if inside_tls == inside);
             match self.rows.iter().filter(is).count() {
                 1 => String::from("1 message"),
                 count => format!("{count} messages"),
@@ -196,9 +196,9 @@ impl Diagram {
 }
 
 /// Returns whether the rows are inside TLS, one value for each. An event belongs to the part that it is in.
-fn parts(rows: &[Row]) -> Vec<bool> {
+fn parts(rows: &[DiagramRow]) -> Vec<bool> {
     let mut inside = false;
-    let part = |row: &Row| {
+    let part = |row: &DiagramRow| {
         match &row.content {
             RowContent::Message { inside_tls, .. } => inside = *inside_tls,
             RowContent::Boundary { handshake, .. } => inside = handshake.starts_tls(),

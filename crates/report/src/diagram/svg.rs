@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use starttls_proto::Side;
 
-use super::{Crossing, Diagram, HandshakeResult, Mark, Row, RowContent, When, line_end, parts};
+use super::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When, line_end, parts};
 use crate::Plain;
 use crate::html::{DARK, Html, LIGHT};
 
@@ -111,7 +111,7 @@ struct Drawing<'a> {
 
 /// A row and its place.
 struct Block<'a> {
-    row: &'a Row,
+    row: &'a DiagramRow,
     lines: Vec<Line>,
     /// Whether it is inside TLS.
     inside: bool,

@@ -1,7 +1,7 @@
 //! The transcripts of an endpoint as pictures and lists.
 
 use starttls::proto::{Side, protocol};
-use starttls_report::diagram::{Crossing, Diagram, HandshakeResult, Mark, Row, RowContent, When};
+use starttls_report::diagram::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When};
 use starttls_report::html::Html;
 
 use super::super::common;
@@ -117,7 +117,7 @@ fn crosses(id: &str) -> bool {
 }
 
 /// Returns the rows with the last message that the client sent in cleartext, and with the first one inside TLS.
-fn crossed(rows: &[Row]) -> Option<(usize, usize)> {
+fn crossed(rows: &[DiagramRow]) -> Option<(usize, usize)> {
     let from = rows.iter().rposition(|row| {
         matches!(row.content, RowContent::Message { from: Side::Client, inside_tls: false, .. })
     })?;
@@ -127,8 +127,8 @@ fn crossed(rows: &[Row]) -> Option<(usize, usize)> {
 }
 
 /// Returns the rows of a transcript.
-fn rows(entries: &[Entry]) -> Vec<Row> {
-    let mut rows: Vec<Row> = entries.iter().map(row).collect();
+fn rows(entries: &[Entry]) -> Vec<DiagramRow> {
+    let mut rows: Vec<DiagramRow> = entries.iter().map(row).collect();
     for (row, after) in rows.iter_mut().zip(entries.iter().skip(1)) {
         if let RowContent::Boundary { handshake, .. } = &mut row.content {
             *handshake = match after.kind {
@@ -141,7 +141,7 @@ fn rows(entries: &[Entry]) -> Vec<Row> {
     rows
 }
 
-fn row(entry: &Entry) -> Row {
+fn row(entry: &Entry) -> DiagramRow {
     let message = |from, inside_tls| RowContent::Message {
         from,
         inside_tls,
@@ -160,5 +160,5 @@ fn row(entry: &Entry) -> Row {
         }
         EntryKind::Event => RowContent::Event(entry.text.clone()),
     };
-    Row { when: When::Milliseconds(entry.at_ms), content, ..Row::default() }
+    DiagramRow { when: When::Milliseconds(entry.at_ms), content, ..DiagramRow::default() }
 }
