@@ -22,6 +22,7 @@ pub(crate) const PUBLISHED: &[(&str, &str)] = &[
     ("starttls-audit", "audit"),
     ("starttls-attack", "attack"),
     ("starttls-gateway", "gateway"),
+    ("starttls-web", "web"),
     ("starttls-cli", "cli"),
 ];
 

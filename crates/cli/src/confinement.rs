@@ -1,4 +1,4 @@
-//! Restricts the service with Landlock, if the kernel supports it.
+//! Restricts a service with Landlock, if the kernel supports it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,16 +9,16 @@ use landlock::{
 
 /// What the service may still do. Everything that it reads was read before.
 #[derive(Debug)]
-pub(super) struct Permitted {
-    /// The folder of the file of policies.
-    pub(super) folder: Option<PathBuf>,
-    /// The TCP ports of resolvers and of policy hosts.
-    pub(super) ports: Vec<u16>,
+pub(crate) struct Confinement {
+    /// The folder of the file that the service replaces.
+    pub(crate) folder: Option<PathBuf>,
+    /// The TCP ports that it connects to.
+    pub(crate) ports: Vec<u16>,
 }
 
-impl Permitted {
-    /// Returns what is permitted with this file of policies. A change of the file replaces it by another one in its folder.
-    pub(super) fn new(state: Option<&Path>, mut ports: Vec<u16>) -> Self {
+impl Confinement {
+    /// Returns what is permitted with this file and these ports. A change of the file replaces it by another one in its folder.
+    pub(crate) fn new(state: Option<&Path>, mut ports: Vec<u16>) -> Self {
         ports.sort_unstable();
         ports.dedup();
         let folder = state.map(|path| match path.parent() {
@@ -29,7 +29,7 @@ impl Permitted {
     }
 
     /// Restricts this thread and the threads that it starts. Returns a sentence about what holds.
-    pub(super) fn enter(&self) -> String {
+    pub(crate) fn enter(&self) -> String {
         let folder = self.folder.as_ref().map_or_else(
             || String::from("it opens no file"),
             |folder| format!("it opens files in {} only", folder.display()),
@@ -80,9 +80,9 @@ mod tests {
         let (allowed, other) =
             (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let (allowed, other) = (allowed.local_addr().unwrap(), other.local_addr().unwrap());
-        let permitted = Permitted::new(Some(&inside.path().join("policies.jsonl")), vec![allowed.port()]);
+        let confinement = Confinement::new(Some(&inside.path().join("policies.jsonl")), vec![allowed.port()]);
         let tried = std::thread::spawn(move || {
-            let sentence = permitted.enter();
+            let sentence = confinement.enter();
             let refused = |done: std::io::Result<()>| {
                 done.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
             };

@@ -8,6 +8,8 @@ mod candidates;
 mod check;
 mod children;
 mod completion;
+#[cfg(any(feature = "gateway", feature = "web"))]
+mod confinement;
 mod connect;
 mod console;
 mod dns;
@@ -38,9 +40,13 @@ mod send;
 mod session;
 mod target;
 mod usage;
+#[cfg(feature = "web")]
+mod web;
 
-#[cfg(all(any(feature = "attack", feature = "gateway"), not(target_os = "linux")))]
-compile_error!("the commands attack and gateway need Linux: use --no-default-features --features inspect");
+#[cfg(all(any(feature = "attack", feature = "gateway", feature = "web"), not(target_os = "linux")))]
+compile_error!(
+    "the commands attack, gateway and web need Linux: use --no-default-features --features inspect"
+);
 #[cfg(all(feature = "lab", not(unix)))]
 compile_error!("the command lab needs Unix: use --no-default-features --features inspect");
 
@@ -141,6 +147,8 @@ async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed>
         Command::Policy(args) => policy::run(&args).await,
         Command::Sasl(args) => sasl::run(&args).await,
         Command::Send(args) => send::run(&args).await,
+        #[cfg(feature = "web")]
+        Command::Web(args) => web::run(&args).await,
         Command::Completions { shell } => {
             std::io::stdout().lock().write_all(&completion::script(shell)?)?;
             Ok(exit::DONE)

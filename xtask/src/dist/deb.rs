@@ -26,6 +26,7 @@ const CONTRIB: &[(&str, &str)] = &[
     ("starttls-gateway.service", "lib/systemd/system/starttls-gateway.service"),
     ("starttls-policy.service", "lib/systemd/system/starttls-policy.service"),
     ("starttls-policy.socket", "lib/systemd/system/starttls-policy.socket"),
+    ("starttls-web.service", "lib/systemd/system/starttls-web.service"),
     ("gateway.toml", "etc/starttls/gateway.toml"),
     ("nagios/starttls.cfg", "etc/nagios-plugins/config/starttls.cfg"),
     ("icinga2/starttls.conf", "usr/share/doc/starttls/examples/icinga2.conf"),

@@ -27,6 +27,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("starttls-attack", &["starttls-proto", "starttls", "starttls-report", "starttls-processes"]),
     (
+        "starttls-web",
+        &[
+            "starttls-proto",
+            "starttls",
+            "starttls-audit",
+            "starttls-dns",
+            "starttls-hello",
+            "starttls-report",
+            "starttls-x509",
+        ],
+    ),
+    (
         "starttls-cli",
         &[
             "starttls-proto",
@@ -41,6 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-policy",
             "starttls-processes",
             "starttls-report",
+            "starttls-web",
             "starttls-x509",
         ],
     ),

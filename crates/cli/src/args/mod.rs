@@ -17,6 +17,8 @@ mod policy;
 #[cfg(feature = "gateway")]
 mod policy_service;
 mod send;
+#[cfg(feature = "web")]
+mod web;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
@@ -43,6 +45,8 @@ pub(crate) use policy_service::{
     ListenAt, PartialArg, PolicyForget, PolicyList, PolicyServe, PolicyShow, StoreAt,
 };
 pub(crate) use send::{Send, Stop};
+#[cfg(feature = "web")]
+pub(crate) use web::Web;
 
 /// Use, test and understand STARTTLS: the upgrade of a cleartext connection to TLS on the same port
 #[derive(Debug, Parser)]
@@ -70,6 +74,8 @@ pub(crate) enum Command {
     Policy(Policy),
     Sasl(Sasl),
     Send(Box<Send>),
+    #[cfg(feature = "web")]
+    Web(Box<Web>),
     /// Print the completion script for a shell
     ///
     /// The script completes commands, options, files, protocols, and the ids of checks and attacks. It runs starttls

@@ -36,7 +36,7 @@ pub(crate) fn check_no_proxy(way: &Way, hint: &str) -> Result<(), Failed> {
 }
 
 /// Returns a builder that trusts the system's roots, and those of a file.
-pub(super) fn roots(args: &Trust) -> Result<ConnectorBuilder, Failed> {
+pub(crate) fn roots(args: &Trust) -> Result<ConnectorBuilder, Failed> {
     let mut builder = Connector::builder();
     if let Some(path) = &args.ca_file {
         builder = builder.roots_pem(input::read(path, input::PEM)?);

@@ -3,7 +3,7 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "attack",
     "check",
     "connect",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 14] = [
     "policy",
     "sasl",
     "send",
+    "web",
     "completions",
     "man",
 ];

@@ -53,6 +53,7 @@ mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 mod usage;
+mod web;
 mod wrong_port;
 
 use starttls_lab::{Lab, LabEndpoint, Options};

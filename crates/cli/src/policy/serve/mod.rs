@@ -2,7 +2,6 @@
 
 pub(in crate::policy) mod control;
 mod health;
-mod sandbox;
 mod socket;
 
 use std::path::Path;
@@ -21,10 +20,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::resolver;
 use crate::args::{ListenAt, PartialArg, PolicyServe};
+use crate::confinement::Confinement;
 use crate::console;
 use crate::error::Failed;
 use crate::exit;
-use sandbox::Permitted;
 use socket::{Listener, Socket};
 
 /// The most connections. Postfix opens one for each delivery agent.
@@ -54,7 +53,7 @@ struct Server {
     health: Option<Socket>,
     control: Option<Socket>,
     user: u32,
-    permitted: Permitted,
+    confinement: Confinement,
 }
 
 impl Server {
@@ -100,13 +99,13 @@ impl Server {
             health: open(&args.health)?,
             control,
             user: control::user()?,
-            permitted: Permitted::new(args.state.as_deref(), ports),
+            confinement: Confinement::new(args.state.as_deref(), ports),
         })
     }
 
     /// Serves without end.
     fn run(self) -> Result<u8, Failed> {
-        console::note(&self.permitted.enter());
+        console::note(&self.confinement.enter());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve())
     }

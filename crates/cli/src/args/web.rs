@@ -1,0 +1,73 @@
+//! The arguments of `web`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use starttls::proto::ClientName;
+use starttls_dns::IpPrefix;
+
+use super::common::{Resolver, Trust, client_name, duration};
+
+/// Serve a page that audits servers for colleagues: live conversations, permanent links, history and comparison
+///
+/// The page takes a domain or a URL, shows the conversations while they happen, and keeps the report. Only public
+/// addresses are audited, unless --allow-target names a network. Prometheus reads /probe?target=…&module=… and
+/// /metrics.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  starttls web                                                  http://127.0.0.1:8080
+  starttls web --data runs.redb --allow-target 10.0.0.0/8       for servers of one's own network
+  starttls web --listen 0.0.0.0:8080 --public check.example.com --trusted-proxy 192.0.2.10
+  curl 'http://127.0.0.1:8080/probe?target=smtp://mail.example.com&module=quick'
+
+The service runs until a signal ends it. Exit codes:
+  2   wrong usage, an address that cannot be listened on, or a file of reports that cannot be used")]
+pub(crate) struct Web {
+    /// Listen on this address. Other addresses than loopback ones need --public
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// Keep the reports in this file [default: in memory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Delete reports after this number of days
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) keep_days: u32,
+
+    /// Serve everybody under this host name, with limits for each client and for each audited server
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["allow_target", "local_names"])]
+    pub(crate) public: Vec<String>,
+
+    /// Believe the X-Forwarded-For of this proxy
+    #[arg(long, value_name = "NET")]
+    pub(crate) trusted_proxy: Vec<IpPrefix>,
+
+    /// Also audit servers in this network, although it is not public
+    #[arg(long, value_name = "NET")]
+    pub(crate) allow_target: Vec<IpPrefix>,
+
+    /// Also audit servers on this port
+    #[arg(long, value_name = "PORT")]
+    pub(crate) allow_port: Vec<u16>,
+
+    /// Also look up names of local networks, such as mail.internal and names without a dot
+    #[arg(long)]
+    pub(crate) local_names: bool,
+
+    /// The name that the client gives (EHLO) [default: the literal [127.0.0.1]]
+    #[arg(long, value_name = "NAME", value_parser = client_name)]
+    pub(crate) client_name: Option<ClientName>,
+
+    /// The longest wait for one answer of a server
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+
+    #[command(flatten)]
+    pub(crate) resolver: Resolver,
+}

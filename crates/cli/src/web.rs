@@ -1,0 +1,91 @@
+//! `starttls web`: a page that audits servers.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use starttls::proto::PROTOCOLS;
+use starttls_audit::{Audit, Limits};
+use starttls_dns::DialPolicy;
+use starttls_web::{Access, RunStore, TargetPolicy, TargetResolver, WebSettings, serve};
+use tokio::sync::oneshot;
+
+use crate::args::Web;
+use crate::confinement::Confinement;
+use crate::console;
+use crate::error::Failed;
+use crate::exit;
+use crate::policy::resolver;
+
+/// A domain has many endpoints, and a visitor waits for the last one.
+const AUDIT_LIMIT: Duration = Duration::from_secs(120);
+
+/// Serves without end.
+pub(crate) async fn run(args: &Web) -> Result<u8, Failed> {
+    if !args.listen.ip().is_loopback() && args.public.is_empty() {
+        let hint = "name the host of the page with --public, or listen on a loopback address behind a proxy that asks who comes";
+        let what = format!("{} can be reached from other machines", args.listen);
+        return Err(Failed::usage(what).hint(Some(hint.to_owned())));
+    }
+    let stub = resolver::stub(&args.resolver, args.timeout)?;
+    let ports = ports(args, stub.resolvers().iter().map(|it| it.port()));
+    let settings = settings(args, stub)?;
+    let access = Access { hosts: args.public.clone(), proxies: args.trusted_proxy.clone() };
+    let listener = std::net::TcpListener::bind(args.listen)
+        .map_err(|error| Failed::usage(format!("cannot listen on {}: {error}", args.listen)))?;
+    let address = listener.local_addr()?;
+    // The file of reports is open already, and the roots are read.
+    let confinement = Confinement::new(None, ports);
+    let (ending, ended) = oneshot::channel();
+    // Landlock confines a thread and the threads that it starts, so the service has a runtime of its own.
+    std::thread::Builder::new().name(String::from("web")).spawn(move || {
+        let service = move || -> Result<u8, Failed> {
+            console::note(&confinement.enter());
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(async {
+                listener.set_nonblocking(true)?;
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                console::note(&format_args!("listening on http://{address}/"));
+                // The service also runs without a service manager.
+                let _ = sd_notify::notify(&[NotifyState::Ready]);
+                match serve(listener, access, settings).await? {}
+            })
+        };
+        // The receiver is gone if a signal has ended the command.
+        let _ = ending.send(service());
+    })?;
+    ended.await.unwrap_or_else(|_| Err(Failed::new(exit::BUG, "the service panicked")))
+}
+
+fn settings(args: &Web, stub: starttls_dns::Stub) -> Result<WebSettings, Failed> {
+    let builder = resolver::roots(&args.trust)?;
+    let limits = Limits { reply_timeout: args.timeout, deadline: AUDIT_LIMIT, ..Limits::default() };
+    let audit = Audit::new(|| builder.clone(), limits)?;
+    let dial = args.allow_target.iter().fold(DialPolicy::default(), |dial, net| dial.allow(*net));
+    let store = match &args.data {
+        Some(path) => RunStore::open(path),
+        None => {
+            console::warning(&"without --data, a restart forgets the reports");
+            RunStore::in_memory()
+        }
+    };
+    Ok(WebSettings {
+        audit: audit.client_name(args.client_name.clone().unwrap_or_default()),
+        resolver: TargetResolver {
+            stub,
+            dial,
+            targets: TargetPolicy { ports: args.allow_port.clone(), local_names: args.local_names },
+        },
+        store: store.map_err(|error| Failed::usage(error.to_string()))?,
+        generator: format!("starttls {}", env!("CARGO_PKG_VERSION")),
+        keep: Duration::from_secs(86_400 * u64::from(args.keep_days)),
+        is_public: !args.public.is_empty(),
+    })
+}
+
+/// Returns the TCP ports that the service connects to: those of the protocols, of the resolvers and of the options.
+fn ports(args: &Web, resolvers: impl Iterator<Item = u16>) -> Vec<u16> {
+    let protocols = PROTOCOLS.iter().flat_map(|protocol| {
+        [Some(protocol.port), protocol.implicit_tls.map(|tls| tls.port)].into_iter().flatten()
+    });
+    protocols.chain(resolvers).chain(args.allow_port.iter().copied()).collect()
+}

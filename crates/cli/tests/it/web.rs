@@ -1,0 +1,79 @@
+//! `starttls web`: the page, its file, and its end.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::process::{DEADLINE, Live};
+use crate::support::{Run, starttls};
+use crate::{endpoint, lab};
+
+struct Service {
+    _live: Live,
+    address: SocketAddr,
+}
+
+fn start(data: &Path, port: u16, root: &Path) -> Service {
+    let mut command =
+        starttls(["web", "--listen", "127.0.0.1:0", "--allow-target", "127.0.0.0/8", "--no-system-roots"]);
+    command.args(["--resolver", "127.0.0.1", "--allow-port", &port.to_string()]);
+    command.arg("--data").arg(data).arg("--ca-file").arg(root);
+    let mut live = Live::start(&mut command);
+    live.is_told("listening on ");
+    let told = live.stderr();
+    let rest = told.rsplit_once("listening on http://").unwrap().1;
+    let address = rest.split('/').next().unwrap().parse().unwrap();
+    Service { _live: live, address }
+}
+
+impl Service {
+    fn request(&self, head: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (host, length) = (self.address, body.len());
+        write!(
+            stream,
+            "{head} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    }
+}
+
+#[test]
+fn a_report_is_still_there_after_a_kill() {
+    let (lab, folder) = (lab(), TempDir::new().unwrap());
+    let port = endpoint(&lab, "smtp").address.port();
+    let data = folder.path().join("runs.redb");
+    let service = start(&data, port, lab.ca_file());
+    let started = service.request("POST /check", &format!("target=smtp://127.0.0.1:{port}&preset=quick"));
+    let path = started.lines().find_map(|line| line.strip_prefix("location: ")).unwrap().trim().to_owned();
+    // The page that grows ends with the audit.
+    service.request(&format!("GET {path}/live"), "");
+    let report = service.request(&format!("GET {path}"), "");
+    assert!(report.starts_with("HTTP/1.1 200") && report.contains("sound"), "{report}");
+    // `Live` kills the process without a signal that it could handle.
+    drop(service);
+    let again = start(&data, port, lab.ca_file());
+    let kept = again.request(&format!("GET {path}"), "");
+    let body = |response: &str| response.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert_eq!(body(&kept), body(&report));
+}
+
+#[test]
+fn only_a_public_service_listens_for_other_machines() {
+    let refused = Run::of(&mut starttls(["web", "--listen", "0.0.0.0:0"])).exits(2);
+    assert!(refused.stderr.contains("can be reached from other machines"), "{}", refused.stderr);
+    let both = ["web", "--public", "check.example", "--allow-target", "10.0.0.0/8"];
+    Run::of(&mut starttls(both)).exits(2);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("runs.redb");
+    std::fs::write(&path, "no reports").unwrap();
+    let mut command = starttls(["web", "--listen", "127.0.0.1:0", "--resolver", "127.0.0.1", "--data"]);
+    let broken = Run::of(command.arg(path)).exits(2);
+    assert!(broken.stderr.contains("the file of reports cannot be used"), "{}", broken.stderr);
+}

@@ -1,0 +1,71 @@
+//! What changed between two reports.
+
+use starttls_audit::filter::is_wrong;
+use starttls_audit::report::{AuditReport, EndpointReport, Finding};
+
+/// The changes of an endpoint.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndpointChanges<'a> {
+    pub(crate) target: &'a str,
+    /// Problems that only the later report contains.
+    pub(crate) new: Vec<&'a Finding>,
+    /// Problems that only the earlier report contains.
+    pub(crate) gone: Vec<&'a Finding>,
+    /// Problems that both contain.
+    pub(crate) same: Vec<&'a Finding>,
+    /// Facts that differ: the name, the earlier and the later value.
+    pub(crate) facts: Vec<(&'static str, String, String)>,
+}
+
+/// Compares two reports, endpoint by endpoint. An endpoint that only one of them contains has all of its facts changed.
+pub(crate) fn changes<'a>(before: &'a AuditReport, after: &'a AuditReport) -> Vec<EndpointChanges<'a>> {
+    let mut targets: Vec<&str> = Vec::new();
+    for endpoint in before.endpoints.iter().chain(&after.endpoints) {
+        if !targets.contains(&endpoint.target.as_str()) {
+            targets.push(&endpoint.target);
+        }
+    }
+    let of = |report: &'a AuditReport, target: &str| report.endpoints.iter().find(|it| it.target == target);
+    targets.into_iter().map(|target| compared(target, of(before, target), of(after, target))).collect()
+}
+
+fn compared<'a>(
+    target: &'a str,
+    before: Option<&'a EndpointReport>,
+    after: Option<&'a EndpointReport>,
+) -> EndpointChanges<'a> {
+    let problems = |endpoint: Option<&'a EndpointReport>| {
+        let findings = endpoint.map(|it| it.findings.as_slice()).unwrap_or_default();
+        findings.iter().filter(|finding| is_wrong(finding)).collect::<Vec<_>>()
+    };
+    let (old, now) = (problems(before), problems(after));
+    let has = |findings: &[&Finding], id: &str| findings.iter().any(|it| it.id == id);
+    let (same, new) = now.iter().partition(|finding| has(&old, &finding.id));
+    let gone = old.iter().copied().filter(|finding| !has(&now, &finding.id)).collect();
+    let facts = FACTS.iter().filter_map(|(name, fact)| {
+        let of = |endpoint: Option<&EndpointReport>| endpoint.map(fact).unwrap_or_default();
+        let (old, now) = (of(before), of(after));
+        (old != now).then_some((*name, old, now))
+    });
+    EndpointChanges { target, new, gone, same, facts: facts.collect() }
+}
+
+type Fact = (&'static str, fn(&EndpointReport) -> String);
+
+const FACTS: &[Fact] = &[
+    ("Verdict", |it| crate::verdict::word(it.outcome).0.to_owned()),
+    ("Address", |it| it.address.clone().unwrap_or_default()),
+    ("TLS versions", |it| it.tls.as_ref().map(|tls| tls.versions.join(", ")).unwrap_or_default()),
+    ("Cipher suite", |it| it.tls.as_ref().and_then(|tls| tls.cipher_suite.clone()).unwrap_or_default()),
+    ("Key exchange", |it| it.tls.as_ref().and_then(|tls| tls.group.clone()).unwrap_or_default()),
+    ("Certificate", |it| {
+        let own = it.certificate.as_ref().and_then(|presented| presented.chain.first());
+        own.map(|own| own.sha256.clone()).unwrap_or_default()
+    }),
+    ("Capabilities in cleartext", |it| {
+        it.capabilities.as_ref().map(|both| both.before.join(", ")).unwrap_or_default()
+    }),
+    ("Capabilities inside TLS", |it| {
+        it.capabilities.as_ref().map(|both| both.inside.join(", ")).unwrap_or_default()
+    }),
+];

@@ -1,0 +1,31 @@
+//! The page behind `starttls web`: audits servers for visitors, and keeps the reports.
+//!
+//! The service renders complete pages. A script of a few kilobytes adds live updates; every page also works without it.
+//! [`serve`] answers requests; [`TargetResolver`] decides which servers may be asked, and [`RunStore`] keeps the reports.
+#![forbid(unsafe_code)]
+
+mod api;
+mod assets;
+mod badge;
+mod changes;
+mod exporter;
+mod http;
+mod limits;
+mod live;
+mod pages;
+mod resolve;
+mod routes;
+mod run;
+mod server;
+mod service;
+mod site;
+mod store;
+mod target;
+mod verdict;
+
+pub use resolve::TargetResolver;
+pub use server::serve;
+pub use service::{Preset, WebSettings};
+pub use site::Access;
+pub use store::{RunStore, RunStoreError, RunSummary, StoredRun};
+pub use target::{InvalidTarget, ServerTarget, TargetHost, TargetPolicy, WebTarget};

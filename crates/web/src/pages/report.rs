@@ -1,0 +1,63 @@
+//! The report of a finished run.
+
+use starttls_audit::render::html;
+use starttls_audit::report::EndpointVerdict;
+use starttls_report::html::Html;
+
+use super::{page, segment};
+use crate::store::{RunSummary, StoredRun};
+use crate::verdict::{overall, word};
+
+/// The age from which the page warns that the report is old, in seconds.
+const OLD: u64 = 30 * 86_400;
+
+/// Returns the page. `history` is that of the target, the newest run first.
+pub(crate) fn report(run: &StoredRun, history: &[RunSummary], now: u64) -> String {
+    let mut out = Html::default();
+    let newer = history.first().filter(|newest| newest.started > run.started);
+    let before = history.iter().find(|older| older.started < run.started);
+    out.append(&html::head(&run.report));
+    if run.is_stopped {
+        out.markup("<p class=\"error\">The audit was stopped before it was finished.</p>\n");
+    }
+    if let Some(newer) = newer {
+        out.markup("<p class=\"error\">This report is not the newest one: ");
+        out.element("a", &[("href", &format_args!("/r/{}", newer.id))], &newer.started_at);
+        out.markup(" is newer.</p>\n");
+    } else if now.saturating_sub(run.started) > OLD {
+        out.markup("<p class=\"error\">This report is more than 30 days old.</p>\n");
+    }
+    actions(&mut out, run, before);
+    out.append(&html::results(&run.report));
+    let (word, _) = word(overall(&run.report));
+    page(&format!("{word}: {}", run.target), &out)
+}
+
+fn actions(out: &mut Html, run: &StoredRun, before: Option<&RunSummary>) {
+    let id = &run.id;
+    out.markup(
+        "<div class=\"actions\"><form method=\"post\" action=\"/check\"><input type=\"hidden\" name=\"fresh\" value=\"1\">",
+    );
+    out.empty("input", &[("type", &"hidden"), ("name", &"target"), ("value", &run.target)]);
+    out.markup("<button class=\"plain\">Run again</button></form></div>\n<ul class=\"links\">\n");
+    let history = format!("/t/{}", segment(&run.target));
+    item(out, &history, "History of this target");
+    if let Some(before) = before {
+        item(out, &format!("/compare?a={}&b={id}", before.id), "What changed since the last report");
+    }
+    for (extension, name) in
+        [("json", "JSON"), ("txt", "Text"), ("csv", "CSV"), ("sarif", "SARIF"), ("xml", "JUnit")]
+    {
+        item(out, &format!("/r/{id}.{extension}"), name);
+    }
+    if run.report.endpoints.iter().any(|it| it.outcome != EndpointVerdict::Unreachable) {
+        item(out, &format!("/r/{id}/conversation.svg"), "Picture of the conversation");
+    }
+    out.markup("</ul>\n");
+}
+
+fn item(out: &mut Html, path: &str, text: &str) {
+    out.markup("<li>");
+    out.element("a", &[("href", &path)], text);
+    out.markup("</li>\n");
+}

@@ -1,0 +1,269 @@
+//! Which request gets which response.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, HeaderName};
+use hyper::{Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
+use starttls_audit::render;
+use starttls_audit::report::Severity;
+use starttls_report::diagram::Theme;
+
+use crate::http::{self, BodyError, HTML, JSON, Reply, SVG, TEXT, later, reply, see_other, set};
+use crate::live;
+use crate::service::{NotStarted, Preset, Started, now};
+use crate::site::{Site, stored};
+use crate::store::{RunStoreError, StoredRun};
+use crate::{api, assets, badge, exporter, pages};
+
+/// The most runs in a history.
+const MAX_HISTORY: usize = 100;
+
+/// Answers a request.
+pub(crate) async fn respond(site: &Site, peer: IpAddr, request: Request<Incoming>) -> Reply {
+    if !site.is_ours(http::host(request.headers())) {
+        return reply(StatusCode::MISDIRECTED_REQUEST, TEXT, "this service has another name\n");
+    }
+    let client = http::client(peer, request.headers(), &site.access.proxies);
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let path = request.uri().path().to_owned();
+    if (changes || path == "/probe") && !http::is_own(request.headers()) {
+        return reply(StatusCode::FORBIDDEN, TEXT, "this request comes from another site\n");
+    }
+    let query = Query::new(request.uri().query().unwrap_or_default().as_bytes());
+    let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    if let ["api", "v1", rest @ ..] = segments.as_slice() {
+        return api::respond(site, client, rest, request).await;
+    }
+    match (request.method().as_str(), segments.as_slice()) {
+        ("GET" | "HEAD", rest) => get(site, client, rest, &path, &query, &request).await,
+        ("POST", ["check"]) => check(site, client, request).await,
+        ("POST", ["r", id, "stop"]) => stop(site, id),
+        _ => not_found(),
+    }
+}
+
+async fn get(
+    site: &Site,
+    client: IpAddr,
+    segments: &[&str],
+    path: &str,
+    query: &Query,
+    request: &Request<Incoming>,
+) -> Reply {
+    let service = &site.service;
+    match segments {
+        [""] => reply(StatusCode::OK, HTML, pages::home(query.get("target"), None)),
+        ["about"] => {
+            let settings = service.settings();
+            reply(StatusCode::OK, HTML, pages::about(&settings.generator, settings.is_public))
+        }
+        ["assets", _] => match assets::asset(path) {
+            Some(asset) => {
+                let mut reply = reply(StatusCode::OK, asset.media, asset.content.as_str());
+                set(&mut reply, CACHE_CONTROL, "public, max-age=31536000, immutable");
+                reply
+            }
+            None => not_found(),
+        },
+        ["health"] => reply(StatusCode::OK, TEXT, "ok\n"),
+        ["metrics"] => reply(StatusCode::OK, METRICS, exporter::metrics(service)),
+        ["probe"] => probe(site, client, query).await,
+        ["robots.txt"] => reply(StatusCode::OK, TEXT, ROBOTS),
+        ["r", id, "events"] => events(site, client, id, request),
+        ["r", id, "live"] => growing(site, client, id),
+        ["r", id, "conversation.svg"] => found(stored(service, id), |run| conversation(&run, query)),
+        ["r", name] => match name.split_once('.') {
+            None => match service.running(name) {
+                Some(run) => reply(StatusCode::OK, HTML, pages::running(&run.id, &run.target)),
+                None => found(stored(service, name), |run| report(site, &run)),
+            },
+            Some((id, extension)) => found(stored(service, id), |run| rendered(&run, extension)),
+        },
+        ["t", target] => match service.store().history(target, MAX_HISTORY) {
+            Ok(runs) => reply(StatusCode::OK, HTML, pages::history(target, &runs)),
+            Err(error) => broken(&error),
+        },
+        ["t", target, "badge.svg"] => match service.store().history(target, 1) {
+            Ok(runs) => {
+                let mut reply = reply(StatusCode::OK, SVG, badge::badge(runs.first(), now()));
+                set(&mut reply, CACHE_CONTROL, "public, max-age=300");
+                reply
+            }
+            Err(error) => broken(&error),
+        },
+        ["compare"] => match (stored(service, query.get("a")), stored(service, query.get("b"))) {
+            (Ok(Some(before)), Ok(Some(after))) => {
+                reply(StatusCode::OK, HTML, pages::compare(&before, &after))
+            }
+            (Err(error), _) | (_, Err(error)) => broken(&error),
+            _ => not_found(),
+        },
+        _ => not_found(),
+    }
+}
+
+/// The media type of Prometheus' text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const EVENTS: &str = "text/event-stream";
+const ROBOTS: &str =
+    "User-agent: *\nDisallow: /r/\nDisallow: /t/\nDisallow: /compare\nDisallow: /api/\nDisallow: /probe\n";
+
+/// Starts a run for the form.
+async fn check(site: &Site, client: IpAddr, request: Request<Incoming>) -> Reply {
+    let form = match http::body(request).await {
+        Ok(body) => Query::new(&body),
+        Err(BodyError::TooLong) => {
+            return error(StatusCode::PAYLOAD_TOO_LARGE, "Too long", "the form is too long");
+        }
+        Err(BodyError::Broken) => return error(StatusCode::BAD_REQUEST, "Broken", "the form is incomplete"),
+    };
+    let text = form.get("target");
+    let Some(preset) = Preset::named(form.get("preset")) else {
+        return error(StatusCode::BAD_REQUEST, "Unknown extent", "the extents are quick, standard and tls");
+    };
+    match site.service.start(text, preset, form.get("fresh") == "1", client) {
+        Ok(Started::New(id) | Started::Known(id)) => see_other(&format!("/r/{id}")),
+        Err(NotStarted::Target(invalid)) => {
+            reply(StatusCode::UNPROCESSABLE_ENTITY, HTML, pages::home(text, Some(&invalid.to_string())))
+        }
+        Err(NotStarted::Client(wait)) => {
+            let minutes = wait.as_secs().div_ceil(60);
+            let text = format!("you have started several audits; try again in {minutes} min");
+            later(error(StatusCode::TOO_MANY_REQUESTS, "Too many audits", &text), wait)
+        }
+        Err(NotStarted::Busy) => {
+            let text = "too many audits are waiting; try again in a minute";
+            later(error(StatusCode::SERVICE_UNAVAILABLE, "Busy", text), Duration::from_secs(60))
+        }
+        Err(NotStarted::Broken(text)) => error(StatusCode::INTERNAL_SERVER_ERROR, "Error", &text),
+    }
+}
+
+fn stop(site: &Site, id: &str) -> Reply {
+    if let Some(run) = site.service.running(id) {
+        run.stop();
+    }
+    see_other(&format!("/r/{}", pages::segment(id)))
+}
+
+fn events(site: &Site, client: IpAddr, id: &str, request: &Request<Incoming>) -> Reply {
+    let Some(run) = site.service.running(id) else {
+        return found(stored(&site.service, id), |_| reply(StatusCode::OK, EVENTS, live::DONE));
+    };
+    let Some(viewer) = site.viewers.add(client) else { return too_many_viewers() };
+    let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let from = last.map_or(0, |last: usize| last.saturating_add(1));
+    let (sender, mut reply) = http::stream(EVENTS);
+    set(&mut reply, HeaderName::from_static("x-accel-buffering"), "no");
+    tokio::spawn(live::events(run, from, sender, viewer));
+    reply
+}
+
+fn growing(site: &Site, client: IpAddr, id: &str) -> Reply {
+    let Some(run) = site.service.running(id) else { return see_other(&format!("/r/{}", pages::segment(id))) };
+    let Some(viewer) = site.viewers.add(client) else { return too_many_viewers() };
+    let (sender, mut reply) = http::stream(HTML);
+    set(&mut reply, HeaderName::from_static("x-accel-buffering"), "no");
+    tokio::spawn(live::page(run, sender, viewer));
+    reply
+}
+
+fn too_many_viewers() -> Reply {
+    let text = "too many pages follow audits; the report will be at the same link";
+    later(error(StatusCode::SERVICE_UNAVAILABLE, "Busy", text), Duration::from_secs(60))
+}
+
+/// Audits a target for Prometheus. The modules are the presets.
+async fn probe(site: &Site, client: IpAddr, query: &Query) -> Reply {
+    let Some(preset) = Preset::named(query.get("module")) else {
+        return reply(StatusCode::BAD_REQUEST, TEXT, "unknown module: expected quick, standard or tls\n");
+    };
+    let target = match site.service.parse(query.get("target")) {
+        Ok(target) => target,
+        Err(invalid) => return reply(StatusCode::BAD_REQUEST, TEXT, format!("{invalid}\n")),
+    };
+    if let Err(wait) = site.service.admit_client(client) {
+        return later(reply(StatusCode::TOO_MANY_REQUESTS, TEXT, "too many audits\n"), wait);
+    }
+    let report = site.service.probe(&target, preset).await;
+    reply(StatusCode::OK, METRICS, exporter::probe(&report))
+}
+
+fn report(site: &Site, run: &StoredRun) -> Reply {
+    match site.service.store().history(&run.target, MAX_HISTORY) {
+        Ok(history) => reply(StatusCode::OK, HTML, pages::report(run, &history, now())),
+        Err(error) => broken(&error),
+    }
+}
+
+/// Returns the report in another format.
+fn rendered(run: &StoredRun, extension: &str) -> Reply {
+    let (media, content) = match extension {
+        "json" => (JSON, render::json::render(&run.report)),
+        "txt" => (TEXT, render::text::render(&run.report, render::text::Style::default())),
+        "csv" => ("text/csv; charset=utf-8", render::csv::render(&run.report)),
+        "sarif" => ("application/sarif+json", render::sarif::render(&run.report, None)),
+        "xml" => ("application/xml", render::junit::render(&run.report, Severity::Warning)),
+        "html" => (HTML, render::html::render(&run.report)),
+        _ => return not_found(),
+    };
+    reply(StatusCode::OK, media, content)
+}
+
+/// Returns the picture of a conversation: `endpoint` and `n` choose it, `theme` its colors.
+fn conversation(run: &StoredRun, query: &Query) -> Reply {
+    let theme = match query.get("theme") {
+        "light" => Theme::Light,
+        "dark" => Theme::Dark,
+        _ => Theme::Auto,
+    };
+    let index: usize = query.get("endpoint").parse().unwrap_or(0);
+    let diagram = run.report.endpoints.get(index).and_then(|endpoint| {
+        let transcript = query.get("n").parse().ok().or_else(|| render::html::featured(endpoint))?;
+        render::html::diagram(endpoint, transcript)
+    });
+    diagram.map_or_else(not_found, |diagram| reply(StatusCode::OK, SVG, diagram.to_svg(theme)))
+}
+
+fn found(run: Result<Option<StoredRun>, RunStoreError>, respond: impl FnOnce(StoredRun) -> Reply) -> Reply {
+    match run {
+        Ok(Some(run)) => respond(run),
+        Ok(None) => not_found(),
+        Err(error) => broken(&error),
+    }
+}
+
+fn error(status: StatusCode, title: &str, text: &str) -> Reply {
+    reply(status, HTML, pages::error(title, text))
+}
+
+fn broken(failure: &RunStoreError) -> Reply {
+    error(StatusCode::INTERNAL_SERVER_ERROR, "Error", &failure.to_string())
+}
+
+fn not_found() -> Reply {
+    let text = "this page does not exist. A report may have been deleted, and an audit ends with a restart of the service";
+    error(StatusCode::NOT_FOUND, "Not found", text)
+}
+
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+/// The fields of a form or of a query.
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn new(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// Returns the value of a field; empty if it is missing.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}

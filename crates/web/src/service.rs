@@ -1,0 +1,385 @@
+//! The audits of the service: which may start, which are running, and where their reports go.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use data_encoding::BASE32_NOPAD;
+use starttls_audit::report::{AuditReport, EndpointReport, EndpointVerdict, Severity, Unaudited};
+use starttls_audit::{Audit, Selection, SurveyExtent, filter};
+use starttls_hello::WalkSize;
+use starttls_x509::validity;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::limits::Budgets;
+use crate::resolve::{AllowedEndpoint, Resolution, TargetResolver};
+use crate::run::{LiveEvent, Run, RunObserver};
+use crate::store::{RunStore, RunStoreError, StoredRun};
+use crate::target::{InvalidTarget, WebTarget};
+
+/// The endpoints that are audited at the same time.
+const PLACES: usize = 8;
+/// The most runs in progress, with those that wait.
+const MAX_RUNS: usize = 100;
+/// The age up to which a report is shown instead of a new run.
+const RECENT: Duration = Duration::from_secs(600);
+
+/// The reason of an endpoint whose audit is not finished.
+const UNFINISHED: &str = "the audit was not finished";
+
+/// The extent of an audit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// The checks for monitoring.
+    Quick,
+    /// All checks that need no option.
+    #[default]
+    Standard,
+    /// These, with a survey of what TLS offers.
+    Tls,
+}
+
+impl Preset {
+    /// Returns the preset with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "quick" => Some(Self::Quick),
+            "standard" | "" => Some(Self::Standard),
+            "tls" => Some(Self::Tls),
+            _ => None,
+        }
+    }
+
+    /// Returns the name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Tls => "tls",
+        }
+    }
+
+    fn selection(self) -> Selection {
+        match self {
+            Self::Quick => Selection::light(),
+            Self::Standard => Selection::default(),
+            Self::Tls => Selection::default().with_survey(SurveyExtent::new(WalkSize::Survey)),
+        }
+    }
+}
+
+/// What a service needs.
+#[derive(Debug)]
+pub struct WebSettings {
+    /// The audit, with its trusted roots and limits.
+    pub audit: Audit,
+    /// The way from targets to addresses.
+    pub resolver: TargetResolver,
+    /// Where reports are kept.
+    pub store: RunStore,
+    /// The program and its version.
+    pub generator: String,
+    /// How long reports are kept.
+    pub keep: Duration,
+    /// Whether anybody may ask. The service then limits how often.
+    pub is_public: bool,
+}
+
+/// Why a run was not started.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// The target is invalid, or may not be asked.
+    Target(InvalidTarget),
+    /// The client has asked too often.
+    Client(Duration),
+    /// Too many runs are waiting.
+    Busy,
+    /// The system has no random octets, or the store cannot be read.
+    Broken(String),
+}
+
+/// How a request for a run was answered.
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// A new run.
+    New(String),
+    /// A run of the same target in progress, or a recent report.
+    Known(String),
+}
+
+/// Numbers for monitoring.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    pub(crate) runs: AtomicU64,
+    pub(crate) endpoints: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) store_failures: AtomicU64,
+}
+
+/// The service. Clones are the same service.
+#[derive(Clone, Debug)]
+pub(crate) struct Service(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    settings: WebSettings,
+    budgets: Budgets,
+    places: Semaphore,
+    runs: Mutex<HashMap<String, Arc<Run>>>,
+    /// The addresses whose audit is running.
+    active: Mutex<HashSet<IpAddr>>,
+    numbers: Numbers,
+}
+
+impl Service {
+    pub(crate) fn new(settings: WebSettings) -> Self {
+        Self(Arc::new(Shared {
+            settings,
+            budgets: Budgets::default(),
+            places: Semaphore::new(PLACES),
+            runs: Mutex::default(),
+            active: Mutex::default(),
+            numbers: Numbers::default(),
+        }))
+    }
+
+    pub(crate) fn settings(&self) -> &WebSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn store(&self) -> &RunStore {
+        &self.0.settings.store
+    }
+
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.0.numbers
+    }
+
+    /// Returns the run in progress with this id.
+    pub(crate) fn running(&self, id: &str) -> Option<Arc<Run>> {
+        self.runs().get(id).cloned()
+    }
+
+    /// Returns the number of runs in progress.
+    pub(crate) fn count(&self) -> usize {
+        self.runs().len()
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<String, Arc<Run>>> {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn parse(&self, text: &str) -> Result<WebTarget, InvalidTarget> {
+        WebTarget::parse(text, &self.0.settings.resolver.targets)
+    }
+
+    /// Starts a run, unless one of the same target is running or a report is recent. `fresh` ignores reports.
+    pub(crate) fn start(
+        &self,
+        text: &str,
+        preset: Preset,
+        fresh: bool,
+        client: IpAddr,
+    ) -> Result<Started, NotStarted> {
+        let target = self.parse(text).map_err(NotStarted::Target)?;
+        let name = target.to_string();
+        if let Some(run) = self.runs().values().find(|run| run.target == name) {
+            return Ok(Started::Known(run.id.clone()));
+        }
+        if !fresh
+            && let Some(id) = self.recent(&name).map_err(|error| NotStarted::Broken(error.to_string()))?
+        {
+            return Ok(Started::Known(id));
+        }
+        self.admit_client(client).map_err(NotStarted::Client)?;
+        let id = random_id().map_err(NotStarted::Broken)?;
+        let run = Arc::new(Run::new(id.clone(), name));
+        {
+            let mut runs = self.runs();
+            if runs.len() >= MAX_RUNS {
+                return Err(NotStarted::Busy);
+            }
+            runs.insert(id.clone(), Arc::clone(&run));
+        }
+        self.0.numbers.runs.fetch_add(1, Ordering::Relaxed);
+        let service = self.clone();
+        tokio::spawn(async move { service.run(&run, &target, preset).await });
+        Ok(Started::New(id))
+    }
+
+    /// Takes one audit of a client's budget. Returns how long to wait if it is used up.
+    pub(crate) fn admit_client(&self, client: IpAddr) -> Result<(), Duration> {
+        if self.0.settings.is_public { self.0.budgets.client(client, Instant::now()) } else { Ok(()) }
+    }
+
+    fn recent(&self, target: &str) -> Result<Option<String>, RunStoreError> {
+        let newest = self.store().history(target, 1)?.pop();
+        let is_recent = |started: u64| now().saturating_sub(started) < RECENT.as_secs();
+        Ok(newest.filter(|run| is_recent(run.started)).map(|run| run.id))
+    }
+
+    async fn run(&self, run: &Arc<Run>, target: &WebTarget, preset: Preset) {
+        let started = now();
+        let options = vec![format!("preset={}", preset.name())];
+        let mut report = AuditReport::new(self.0.settings.generator.clone(), options);
+        let is_stopped = tokio::select! {
+            () = self.audit(run, target, preset, &mut report) => false,
+            () = run.stopped() => true,
+        };
+        let stored =
+            StoredRun { id: run.id.clone(), target: run.target.clone(), started, is_stopped, report };
+        if self.store().put(&stored).is_err() {
+            self.0.numbers.store_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let oldest = now().saturating_sub(self.0.settings.keep.as_secs());
+        // Old runs are deleted later if this fails.
+        let _ = self.store().delete_before(oldest);
+        self.runs().remove(&run.id);
+        run.finish();
+    }
+
+    /// Audits all endpoints of a target. The report is complete so far whenever this is dropped.
+    async fn audit(&self, run: &Arc<Run>, target: &WebTarget, preset: Preset, report: &mut AuditReport) {
+        let Resolution { lookups, endpoints, left_out } = self.0.settings.resolver.resolve(target).await;
+        report.lookups = lookups;
+        for it in left_out {
+            self.leave_out(run, report, it);
+        }
+        let mut audits = JoinSet::new();
+        for (index, endpoint) in endpoints.into_iter().enumerate() {
+            let unfinished = |reason: String| Unaudited {
+                asked: endpoint.target.clone(),
+                target_line: None,
+                outcome: EndpointVerdict::Inconclusive,
+                reason,
+            };
+            match self.admit(&endpoint) {
+                Ok(active) => {
+                    // Until its audit is finished. The verdict on a run that is stopped must not leave it out.
+                    report.unaudited.push(unfinished(String::from(UNFINISHED)));
+                    let (service, run) = (self.clone(), Arc::clone(run));
+                    audits.spawn(async move {
+                        (index, service.endpoint(&run, index, &endpoint, preset, active).await)
+                    });
+                }
+                Err(reason) => self.leave_out(run, report, unfinished(reason)),
+            }
+        }
+        let mut finished: Vec<(usize, EndpointReport)> = Vec::new();
+        while let Some(audited) = audits.join_next().await {
+            // A task that panicked has no report, and stays unfinished.
+            let Ok((index, endpoint)) = audited else { continue };
+            let is_it = |it: &Unaudited| it.asked == endpoint.target && it.reason == UNFINISHED;
+            if let Some(place) = report.unaudited.iter().position(is_it) {
+                report.unaudited.remove(place);
+            }
+            finished.push((index, endpoint));
+            finished.sort_by_key(|(index, _)| *index);
+            report.endpoints = finished.iter().map(|(_, endpoint)| endpoint.clone()).collect();
+        }
+    }
+
+    fn leave_out(&self, run: &Run, report: &mut AuditReport, it: Unaudited) {
+        self.0.numbers.refused.fetch_add(1, Ordering::Relaxed);
+        run.add(LiveEvent::LeftOut { target: it.asked.clone(), reason: it.reason.clone() });
+        report.unaudited.push(it);
+    }
+
+    /// Reserves an endpoint's address, within its budget.
+    fn admit(&self, endpoint: &AllowedEndpoint) -> Result<Active, String> {
+        let address = endpoint.address.address().ip();
+        if self.0.settings.is_public
+            && let Err(wait) = self.0.budgets.server(address, Instant::now())
+        {
+            let minutes = wait.as_secs().div_ceil(60);
+            return Err(format!("{address} was audited several times just now; try again in {minutes} min"));
+        }
+        Ok(Active { service: self.clone(), address })
+    }
+
+    async fn endpoint(
+        &self,
+        run: &Arc<Run>,
+        index: usize,
+        endpoint: &AllowedEndpoint,
+        preset: Preset,
+        active: Active,
+    ) -> EndpointReport {
+        // The semaphore is never closed.
+        let _place = self.0.places.acquire().await;
+        let _turn = active.turn().await;
+        self.0.numbers.endpoints.fetch_add(1, Ordering::Relaxed);
+        let address = endpoint.address.address();
+        run.add(LiveEvent::Endpoint {
+            endpoint: index,
+            target: endpoint.target.clone(),
+            address: address.to_string(),
+        });
+        let observer = Arc::new(RunObserver { run: Arc::clone(run), endpoint: index });
+        let audit = self.0.settings.audit.with_selection(preset.selection()).observed_by(observer);
+        let audit = audit.with_implicit_tls(endpoint.implicit);
+        let mut report =
+            audit.endpoint(endpoint.protocol, &endpoint.target, &endpoint.server_name, address).await;
+        filter::settle(&mut report, Severity::Warning);
+        run.add(LiveEvent::Verdict {
+            endpoint: index,
+            target: report.target.clone(),
+            verdict: report.outcome,
+            summary: report.summary.clone(),
+        });
+        report
+    }
+
+    /// Audits the endpoints of a target now, without a run, for monitoring.
+    pub(crate) async fn probe(&self, target: &WebTarget, preset: Preset) -> AuditReport {
+        let run = Arc::new(Run::new(String::new(), target.to_string()));
+        let mut report = AuditReport::new(self.0.settings.generator.clone(), Vec::new());
+        self.audit(&run, target, preset, &mut report).await;
+        report
+    }
+}
+
+/// An address that is going to be audited.
+struct Active {
+    service: Service,
+    address: IpAddr,
+}
+
+/// The turn of an address: no other audit of it runs until this is dropped.
+struct Turn<'a>(&'a Active);
+
+impl Active {
+    /// Waits until no other audit of the address runs.
+    async fn turn(&self) -> Turn<'_> {
+        const STEP: Duration = Duration::from_millis(50);
+        while !self.addresses().insert(self.address) {
+            tokio::time::sleep(STEP).await;
+        }
+        Turn(self)
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashSet<IpAddr>> {
+        self.service.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.addresses().remove(&self.0.address);
+    }
+}
+
+/// Returns the seconds since 1970.
+pub(crate) fn now() -> u64 {
+    u64::try_from(validity::now()).unwrap_or(0)
+}
+
+/// Returns an id that cannot be guessed: 128 bits.
+fn random_id() -> Result<String, String> {
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).map_err(|error| format!("the system has no random octets: {error}"))?;
+    Ok(BASE32_NOPAD.encode(&octets).to_ascii_lowercase())
+}

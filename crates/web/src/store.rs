@@ -1,0 +1,258 @@
+//! Finished runs, in one file.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use redb::{Database, ReadableDatabase, TableDefinition};
+use serde::{Deserialize, Serialize};
+use starttls_audit::report::{AuditReport, EndpointVerdict};
+
+use crate::verdict::overall;
+
+/// Runs by id: compressed JSON.
+const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("runs");
+/// Summaries by target, the newest first: the key has the time before `u64::MAX`.
+const HISTORY: TableDefinition<'_, (&str, u64, &str), &[u8]> = TableDefinition::new("history");
+/// Targets by time and id, to delete old runs.
+const TIMES: TableDefinition<'_, (u64, &str), &str> = TableDefinition::new("times");
+
+/// The largest run, decompressed. A larger one is an error of the file.
+const MAX_RUN: u64 = 64 << 20;
+
+/// A finished run. It contains all texts as they were, so that a later version of the program does not change the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredRun {
+    /// The id.
+    pub id: String,
+    /// The target in its canonical form.
+    pub target: String,
+    /// The start, in seconds since 1970.
+    pub started: u64,
+    /// Whether the visitor stopped it.
+    pub is_stopped: bool,
+    /// The report.
+    pub report: AuditReport,
+}
+
+/// A run in the history of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// The id.
+    pub id: String,
+    /// The start: RFC 3339, UTC.
+    pub started_at: String,
+    /// The start, in seconds since 1970.
+    pub started: u64,
+    /// The worst verdict of its endpoints.
+    pub verdict: EndpointVerdict,
+    /// The program and its version.
+    pub generator: String,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug)]
+pub struct RunStoreError(Box<dyn std::error::Error + Send + Sync>);
+
+impl std::fmt::Display for RunStoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the file of reports cannot be used: {}", self.0)
+    }
+}
+
+impl std::error::Error for RunStoreError {}
+
+/// Converts the errors of the database.
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RunStoreError {
+    RunStoreError(error.into())
+}
+
+/// The file of runs. A run is in it as a whole or not at all, also after a crash.
+#[derive(Debug)]
+pub struct RunStore {
+    database: Database,
+}
+
+impl RunStore {
+    /// Opens a file, or creates it.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file is not a file of runs, or if another program has opened it.
+    pub fn open(path: &Path) -> Result<Self, RunStoreError> {
+        Self::new(Database::create(path).map_err(broken)?)
+    }
+
+    /// Returns a store that forgets everything when it is dropped.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if there is not enough memory.
+    pub fn in_memory() -> Result<Self, RunStoreError> {
+        let backend = redb::backends::InMemoryBackend::new();
+        Self::new(Database::builder().create_with_backend(backend).map_err(broken)?)
+    }
+
+    fn new(database: Database) -> Result<Self, RunStoreError> {
+        let write = database.begin_write().map_err(broken)?;
+        write.open_table(RUNS).map_err(broken)?;
+        write.open_table(HISTORY).map_err(broken)?;
+        write.open_table(TIMES).map_err(broken)?;
+        write.commit().map_err(broken)?;
+        Ok(Self { database })
+    }
+
+    /// Adds a run.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if it cannot be written.
+    pub fn put(&self, run: &StoredRun) -> Result<(), RunStoreError> {
+        let summary = RunSummary {
+            id: run.id.clone(),
+            started_at: run.report.started_at.clone(),
+            started: run.started,
+            verdict: overall(&run.report),
+            generator: run.report.generator.clone(),
+        };
+        let (bytes, summary) = (packed(run)?, serde_json::to_vec(&summary).map_err(broken)?);
+        let write = self.database.begin_write().map_err(broken)?;
+        {
+            let (id, target) = (run.id.as_str(), run.target.as_str());
+            write.open_table(RUNS).map_err(broken)?.insert(id, bytes.as_slice()).map_err(broken)?;
+            let key = (target, u64::MAX - run.started, id);
+            write.open_table(HISTORY).map_err(broken)?.insert(key, summary.as_slice()).map_err(broken)?;
+            write.open_table(TIMES).map_err(broken)?.insert((run.started, id), target).map_err(broken)?;
+        }
+        write.commit().map_err(broken)
+    }
+
+    /// Returns the run with this id.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be read.
+    pub fn get(&self, id: &str) -> Result<Option<StoredRun>, RunStoreError> {
+        let read = self.database.begin_read().map_err(broken)?;
+        let table = read.open_table(RUNS).map_err(broken)?;
+        let Some(value) = table.get(id).map_err(broken)? else { return Ok(None) };
+        unpacked(value.value()).map(Some)
+    }
+
+    /// Returns the latest runs of a target, the newest first.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be read.
+    pub fn history(&self, target: &str, most: usize) -> Result<Vec<RunSummary>, RunStoreError> {
+        let read = self.database.begin_read().map_err(broken)?;
+        let table = read.open_table(HISTORY).map_err(broken)?;
+        let mut runs = Vec::new();
+        for entry in table.range((target, 0, "")..=(target, u64::MAX, "\u{ff}")).map_err(broken)?.take(most) {
+            let (_, value) = entry.map_err(broken)?;
+            runs.push(serde_json::from_slice(value.value()).map_err(broken)?);
+        }
+        Ok(runs)
+    }
+
+    /// Deletes a run. Returns whether it existed.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be written.
+    pub fn delete(&self, id: &str) -> Result<bool, RunStoreError> {
+        let Some(run) = self.get(id)? else { return Ok(false) };
+        self.remove(&[(run.started, run.id, run.target)])?;
+        Ok(true)
+    }
+
+    /// Deletes the runs that started before this time, in seconds since 1970. Returns their number.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be written.
+    pub fn delete_before(&self, time: u64) -> Result<usize, RunStoreError> {
+        let old: Vec<(u64, String, String)> = {
+            let read = self.database.begin_read().map_err(broken)?;
+            let table = read.open_table(TIMES).map_err(broken)?;
+            let entries = table.range(..(time, "")).map_err(broken)?;
+            let owned = |entry: Result<_, redb::StorageError>| {
+                let (key, target): (redb::AccessGuard<'_, (u64, &str)>, redb::AccessGuard<'_, &str>) =
+                    entry.map_err(broken)?;
+                let (started, id) = key.value();
+                Ok((started, id.to_owned(), target.value().to_owned()))
+            };
+            entries.map(owned).collect::<Result<_, RunStoreError>>()?
+        };
+        self.remove(&old)?;
+        Ok(old.len())
+    }
+
+    fn remove(&self, runs: &[(u64, String, String)]) -> Result<(), RunStoreError> {
+        let write = self.database.begin_write().map_err(broken)?;
+        for (started, id, target) in runs {
+            write.open_table(RUNS).map_err(broken)?.remove(id.as_str()).map_err(broken)?;
+            let key = (target.as_str(), u64::MAX - started, id.as_str());
+            write.open_table(HISTORY).map_err(broken)?.remove(key).map_err(broken)?;
+            write.open_table(TIMES).map_err(broken)?.remove((*started, id.as_str())).map_err(broken)?;
+        }
+        write.commit().map_err(broken)
+    }
+}
+
+fn packed(run: &StoredRun) -> Result<Vec<u8>, RunStoreError> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&serde_json::to_vec(run).map_err(broken)?).map_err(broken)?;
+    encoder.finish().map_err(broken)
+}
+
+fn unpacked(bytes: &[u8]) -> Result<StoredRun, RunStoreError> {
+    let mut text = Vec::new();
+    ZlibDecoder::new(bytes).take(MAX_RUN).read_to_end(&mut text).map_err(broken)?;
+    serde_json::from_slice(&text).map_err(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(id: &str, target: &str, started: u64) -> StoredRun {
+        let report = AuditReport::new(String::from("starttls 0.0.0"), Vec::new());
+        StoredRun { id: id.to_owned(), target: target.to_owned(), started, is_stopped: false, report }
+    }
+
+    #[test]
+    fn runs_are_found_by_id_and_by_target() {
+        let store = RunStore::in_memory().unwrap();
+        for (id, target, started) in
+            [("a", "x.example", 10), ("b", "x.example", 20), ("c", "x.example.org", 15)]
+        {
+            store.put(&run(id, target, started)).unwrap();
+        }
+        assert_eq!(
+            store.get("b").unwrap(),
+            Some(run("b", "x.example", 20))
+                .map(|it| StoredRun { report: store.get("b").unwrap().unwrap().report, ..it })
+        );
+        assert!(store.get("d").unwrap().is_none());
+        let ids = |target: &str, most| {
+            let runs = store.history(target, most).unwrap();
+            runs.into_iter().map(|run| run.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("x.example", 9), ["b", "a"]);
+        assert_eq!(ids("x.example", 1), ["b"]);
+        assert_eq!(ids("x", 9), Vec::<String>::new());
+        assert!(store.delete("b").unwrap() && !store.delete("b").unwrap());
+        assert_eq!(ids("x.example", 9), ["a"]);
+        assert_eq!(store.delete_before(15).unwrap(), 1);
+        assert_eq!((ids("x.example", 9), ids("x.example.org", 9)), (vec![], vec![String::from("c")]));
+    }
+
+    #[test]
+    fn a_file_keeps_its_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.redb");
+        RunStore::open(&path).unwrap().put(&run("a", "x.example", 10)).unwrap();
+        let store = RunStore::open(&path).unwrap();
+        assert_eq!(store.get("a").unwrap().unwrap().target, "x.example");
+        assert!(RunStore::open(&path).is_err(), "one program at a time");
+        drop(store);
+        std::fs::write(&path, "no database").unwrap();
+        assert!(RunStore::open(&path).is_err());
+    }
+}

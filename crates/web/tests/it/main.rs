@@ -1,0 +1,6 @@
+//! The service, over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod audits;
+mod refusals;
+mod site;
