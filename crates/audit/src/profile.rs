@@ -264,6 +264,14 @@ const TABLE: &[ProtocolProfile] = &[
         // The server does nothing before a login.
         ..ProtocolProfile::new("mysql", &["ERR 1045", "packet"], &[])
     },
+    ProtocolProfile {
+        harmless: ClientMessage::Hello,
+        login: Some("SHA256_MEMORY"),
+        // As of `mysql`: the codes are the same.
+        turned_away: &["Error 1040", "Error 1053", "Error 1129", "Error 1130", "Error 1203", "Error 1226"],
+        // The server does nothing before a login.
+        ..ProtocolProfile::new("mysqlx", &["AuthenticateContinue", "AuthenticateOk", "Error 1045"], &[])
+    },
 ];
 
 /// A protocol that is registered without a profile does not compile.

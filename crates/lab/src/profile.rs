@@ -4,7 +4,9 @@ use starttls::Acceptor;
 use starttls::proto::Protocol;
 
 use crate::apps::context::{AppContext, Application, World, hello_only};
-use crate::apps::{ftp, http, imap, irc, ldap, mysql, nbd, nntp, nut, pop3, postgres, sieve, smtp, xmpp};
+use crate::apps::{
+    ftp, http, imap, irc, ldap, mysql, mysqlx, nbd, nntp, nut, pop3, postgres, sieve, smtp, xmpp,
+};
 use crate::session::{Session, SessionError};
 
 /// The facts about one protocol.
@@ -178,6 +180,16 @@ const PROFILES: &[LabProfile] = &[
                 interim: Interim::Numbered(mysql_more),
                 unfinished: b"\xff\xff\xff\x03",
             },
+        )
+    },
+    LabProfile {
+        capabilities: &["authentication.mechanisms=PLAIN,SHA256_MEMORY", "node_type=mysql"],
+        lists_mechanisms: true,
+        // A notice without contents, and a length of almost 4 GiB.
+        ..row(
+            "mysqlx",
+            mysqlx::serve,
+            NoiseText { unfinished: b"\xff\xff\xff\xff\x0b", ..lines(b"\x05\0\0\0\x0b\x08\x05\x1a\0") },
         )
     },
     LabProfile {

@@ -64,7 +64,7 @@ fn last_line(dialect: &dyn Dialect, answer: &[u8]) -> String {
 }
 
 /// Returns whether a line is an error in any protocol: a code from 400 (SMTP, NNTP, FTP; in IRC after the server's
-/// name), `BAD` or `NO` after a tag (IMAP), `-ERR` (POP3), or a result other than success (LDAP).
+/// name), `BAD` or `NO` after a tag (IMAP), `-ERR` (POP3), `Error` (MySQL X), or a result other than success (LDAP).
 fn is_error(line: &str) -> bool {
     let is_code = |word: &str| {
         word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|byte| byte.is_ascii_digit())
@@ -78,7 +78,7 @@ fn is_error(line: &str) -> bool {
         return is_code(first);
     }
     let second = line.split(' ').nth(1).unwrap_or_default();
-    line.starts_with("-ERR") || is_code(second) || ["BAD", "NO"].contains(&second)
+    line.starts_with("-ERR") || first == "Error" || is_code(second) || ["BAD", "NO"].contains(&second)
 }
 
 #[cfg(test)]

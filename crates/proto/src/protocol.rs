@@ -82,6 +82,8 @@ pub enum ProtocolFamily {
     Http,
     /// NBD, block devices over a network.
     Nbd,
+    /// The X Protocol of MySQL.
+    Mysqlx,
 }
 
 /// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).

@@ -111,6 +111,23 @@ const CONVERSATIONS: &[Conversation] = &[
     Conversation { protocol: "mysql", mechanism: ("MYSQL_NATIVE_PASSWORD", Some(b"x")), challenges: &[], ends: R(Denial::Credentials), said: &[
         C(b"\x31\0\0\x02\0\x8a\x08\0\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0u\0\0starttls_asks\0"),
         S(b"\x1c\0\0\x03\xfemysql_native_password\0salt\0"), C(b"\x01\0\0\x04x"), S(b"\x0a\0\0\x05\xff\x15\x04#28000n") ] },
+    Conversation { protocol: "mysqlx", mechanism: PLAIN, challenges: &[], ends: IN, said: &[
+        C(b"\x01\0\0\0\x01"),
+        S(b"5\0\0\0\x02\x0a2\x0a\x19authentication.mechanisms\x12\x15\x08\x03\x22\x11\x0a\x0f\x08\x01\x12\x0b\x08\x08J\x07\x0a\x05PLAIN"),
+        C(b"\x0e\0\0\0\x04\x0a\x05PLAIN\x12\x04\0u\0p"),
+        S(b"\x05\0\0\0\x0b\x08\x05\x1a\0\x01\0\0\0\x04") ] },
+    Conversation { protocol: "mysqlx", mechanism: ("M", None), challenges: ONE, ends: IN, said: &[
+        C(b"\x01\0\0\0\x01"),
+        S(b"B\0\0\0\x02\x0a?\x0a\x19authentication.mechanisms\x12\x22\x08\x03\x22\x1e\x0a\x0b\x08\x01\x12\x07\x08\x08J\x03\x0a\x01M\x0a\x0f\x08\x01\x12\x0b\x08\x08J\x07\x0a\x05PLAIN"),
+        C(b"\x04\0\0\0\x04\x0a\x01M"),
+        S(b"\x04\0\0\0\x03\x0a\x01c"),
+        C(b"\x04\0\0\0\x05\x0a\x01r"),
+        S(b"\x01\0\0\0\x04") ] },
+    Conversation { protocol: "mysqlx", mechanism: PLAIN, challenges: &[], ends: R(Denial::Credentials), said: &[
+        C(b"\x01\0\0\0\x01"),
+        S(b"5\0\0\0\x02\x0a2\x0a\x19authentication.mechanisms\x12\x15\x08\x03\x22\x11\x0a\x0f\x08\x01\x12\x0b\x08\x08J\x07\x0a\x05PLAIN"),
+        C(b"\x0e\0\0\0\x04\x0a\x05PLAIN\x12\x04\0u\0p"),
+        S(b"\x10\0\0\0\x01\x08\0\x10\x95\x08\x1a\x01n\x22\x05HY000") ] },
     Conversation { protocol: "xmpp", mechanism: ("M", Some(b"")), challenges: ONE, ends: G(Some(b"v"), None), said: &[
         C(STREAM), S(b"<stream:stream from='mail.example.com' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
             <stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>M</mechanism></mechanisms></stream:features>"),

@@ -53,6 +53,8 @@ const CHALLENGED: &[&str] = &[
     "MYSQL_NATIVE_PASSWORD",
     "CACHING_SHA2_PASSWORD",
     "CLIENT_ED25519",
+    "MYSQL41",
+    "SHA256_MEMORY",
 ];
 
 /// Returns the finding about a server that processes a login in cleartext. Whether the login succeeds does not matter:

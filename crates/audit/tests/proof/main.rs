@@ -65,6 +65,11 @@ impl Tally {
     }
 }
 
+/// Returns whether the servers of this protocol are audited. `PROTOCOL` limits a run to one.
+fn is_wanted(protocol: &Protocol) -> bool {
+    std::env::var("PROTOCOL").map_or(true, |it| it == protocol.name)
+}
+
 /// Audits one server with the default limits; returns `None` if the audit does not end in time.
 async fn audit(
     protocol: &'static Protocol,

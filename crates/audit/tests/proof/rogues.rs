@@ -19,7 +19,9 @@ pub(crate) async fn tally(tls: TlsVersion, slots: &Arc<Semaphore>) -> Tally {
     let mut audits = JoinSet::new();
     let chosen = |it: &Weakness| !it.is_slow() && format!("{it:?}").starts_with(&only);
     for weakness in Weakness::ALL.iter().copied().filter(chosen) {
-        let telling = |it: &&'static Protocol| weakness.applies_to(it) && weakness.hidden(it).is_none();
+        let telling = |it: &&'static Protocol| {
+            crate::is_wanted(it) && weakness.applies_to(it) && weakness.hidden(it).is_none()
+        };
         for protocol in PROTOCOLS.iter().copied().filter(telling) {
             let (authority, slots) = (Arc::clone(&authority), Arc::clone(slots));
             audits.spawn(async move {

@@ -14,7 +14,7 @@ use crate::{Problem, Tally};
 pub(crate) async fn tally(tls: TlsVersion, slots: &Arc<Semaphore>) -> Tally {
     let lab = Lab::start(Options { tls: Some((tls, tls)), ..Options::default() }).unwrap();
     let mut audits = JoinSet::new();
-    for endpoint in lab.endpoints().iter().filter(|endpoint| !endpoint.implicit) {
+    for endpoint in lab.endpoints().iter().filter(|it| !it.implicit && crate::is_wanted(it.protocol)) {
         let (endpoint, slots, root) = (endpoint.clone(), Arc::clone(slots), lab.ca_pem().to_owned());
         audits.spawn(async move {
             let _slot = slots.acquire().await.unwrap();

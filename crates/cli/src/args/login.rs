@@ -23,8 +23,8 @@ use crate::candidates;
 
 Mechanisms, the best one first: EXTERNAL (with --cert), SCRAM-SHA-{512,256,1}-PLUS, SCRAM-SHA-{512,256,1},
 CACHING_SHA2_PASSWORD, PLAIN, LOGIN, SIMPLE (LDAP), USER (name and password in the protocol's own
-commands), PASSWORD, MYSQL_CLEAR_PASSWORD, MYSQL_NATIVE_PASSWORD, MD5; with --token OAUTHBEARER,
-XOAUTH2. CRAM-MD5 and APOP are weak and used only with --mechanism.")]
+commands), PASSWORD, MYSQL_CLEAR_PASSWORD, MYSQL_NATIVE_PASSWORD, SHA256_MEMORY, MD5;
+with --token OAUTHBEARER, XOAUTH2. CRAM-MD5 and APOP are weak and used only with --mechanism.")]
 pub(crate) struct Login {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port
     #[arg(add = ArgValueCandidates::new(candidates::targets))]

@@ -75,6 +75,7 @@ const ANNOUNCEMENTS: &[(&str, Announcement)] = &[
     ("http", Announcement::PortOnly),
     ("postgres", Announcement::PortOnly),
     ("mysql", Announcement::PortOnly),
+    ("mysqlx", Announcement::PortOnly),
     ("nut", Announcement::PortOnly),
     ("nbd", Announcement::PortOnly),
 ];

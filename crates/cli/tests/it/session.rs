@@ -74,6 +74,8 @@ fn the_goodbye_is_the_protocols_own() {
         ("nut", b"LOGOUT\n"),
         // NBD_OPT_ABORT.
         ("nbd", b"IHAVEOPT\0\0\0\x02\0\0\0\0"),
+        // Close.
+        ("mysqlx", b"\x01\0\0\0\x03"),
         // UnbindRequest (RFC 4511 section 4.3).
         ("ldap", b"\x42\x00"),
         ("xmpp", b"</stream:stream>"),

@@ -35,6 +35,7 @@ pub(super) fn part(family: ProtocolFamily, msg: &[u8], auth_request: Option<u32>
         ProtocolFamily::Ldap => ldap(msg),
         ProtocolFamily::Postgres => postgres(msg, auth_request),
         ProtocolFamily::Mysql => mysql(msg),
+        ProtocolFamily::Mysqlx => mysqlx(msg),
         ProtocolFamily::Xmpp => xmpp(msg),
         ProtocolFamily::Http => http(msg),
         _ => line(family, msg),
@@ -73,9 +74,11 @@ pub(super) fn exposure(mechanism: &str, step: u32) -> Exposure {
         ("LOGIN", 1) => Exposure::Identity,
         (name, 1) if name.starts_with("SCRAM-") => Exposure::Identity,
         (name, _) if name.starts_with("SCRAM-") => Exposure::Guessable,
-        ("CRAM-MD5" | "DIGEST-MD5" | "NTLM" | "GSS-SPNEGO" | "SRP" | "PASSDSS-3DES-1", _) => {
-            Exposure::Guessable
-        }
+        (
+            "CRAM-MD5" | "DIGEST-MD5" | "NTLM" | "GSS-SPNEGO" | "SRP" | "PASSDSS-3DES-1" | "MYSQL41"
+            | "SHA256_MEMORY",
+            _,
+        ) => Exposure::Guessable,
         // PLAIN, LOGIN, XOAUTH2, OAUTHBEARER, and what is not known.
         _ => Exposure::Readable,
     }
@@ -283,6 +286,27 @@ fn mysql(msg: &[u8]) -> Option<LoginPart> {
         }
         Some(name) if known.contains(&name) => LoginPart::new(name, Some(user), Exposure::Guessable),
         _ => LoginPart::new("mysql_native_password", Some(user), Exposure::Guessable),
+    })
+}
+
+/// Reads AuthenticateStart (type 4) or AuthenticateContinue (type 5) of MySQL's X Protocol. Their first fields are strings of
+/// at most 127 octets in all known mechanisms.
+fn mysqlx(msg: &[u8]) -> Option<LoginPart> {
+    let (&kind, body) = msg.get(4..)?.split_first()?;
+    let field = |bytes: &[u8], key: u8| match bytes {
+        [found, len @ 0..=0x7f, rest @ ..] if *found == key => {
+            rest.split_at_checked(usize::from(*len)).map(|(value, rest)| (value.to_vec(), rest.to_vec()))
+        }
+        _ => None,
+    };
+    let (first, rest) = field(body, 0x0a)?;
+    Some(match kind {
+        4 => sasl(&first, field(&rest, 0x12).map(|(data, _)| data)),
+        // The schema, the user and the hash of the password.
+        _ => {
+            let user = first.split(|octet| *octet == 0).nth(1);
+            LoginPart::new("", user, Exposure::Guessable).continuing()
+        }
     })
 }
 

@@ -2,8 +2,8 @@
 
 use starttls_proto::{
     PROTOCOLS, Protocol, ProtocolFamily, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC,
-    ldap::LDAP, mysql::MYSQL, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES, sieve::SIEVE, smtp::LMTP,
-    smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
+    ldap::LDAP, mysql::MYSQL, mysqlx::MYSQLX, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES,
+    sieve::SIEVE, smtp::LMTP, smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
 };
 
 use crate::tls::is_record_start;
@@ -90,6 +90,8 @@ fn server(bytes: &[u8]) -> Vec<&'static Protocol> {
         [b'"', ..] | [b'B', b'Y', b'E', ..] => vec![&SIEVE],
         [b':', ..] => vec![&IRC],
         [_, _, 0, 0, 10 | 0xff, ..] => vec![&MYSQL],
+        // A notice.
+        [_, 0, 0, 0, 11, ..] => vec![&MYSQLX],
         _ if bytes.starts_with(b"<?xml") || bytes.starts_with(b"<stream") => vec![&XMPP],
         _ if bytes.starts_with(b"NOTICE ") || bytes.starts_with(b"PING ") => vec![&IRC],
         _ => Vec::new(),
@@ -105,6 +107,8 @@ fn client(bytes: &[u8]) -> Option<Vec<&'static Protocol>> {
         [0, 0, _, _, 4, 0xd2, 0x16, 0x2e..=0x30, ..] | [0, 0, _, _, 0, 3, 0, _, ..] => {
             return Some(vec![&POSTGRES]);
         }
+        // CapabilitiesGet, or CapabilitiesSet.
+        [1, 0, 0, 0, 1, ..] | [_, 0, 0, 0, 2, 0x0a, ..] => return Some(vec![&MYSQLX]),
         [0, 0, ..] if bytes.len() < 8 => return None,
         [b'<', ..] => return Some(vec![&XMPP]),
         _ => {}

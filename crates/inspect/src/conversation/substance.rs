@@ -38,6 +38,8 @@ pub(super) fn is_content(family: ProtocolFamily, msg: &[u8]) -> bool {
         }
         ProtocolFamily::Postgres => matches!(msg.first(), Some(b'Q' | b'P')),
         ProtocolFamily::Mysql => matches!(msg, [_, _, _, 0, 0x02 | 0x03 | 0x16, ..]),
+        // StmtExecute, and the commands on documents.
+        ProtocolFamily::Mysqlx => matches!(msg, [_, _, _, _, 12 | 17..=20, ..]),
         ProtocolFamily::Xmpp => {
             [&b"<message"[..], b"<presence", b"<iq"].iter().any(|start| msg.starts_with(start))
         }

@@ -12,6 +12,7 @@ mod imap_fetch;
 pub(crate) mod irc;
 pub(crate) mod ldap;
 pub(crate) mod mysql;
+pub(crate) mod mysqlx;
 pub(crate) mod nbd;
 pub(crate) mod nntp;
 pub(crate) mod nut;

@@ -321,6 +321,7 @@ impl Weakness {
             (Fallback | QuietFallback, "mysql") => {
                 Some("a server answers no harmless command before the login")
             }
+            (CapsKept, "mysqlx") => Some("the list before TLS is the offer, which another check reports"),
             (NotOffered, "http") => Some("a web server may ignore the request (RFC 9110 section 7.8)"),
             (EarlyData, "http") => Some("RFC 8470 defines how HTTP uses early data"),
             (RefusedForNow, "postgres") => {

@@ -25,13 +25,13 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::CredentialsBefore.applies_to(it),
-    [ftp http imap irc ldap mysql nntp nut pop3 postgres sieve smtp submission xmpp]:
+    [ftp http imap irc ldap mysql mysqlx nntp nut pop3 postgres sieve smtp submission xmpp]:
     credentials_before_tls
 }
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::NotEnforced.applies_to(it),
-    [ftp http imap irc ldap lmtp mysql nbd nntp nut pop3 postgres sieve smtp submission xmpp]:
+    [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp]:
     everything_is_served_in_cleartext
     a_probe_is_answered_by_rogues_and_refused_by_the_sound_server
 }
@@ -44,13 +44,13 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::OfferInside.applies_to(it),
-    [ftp http imap irc ldap lmtp nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
     the_upgrade_is_offered_and_accepted_inside
 }
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::CapsKept.applies_to(it),
-    [imap lmtp nntp pop3 sieve smtp submission xmpp xmpp_server]:
+    [imap lmtp mysqlx nntp pop3 sieve smtp submission xmpp xmpp_server]:
     capabilities_are_kept_inside
 }
 
@@ -62,7 +62,7 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::RefusedForNow.applies_to(it),
-    [ftp http imap irc ldap lmtp nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
     a_request_is_refused_for_now
 }
 
@@ -112,6 +112,7 @@ fn credentials(protocol: &Protocol) -> (Vec<u8>, &'static str) {
         "ftp" => (b"USER a\r\n", "331 "),
         "postgres" => return (postgres_startup(), "R"),
         "mysql" => return (mysql_login(1), ",\0\0\u{2}\u{fffd}caching_sha2"),
+        "mysqlx" => (b"\x10\0\0\0\x04\x0a\x0dSHA256_MEMORY", "\x17\0\0\0\u{3}\n\u{14}starttls-lab"),
         "irc" => (b"AUTHENTICATE PLAIN\r\n", "AUTHENTICATE +"),
         "nut" => (b"USERNAME a\n", "OK"),
         "xmpp" => (
@@ -304,10 +305,10 @@ fn answer_to_request(address: SocketAddr, protocol: &'static Protocol) -> (Optio
 fn a_request_is_refused_for_now(protocol: &'static Protocol) {
     let rogue = rogue(protocol, Weakness::RefusedForNow);
     let (answer, _) = answer_to_request(rogue.address(), protocol);
-    // PostgreSQL refuses with an error; NUT and NBD do not distinguish temporary and permanent refusals.
+    // PostgreSQL refuses with an error; NUT, NBD and MySQL X do not distinguish temporary and permanent refusals.
     let refusal = match protocol.name {
         "postgres" => ServerMessage::Bye,
-        "nut" | "nbd" => ServerMessage::Refuse(Refusal::Permanent),
+        "nut" | "nbd" | "mysqlx" => ServerMessage::Refuse(Refusal::Permanent),
         _ => ServerMessage::Refuse(Refusal::Temporary),
     };
     assert_eq!(answer, Some(refusal), "{}", protocol.name);

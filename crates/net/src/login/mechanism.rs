@@ -90,6 +90,8 @@ const MECHANISMS: &[Mechanism] = &[
     Mechanism { name: "PASSWORD", needs: Needs::Password, is_weak: false, begin: non_sasl::password },
     Mechanism { name: "MYSQL_CLEAR_PASSWORD", needs: Needs::Password, is_weak: false, begin: non_sasl::terminated_password },
     Mechanism { name: "MYSQL_NATIVE_PASSWORD", needs: Needs::Password, is_weak: false, begin: non_sasl::mysql_native },
+    // A server that has no cached hash refuses it as a wrong password, so PLAIN comes first.
+    Mechanism { name: "SHA256_MEMORY", needs: Needs::Password, is_weak: false, begin: non_sasl::sha256_memory },
     Mechanism { name: "MD5", needs: Needs::Password, is_weak: false, begin: non_sasl::md5 },
     Mechanism { name: "OAUTHBEARER", needs: Needs::Token, is_weak: false, begin: sasl::begin_with_token },
     Mechanism { name: "XOAUTH2", needs: Needs::Token, is_weak: false, begin: sasl::begin_with_token },

@@ -111,13 +111,39 @@ pub(super) fn mysql_native(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun
     fixed(Some(xor(&once, &mask)), None)
 }
 
-/// The response of `caching_sha2_password`: `SHA256(password) XOR SHA256(SHA256(SHA256(password)), scramble)`. A server
-/// that has no cached hash then requests the password itself, inside TLS.
+/// The response of `caching_sha2_password`. A server that has no cached hash then requests the password itself, inside TLS.
 pub(super) fn caching_sha2(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
-    let scramble = challenge(offer)?;
-    let once = Sha256::digest(secret(terms));
-    let mask = Sha256::digest([&Sha256::digest(once), scramble].concat());
-    fixed(Some(xor(&once, &mask)), Some([secret(terms).as_bytes(), b"\0"].concat()))
+    let initial = sha256_scrambled(secret(terms), challenge(offer)?);
+    fixed(Some(initial), Some([secret(terms).as_bytes(), b"\0"].concat()))
+}
+
+/// SHA256_MEMORY of the X Protocol: the hash of `caching_sha2_password`, with the name of the user.
+struct Sha256Memory {
+    user: String,
+    password: String,
+}
+
+pub(super) fn sha256_memory(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
+    if terms.account.user.contains('\0') {
+        return Err(MechanismFault::LineEnd);
+    }
+    Ok(Box::new(Sha256Memory { user: terms.account.user.clone(), password: secret(terms).to_owned() }))
+}
+
+impl Exchange for Sha256Memory {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault> {
+        Ok(None)
+    }
+
+    fn respond(&mut self, nonce: &[u8]) -> Result<Vec<u8>, MechanismFault> {
+        Ok(format!("\0{}\0{}", self.user, hex(&sha256_scrambled(&self.password, nonce))).into_bytes())
+    }
+}
+
+/// Returns `SHA256(password) XOR SHA256(SHA256(SHA256(password)), scramble)`.
+fn sha256_scrambled(password: &str, scramble: &[u8]) -> Vec<u8> {
+    let once = Sha256::digest(password);
+    xor(&once, &Sha256::digest([&Sha256::digest(once), scramble].concat()))
 }
 
 fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
@@ -173,6 +199,8 @@ mod tests {
         assert_eq!(hex(&response(mysql_native, &account, scramble)), native);
         let caching = "7e4adda2f2d5ef09b4147518becb0cee2939376203650a8c2bb2815959364bd0";
         assert_eq!(hex(&response(caching_sha2, &account, scramble)), caching);
+        let memory = format!("\0test\0{caching}");
+        assert_eq!(response(sha256_memory, &account, scramble), memory.as_bytes());
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod imap;
 pub mod irc;
 pub mod ldap;
 pub mod mysql;
+pub mod mysqlx;
 pub mod nbd;
 pub mod nntp;
 pub mod nut;
@@ -37,4 +38,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &xmpp::XMPP_SERVER,
     &http::HTTP,
     &nbd::NBD,
+    &mysqlx::MYSQLX,
 ];
