@@ -23,6 +23,7 @@ use crate::candidates;
   starttls send submission://mail.example.com --user john --from john@example.com --to jane@example.org \\
       --subject 'A test' --body 'Hello!' --attach report.pdf
   starttls send --mx --from john@example.com --to jane@example.org < message.eml
+  starttls send --mx --to jane@example.org --policy-cache policies.jsonl < message.eml
   starttls send lmtp://localhost:24 --to jane@example.org --body Hello
   starttls send smtp://mx.example.org --to jane@example.org --until rcpt
 
@@ -57,6 +58,17 @@ pub(crate) struct Send {
     /// is MTA-STS in addition to DANE [default: best with --mx, none with TARGET]
     #[arg(long, value_enum, value_name = "CHOICE")]
     pub(crate) policy: Option<PolicyArg>,
+
+    /// Keep the MTA-STS policies that deliveries fetch in this file, and obey them until they expire, even if an attacker
+    /// suppresses the record of the domain. Without this, each run asks anew
+    #[cfg(unix)]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy_cache: Option<PathBuf>,
+
+    /// Create an empty --policy-cache, or replace the old one
+    #[cfg(unix)]
+    #[arg(long, requires = "policy_cache")]
+    pub(crate) reset_policy_cache: bool,
 
     /// With --mx: report each session to the collector of TLSRPT data that listens on this datagram socket, in libtlsrpt's
     /// format, if the domain asks for reports

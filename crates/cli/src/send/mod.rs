@@ -1,5 +1,6 @@
 //! `starttls send`: sends a mail message and shows each step.
 
+mod cache;
 mod compose;
 mod hello;
 mod policy;

@@ -16,6 +16,7 @@ use starttls_policy::sts::StsMode;
 use starttls_policy::tlsrpt;
 use starttls_x509::Certificate;
 
+use super::cache::PolicyCache;
 use super::report::{AttemptPolicy, PolicyKind};
 use crate::args::{Send, Trace};
 use crate::error::Failed;
@@ -38,9 +39,10 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    /// Looks up what governs the delivery to this next hop.
+    /// Looks up what governs the delivery to this next hop, and keeps the MTA-STS policy in the cache.
     pub(super) async fn look_up(
         args: &Send,
+        cache: Option<&PolicyCache>,
         stub: &Stub,
         next_hop: NextHop,
         port: u16,
@@ -54,11 +56,20 @@ impl Policies {
         };
         let sts = async {
             match choice {
-                PolicyChoice::None | PolicyChoice::Dane => Ok(StsLookup::default()),
+                PolicyChoice::None | PolicyChoice::Dane => Ok((StsLookup::default(), None)),
                 PolicyChoice::Best | PolicyChoice::Sts => {
                     let roots = args.peer.builder(true)?.build()?;
                     let fetcher = PolicyFetcher::new(roots, args.sts_port);
-                    Ok::<_, Failed>(look_up_sts(stub, &fetcher, &domain, None, now).await)
+                    let cached = cache.and_then(|it| it.policy(&domain));
+                    let found = look_up_sts(stub, &fetcher, &domain, cached, now).await;
+                    let kept = match cache {
+                        Some(cache) => cache.keep(&domain, found.applies.as_ref(), now).await,
+                        None => Ok(()),
+                    };
+                    let note = kept
+                        .err()
+                        .map(|error| format!("the MTA-STS policy of {domain} is not kept: {error}"));
+                    Ok::<_, Failed>((found, note))
                 }
             }
         };
@@ -70,7 +81,7 @@ impl Policies {
         };
         let (dnssec, facts, sts, reports) =
             tokio::join!(dnssec, domain_facts(stub, &next_hop, port), sts, reports);
-        let sts = sts?;
+        let (sts, unkept) = sts?;
         let report_record = tlsrpt::parse_rua_record(&reports).is_ok().then(|| {
             let mut texts = reports.iter().map(|it| String::from_utf8_lossy(it).into_owned());
             texts.find(|it| it.starts_with("v=TLSRPTv1")).unwrap_or_default()
@@ -83,8 +94,12 @@ impl Policies {
             notes.push(format!("DANE is not available: {error}"));
         }
         if let Some(fault) = &sts.fault {
-            notes.push(format!("the MTA-STS policy of {domain} is unknown: {fault}"));
+            notes.push(match &sts.applies {
+                Some(_) => format!("the MTA-STS policy of {domain} comes from the cache: {fault}"),
+                None => format!("the MTA-STS policy of {domain} is unknown: {fault}"),
+            });
         }
+        notes.extend(unkept);
         // A login must not depend on a certificate that is not verified.
         let is_enforced = !(args.mx && args.tls_optional) || args.logs_in();
         let require_tls = args.require_tls;

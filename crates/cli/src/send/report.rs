@@ -22,7 +22,7 @@ pub(crate) struct Report {
     pub(crate) exit_code: u8,
     /// The servers that were tried, the last one last.
     pub(crate) attempts: Vec<Attempt>,
-    /// What could not be found out about the policies of the domain.
+    /// What could not be found out about the policies of the domain, or not be kept in the cache.
     pub(crate) policy_notes: Vec<String>,
     /// The exchangers and addresses that were left out, since only the first five are tried.
     pub(crate) not_tried: Vec<String>,

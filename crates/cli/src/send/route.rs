@@ -7,6 +7,7 @@ use starttls_dns::DnsName;
 use starttls_policy::dane::{DomainFacts, ExchangerState, HostFacts, NextHop};
 use starttls_policy::decide::{PolicyChoice, SkipReason};
 
+use super::cache::PolicyCache;
 use super::policy::{HostPolicy, Policies};
 use super::tlsrpt::Reporting;
 use crate::args::{Peer, Send};
@@ -46,13 +47,14 @@ pub(super) struct Route {
 
 /// Finds the servers to try.
 pub(super) async fn find(args: &Send) -> Result<Route, Failed> {
+    let cache = PolicyCache::open(args)?;
     match &args.target {
-        Some(target) => to_target(args, target.parse()?).await,
-        None => to_domain(args, domain(args)?).await,
+        Some(target) => to_target(args, cache.as_ref(), target.parse()?).await,
+        None => to_domain(args, cache.as_ref(), domain(args)?).await,
     }
 }
 
-async fn to_target(args: &Send, target: Target) -> Result<Route, Failed> {
+async fn to_target(args: &Send, cache: Option<&PolicyCache>, target: Target) -> Result<Route, Failed> {
     if target.protocol.family != ProtocolFamily::Smtp {
         let hint = String::from("use submission://, smtp://, smtps:// or lmtp://");
         return Err(Failed::usage(format!("{} is not a protocol for sending mail", target.protocol.title))
@@ -68,7 +70,7 @@ async fn to_target(args: &Send, target: Target) -> Result<Route, Failed> {
     };
     resolver::check_no_proxy(&args.peer.way, "leave out --policy: the certificate must be trusted then")?;
     let stub = resolver::stub(&args.resolver, args.peer.timeout)?;
-    let policies = Policies::look_up(args, &stub, NextHop::Host(name), target.port).await?;
+    let policies = Policies::look_up(args, cache, &stub, NextHop::Host(name), target.port).await?;
     let Some(host) = policies.facts.hosts.first() else { return Err(Failed::bug("no host to deliver to")) };
     let (policy, skip) = policies.of(host);
     // The system resolves the name as it does without policies.
@@ -83,9 +85,10 @@ async fn to_target(args: &Send, target: Target) -> Result<Route, Failed> {
     })
 }
 
-async fn to_domain(args: &Send, domain: DnsName) -> Result<Route, Failed> {
+async fn to_domain(args: &Send, cache: Option<&PolicyCache>, domain: DnsName) -> Result<Route, Failed> {
     let stub = resolver::stub(&args.resolver, args.peer.timeout)?;
-    let policies = Policies::look_up(args, &stub, NextHop::Domain(domain.clone()), args.mx_port).await?;
+    let next_hop = NextHop::Domain(domain.clone());
+    let policies = Policies::look_up(args, cache, &stub, next_hop, args.mx_port).await?;
     let facts = &policies.facts;
     check_exchangers(facts, &domain)?;
     let (mut hops, mut left_out) = (Vec::new(), Vec::new());

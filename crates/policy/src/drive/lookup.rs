@@ -18,7 +18,7 @@ pub struct StsLookup {
     /// Whether the policy was fetched now. Otherwise it comes from the cache.
     pub is_new: bool,
     /// Why the record or the policy is not known, if it is not. The client then acts as if there was none, or obeys the
-    /// policy in its cache (RFC 8461 section 3.3).
+    /// policy in its cache (RFC 8461 section 3.3). A missing record is a fault only if a policy in the cache applies.
     pub fault: Option<StsFault>,
 }
 
@@ -63,7 +63,12 @@ pub async fn look_up_sts(
     };
     let (applies, is_new) = match next_action(cached, &record, now) {
         StsAction::NoPolicy { .. } => (None, false),
-        StsAction::Apply(policy) => (Some(policy), false),
+        StsAction::Apply(policy) => {
+            if record == StsRecordState::Absent {
+                fault.get_or_insert(StsFault::Record(StsRecordFault::Absent));
+            }
+            (Some(policy), false)
+        }
         StsAction::Fetch(id) => {
             let fetched = fetcher.fetch(stub, domain).await.map(|(policy, _)| Arc::new(policy));
             let is_new = fetched.is_ok();

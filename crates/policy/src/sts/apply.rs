@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::{StsFailure, StsPolicy};
 
+/// The time after which a policy with the same id is stored again with its new time, in seconds.
+const CONFIRM: u64 = 86_400;
+
 /// A policy that was fetched earlier. Times are in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedPolicy {
@@ -82,5 +85,30 @@ pub fn after_fetch(
             new.is_fresh(now).then_some(new)
         }
         Err(_) => cached.filter(|it| it.is_fresh(now)).cloned(),
+    }
+}
+
+/// How the cache changes after the policy of a domain was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheChange<'a> {
+    /// Nothing changes.
+    Keep,
+    /// This policy replaces the cached one.
+    Store(&'a CachedPolicy),
+    /// The cached policy is removed.
+    Forget,
+}
+
+/// Returns how the cache changes if this policy applies now, or none. The time of a policy with the same id is stored once a
+/// day. No policy applies in place of a cached one only if that has expired or was replaced by one with `max_age` 0.
+pub fn cache_change<'a>(cached: Option<&CachedPolicy>, applies: Option<&'a CachedPolicy>) -> CacheChange<'a> {
+    let is_confirmed = |new: &CachedPolicy| {
+        cached.is_some_and(|old| old.id == new.id && new.fetched.saturating_sub(old.fetched) < CONFIRM)
+    };
+    match applies {
+        Some(new) if is_confirmed(new) => CacheChange::Keep,
+        Some(new) => CacheChange::Store(new),
+        None if cached.is_some() => CacheChange::Forget,
+        None => CacheChange::Keep,
     }
 }

@@ -6,7 +6,9 @@ mod pattern;
 mod record;
 mod text;
 
-pub use apply::{CachedPolicy, StsAction, StsRecordState, after_fetch, next_action};
+pub use apply::{
+    CacheChange, CachedPolicy, StsAction, StsRecordState, after_fetch, cache_change, next_action,
+};
 pub use author::StsDraft;
 pub use pattern::MxPattern;
 pub use record::{StsRecord, StsRecordFault, parse_record};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use starttls_policy::sts::{
-    CachedPolicy, MAX_POLICY, StsAction, StsFailure, StsMode, StsPolicy, StsRecordState, after_fetch,
-    next_action, parse_policy,
+    CacheChange, CachedPolicy, MAX_POLICY, StsAction, StsFailure, StsMode, StsPolicy, StsRecordState,
+    after_fetch, cache_change, next_action, parse_policy,
 };
 
 use crate::support::{cases, complain};
@@ -125,6 +125,23 @@ fn a_policy_applies_as_the_table_says() {
     }
     let zero = Arc::new(policy("enforce", 0, "mx.test"));
     assert_eq!(after_fetch(Some(&old), "2", Ok(zero), 1001), None, "max_age 0");
+}
+
+#[test]
+fn the_cache_changes_with_the_policy_that_applies() {
+    let enforce = Arc::new(policy("enforce", 600_000, "mx.test"));
+    let at = |id: &str, fetched| CachedPolicy { id: id.into(), fetched, policy: enforce.clone() };
+    let (old, same, later, other) = (at("1", 1000), at("1", 1001), at("1", 90_000), at("2", 1001));
+    for (name, cached, applies, expected) in [
+        ("a new policy", None, Some(&old), CacheChange::Store(&old)),
+        ("the same policy", Some(&old), Some(&same), CacheChange::Keep),
+        ("the same policy a day later", Some(&old), Some(&later), CacheChange::Store(&later)),
+        ("another policy", Some(&old), Some(&other), CacheChange::Store(&other)),
+        ("an expired policy", Some(&old), None, CacheChange::Forget),
+        ("no policy", None, None, CacheChange::Keep),
+    ] {
+        assert_eq!(cache_change(cached, applies), expected, "{name}");
+    }
 }
 
 proptest! {

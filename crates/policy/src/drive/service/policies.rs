@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use super::{Warn, lock, now};
 use crate::drive::{PolicyFetcher, PolicyStore, StoredPolicy, texts};
 use crate::sts::{
-    self, CachedPolicy, StsAction, StsMode, StsPolicy, StsRecordState, after_fetch, next_action, parse_record,
+    self, CacheChange, CachedPolicy, StsAction, StsMode, StsPolicy, StsRecordState, after_fetch,
+    cache_change, next_action, parse_record,
 };
 
 /// The pause after a failed fetch (RFC 8461 section 3.3).
@@ -23,8 +24,6 @@ pub(super) const FETCH_PAUSE: Duration = Duration::from_secs(300);
 const REFRESH_PAUSE: u64 = 3600;
 /// The time without a question after which a policy is not fetched again.
 const UNUSED: u64 = 30 * 86_400;
-/// The time after which a policy with the same id is written again with its new time.
-const CONFIRM: u64 = 86_400;
 /// The most policies that are fetched again at the same time.
 const REFRESHES: usize = 4;
 /// The longest pause between two searches for policies that are due.
@@ -159,20 +158,12 @@ impl Policies {
         after_fetch(cached, id, fetched.map(|(policy, _)| Arc::new(policy)), now())
     }
 
-    /// Keeps the policy in memory and in the file. The time of a policy with the same id is written once a day.
+    /// Keeps the policy in memory and in the file.
     fn keep(&self, domain: &DnsName, old: Option<&CachedPolicy>, new: Option<&CachedPolicy>) {
-        let now = now();
-        let result = match new {
-            None if old.is_some_and(|it| !it.is_fresh(now)) => self.forget(domain).map(drop),
-            None => return,
-            Some(new) => {
-                let is_known = old
-                    .is_some_and(|old| old.id == new.id && new.fetched.saturating_sub(old.fetched) < CONFIRM);
-                if is_known {
-                    return;
-                }
-                self.put(domain, new.clone(), now)
-            }
+        let result = match cache_change(old, new) {
+            CacheChange::Keep => return,
+            CacheChange::Store(new) => self.put(domain, new.clone(), now()),
+            CacheChange::Forget => self.forget(domain).map(drop),
         };
         self.written(domain, result);
     }
