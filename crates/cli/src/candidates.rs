@@ -6,12 +6,22 @@ use starttls::proto;
 use starttls_audit::check::{CHECKS, Check};
 use starttls_hello::Version;
 
-/// Returns the ids of all checks and attacks.
+use crate::policy::check::table::{RULES, family};
+
+/// Returns the ids of all checks, attacks and findings of captures.
 pub(crate) fn ids() -> Vec<CompletionCandidate> {
+    let mut ids = checks();
+    ids.extend(policy_checks());
     #[cfg(feature = "attack")]
-    return checks().into_iter().chain(scenarios()).collect();
-    #[cfg(not(feature = "attack"))]
-    checks()
+    ids.extend(scenarios());
+    #[cfg(feature = "inspect")]
+    ids.extend(starttls_inspect::RULES.iter().map(|rule| word(rule.id, rule.title)));
+    ids
+}
+
+/// Returns the ids of the checks of policies.
+fn policy_checks() -> impl Iterator<Item = CompletionCandidate> {
+    RULES.iter().map(|rule| word(rule.id, rule.title))
 }
 
 /// Returns the ids of the checks.
@@ -22,9 +32,11 @@ fn checks() -> Vec<CompletionCandidate> {
 /// Returns the families of checks, and the ids of the checks.
 pub(crate) fn check_selection() -> Vec<CompletionCandidate> {
     let mut families: Vec<_> = CHECKS.iter().map(Check::family).collect();
+    families.extend(RULES.iter().map(|rule| family(rule.id)));
     families.dedup();
     let mut words: Vec<_> = families.into_iter().map(|it| word(it, "all checks of this family")).collect();
     words.extend(checks());
+    words.extend(policy_checks());
     words
 }
 

@@ -63,9 +63,9 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// Run only these checks, by id or family (srv, cert, tls, leak, time); the audit opens only the connections
-    /// that they need. cert is the certificate for the server name; cert-no-sni and cert-unknown-sni are selected
-    /// by id
+    /// Run only these checks, by id or family (srv, cert, tls, leak, time; of a domain's policies mx, dane, sts, rpt,
+    /// req, caa); the audit opens only the connections that they need, and without a check of servers none is
+    /// audited. cert is the certificate for the server name; cert-no-sni and cert-unknown-sni are selected by id
     #[arg(long, value_name = "ID,…", value_delimiter = ',', add = ArgValueCandidates::new(candidates::check_selection))]
     pub(crate) only: Vec<String>,
 
@@ -158,7 +158,8 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) sarif_location: Option<String>,
 
-    /// With a domain: leave out the check of its policies (DANE, MTA-STS, TLSRPT), which --only and --light leave out too
+    /// With a domain: leave out the checks of its policies (DANE, MTA-STS, TLSRPT), which --light and an --only without
+    /// them leave out too
     #[arg(long)]
     pub(crate) no_policy: bool,
 

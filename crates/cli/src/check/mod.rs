@@ -15,6 +15,7 @@ mod report;
 mod resolved;
 mod resume;
 mod run;
+mod selection;
 #[cfg(feature = "lab")]
 mod self_test;
 mod targets;
@@ -22,9 +23,7 @@ mod targets;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use starttls_audit::check::{CHECKS, check, id};
-use starttls_audit::{InvalidSelection, Selection};
-use starttls_report::nearest;
+use starttls_audit::check::check;
 
 use crate::args::{Check, Explain, ReportFormat};
 use crate::error::Failed;
@@ -37,6 +36,7 @@ use progress::Progress;
 use report::{Outcome, Output};
 use resume::EarlierRun;
 use run::{Item, Queue};
+use selection::Selected;
 use targets::Targets;
 
 /// Runs the command and returns its exit code.
@@ -49,14 +49,14 @@ pub(crate) async fn run(args: &Check, mut interruption: Interruption) -> Result<
 
 /// Runs the command. Unknown checks are reported before anything is dialed.
 async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
-    let selection = selection(args)?;
+    let selected = Selected::new(args)?;
     match () {
-        () if args.list => list::run(args, &selection),
+        () if args.list => list::run(args, &selected),
         #[cfg(feature = "lab")]
         () if args.targets.is_empty() && args.file.is_none() => self_test::run(args, interruption).await,
         #[cfg(not(feature = "lab"))]
         () if args.targets.is_empty() && args.file.is_none() => Err(no_target()),
-        () => audit(args, selection, interruption).await,
+        () => audit(args, selected, interruption).await,
     }
 }
 
@@ -69,52 +69,8 @@ fn no_target() -> Failed {
 /// How long the end of a target may be on its way when a signal arrives.
 const LATE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Returns the checks that the options select.
-fn selection(args: &Check) -> Result<Selection, Failed> {
-    let selection = match args.light {
-        true => Selection::light().without(&args.skip),
-        false => Selection::new(&args.only, &args.skip),
-    };
-    let selection = selection.and_then(|selection| match args.survey() {
-        Some(survey) => Ok(selection.with_survey(survey)),
-        None => selection.without_survey(),
-    });
-    let selection = selection.map_err(|error| {
-        let hint = match &error {
-            InvalidSelection::Unknown(name) => {
-                let names = CHECKS.iter().flat_map(|row| [row.family(), row.id]);
-                let meant = nearest(name, names).map(|near| format!("did you mean {near}? "));
-                format!("{}starttls check --list shows all checks", meant.unwrap_or_default())
-            }
-            InvalidSelection::Empty if args.light => {
-                String::from("starttls check --list --light shows the checks of --light")
-            }
-            InvalidSelection::Empty if args.survey().is_none() => {
-                String::from("--tls none leaves out the checks that need the TLS survey")
-            }
-            InvalidSelection::Empty => String::from("remove from --skip what --only selects"),
-        };
-        Failed::usage(error.to_string()).hint(Some(hint))
-    })?;
-    let Some(name) = &args.profile else {
-        let hint = String::from("starttls explain profile lists the built-in profiles");
-        return match args.only.iter().any(|only| only == id::TLS_PROFILE.id) {
-            true => Err(Failed::usage("the check tls-profile needs --profile").hint(Some(hint))),
-            false => Ok(selection),
-        };
-    };
-    let selection = selection.with_profile(profile::load(name)?);
-    match selection.wants(id::TLS_PROFILE) {
-        true => Ok(selection),
-        false => {
-            Err(Failed::usage("--profile needs the check tls-profile, which the other options leave out")
-                .hint(Some(String::from("remove --tls none, or select tls-profile too"))))
-        }
-    }
-}
-
-async fn audit(args: &Check, selection: Selection, interruption: &mut Interruption) -> Result<u8, Failed> {
-    let judge = Judge::new(args, selection.clone())?;
+async fn audit(args: &Check, selected: Selected, interruption: &mut Interruption) -> Result<u8, Failed> {
+    let judge = Judge::new(args, selected.servers.clone())?;
     let lines = targets::read(args)?;
     if lines.is_empty() {
         let hint = String::from("write one target per line, for example smtp://mail.example.com");
@@ -133,7 +89,7 @@ async fn audit(args: &Check, selection: Selection, interruption: &mut Interrupti
     let mut progress = Progress::new(&args.output, &targets);
     let appended = earlier.continued(args.output.output.as_deref());
     let mut unfinished = Unfinished::new(&targets);
-    let mut queue = Queue::new(args, selection, targets.distinct, Arc::clone(&earlier))?;
+    let mut queue = Queue::new(args, selected, targets.distinct, Arc::clone(&earlier))?;
     let output = match (appended, is_lines) {
         (Some((path, length)), _) => Output::Lines(Sink::append(&path, length)?),
         (None, true) => Output::Lines(Sink::open(&args.output)?),

@@ -6,11 +6,12 @@ use starttls::{ConnectorBuilder, validity};
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
 use starttls_dns::{DnsName, Stub};
 
+use super::selection::{PolicySelection, Relevance, Selected};
 use crate::args::{Check, Resolver};
 use crate::error::Failed;
 use crate::policy::check::report::Report;
 use crate::policy::check::row::{Row, RowSeverity};
-use crate::policy::check::table::policy_rule;
+use crate::policy::check::table::{RULES, policy_rule};
 use crate::policy::check::{Ports, examine};
 use crate::policy::resolver;
 
@@ -19,31 +20,36 @@ pub(super) struct PolicyAudit {
     stub: Stub,
     roots: ConnectorBuilder,
     timeout: Duration,
+    selection: PolicySelection,
 }
 
 impl PolicyAudit {
     /// Returns the audit if the options do not leave it out.
-    pub(super) fn new(args: &Check) -> Result<Option<Self>, Failed> {
+    pub(super) fn new(args: &Check, selected: &Selected) -> Result<Option<Self>, Failed> {
         let peer = &args.peer;
-        if args.no_policy || args.light || !args.only.is_empty() || peer.way.proxy.is_some() {
+        if selected.policies.is_empty() || peer.way.proxy.is_some() {
             return Ok(None);
         }
         let resolver = Resolver { resolver: args.resolver, trust_ad: false };
-        // Without a configured resolver, the lookups of the targets report the fault.
-        let Ok(stub) = resolver::stub(&resolver, peer.timeout) else { return Ok(None) };
-        Ok(Some(Self { stub, roots: peer.builder(true)?, timeout: peer.timeout }))
+        let stub = match resolver::stub(&resolver, peer.timeout) {
+            // Without a configured resolver, the lookups of the targets report the fault.
+            Err(_) if selected.audits_servers => return Ok(None),
+            stub => stub?,
+        };
+        let selection = selected.policies.clone();
+        Ok(Some(Self { stub, roots: peer.builder(true)?, timeout: peer.timeout, selection }))
     }
 
-    /// Returns the report on a domain; `None` if the audit itself fails.
-    pub(super) async fn report(&self, domain: &DnsName) -> Option<EndpointReport> {
+    /// Returns the report on a domain.
+    pub(super) async fn report(&self, domain: &DnsName) -> Result<EndpointReport, Failed> {
         let (started_at, started) = (validity::rfc3339(validity::now()), Instant::now());
         let ports = Ports { mx: 25, sts: 443 };
-        let report = examine(&self.stub, self.roots.clone(), self.timeout, &ports, domain).await.ok()?;
+        let report = examine(&self.stub, self.roots.clone(), self.timeout, &ports, domain).await?;
         let connections = report.mx.iter().map(|it| it.addresses.len()).sum::<usize>();
         let mut findings: Vec<Finding> =
-            report.findings.iter().map(|row| finding(row, report.dnssec)).collect();
+            report.findings.iter().filter_map(|row| self.finding(row, report.dnssec)).collect();
         findings.push(decision(&report));
-        Some(EndpointReport {
+        Ok(EndpointReport {
             target: format!("domain:{domain}"),
             address: None,
             protocol: String::from("smtp"),
@@ -60,13 +66,33 @@ impl PolicyAudit {
             steps: Vec::new(),
             connections: u32::try_from(connections).unwrap_or(u32::MAX),
             elapsed_ms: started.elapsed().as_secs_f64() * 1000.0,
-            not_selected: 0,
+            not_selected: RULES.len() - self.selection.ids().len(),
             findings,
             transcripts: Vec::new(),
         })
     }
 }
 
+impl PolicyAudit {
+    /// Returns the finding for a row if its check is selected. A row that prevents a selected check makes that
+    /// inconclusive.
+    fn finding(&self, row: &Row, dnssec: bool) -> Option<Finding> {
+        let found = finding(row, dnssec || self.selection.is_explicit);
+        match self.selection.relevance(row.id) {
+            Relevance::Selected => Some(found),
+            Relevance::None => None,
+            Relevance::Prevents => {
+                let outcome = match found.outcome {
+                    CheckOutcome::NotRun => CheckOutcome::NotRun,
+                    _ => CheckOutcome::Inconclusive,
+                };
+                Some(Finding { outcome, severity: Severity::Info, ..found })
+            }
+        }
+    }
+}
+
+/// Returns the finding for a row. `dnssec`: whether DANE counts as checked.
 fn finding(row: &Row, dnssec: bool) -> Finding {
     let (outcome, severity) = match row.severity {
         // The reports on the exchangers themselves judge this. Nothing was compared with an exchanger without an address.

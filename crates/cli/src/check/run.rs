@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use starttls::dialer::Tcp;
 use starttls_audit::check::id;
 use starttls_audit::report::EndpointReport;
-use starttls_audit::{Audit, EndpointAddress, Selection, unreachable};
-use starttls_dns::DnsName;
+use starttls_audit::{Audit, EndpointAddress, unreachable};
+use starttls_dns::{DnsName, InvalidName};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
 use super::policies::PolicyAudit;
 use super::resolved::Resolved;
 use super::resume::EarlierRun;
+use super::selection::Selected;
 use super::targets::{Line, Meaning};
 use super::{advice, domain};
 use crate::args::Check;
@@ -43,6 +44,8 @@ struct Shared {
     /// Whether a proxy looks up the names.
     has_proxy: bool,
     policies: Option<PolicyAudit>,
+    /// Whether servers are audited, and not the policies of domains alone.
+    audits_servers: bool,
     /// Dials without a proxy, from the source address.
     direct: Tcp,
     earlier: Arc<EarlierRun>,
@@ -67,7 +70,7 @@ const AHEAD: usize = 4;
 impl Queue {
     pub(crate) fn new(
         args: &Check,
-        selection: Selection,
+        selected: Selected,
         targets: Vec<Line>,
         earlier: Arc<EarlierRun>,
     ) -> Result<Self, Failed> {
@@ -76,7 +79,7 @@ impl Queue {
         let audit = Audit::new(|| builder.clone(), super::limits::of(args))?;
         let audit = audit
             .with_advice(advice::option_for)
-            .with_selection(selection)
+            .with_selection(selected.servers.clone())
             .client_name(peer.client_name())
             .with_route(peer.route()?);
         let connect = peer.connect.as_deref().map(|other| {
@@ -96,7 +99,8 @@ impl Queue {
             connect: connect.transpose()?,
             server_name: peer.server_name.clone(),
             has_proxy: peer.way.proxy.is_some(),
-            policies: PolicyAudit::new(args)?,
+            policies: PolicyAudit::new(args, &selected)?,
+            audits_servers: selected.audits_servers,
             direct: peer.way.source.map_or(Tcp::new(), |address| Tcp::new().source(address)),
             earlier,
             places: Semaphore::new(parallel),
@@ -134,12 +138,18 @@ impl Shared {
             Ok((places, domain)) => {
                 let last = self.audits(asked, places, out).await;
                 // The exchangers are not connected to at the same time as by their audits.
-                if let (Item::End, Some(policies), Some(domain)) = (&last, &self.policies, domain)
-                    && let Some(report) = policies.report(&domain).await
-                {
-                    let _ = out.send(Item::Endpoint(Box::new(report))).await;
+                match self.policies.as_ref().zip(domain).filter(|_| matches!(last, Item::End)) {
+                    None => last,
+                    Some((policies, domain)) => match policies.report(&domain).await {
+                        Ok(report) => {
+                            let _ = out.send(Item::Endpoint(Box::new(report))).await;
+                            last
+                        }
+                        // The reports on the servers show the same fault.
+                        Err(_) if self.audits_servers => last,
+                        Err(failed) => Item::Failed(failed),
+                    },
                 }
-                last
             }
             Err(failed) => Item::Failed(failed),
         };
@@ -155,6 +165,13 @@ impl Shared {
         out: &Sender<Item>,
     ) -> Result<(Vec<Resolved>, Option<DnsName>), Failed> {
         let domain = match meaning? {
+            Meaning::Service(target) if !self.audits_servers => {
+                let hint = String::from(
+                    "specify the domain, for example example.com, or select checks of servers too",
+                );
+                let why = format!("the selected checks are those of a domain, and {target} is a server");
+                return Err(Failed::usage(why).hint(Some(hint)));
+            }
             Meaning::Service(target) => return Ok((self.service(&target).await, None)),
             Meaning::Domain(domain) if self.has_proxy => {
                 let hint = format!("specify the server to audit, for example smtp://{}", domain.ascii);
@@ -165,6 +182,10 @@ impl Shared {
             }
             Meaning::Domain(domain) => domain,
         };
+        if !self.audits_servers {
+            let name = domain.ascii.parse().map_err(|error: InvalidName| Failed::usage(error.to_string()))?;
+            return Ok((Vec::new(), Some(name)));
+        }
         let found = domain::find(&self.dns, &domain, self.server_name.as_deref(), self.direct).await;
         if !self.earlier.is_begun(asked) {
             let _ = out.send(Item::LookedUp(found.lookups)).await;

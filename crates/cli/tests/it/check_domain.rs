@@ -225,6 +225,44 @@ fn the_policies_of_a_domain_are_part_of_its_report() {
             check(&lab, zone, &[&["example.test", "--format", "json"][..], leave_out].concat()).exits(3);
         assert!(!run.stdout.contains("domain:example.test"), "{leave_out:?}");
     }
+    // Checks of policies can be selected, and then no server is audited.
+    let selected = |zone: &str, options: &[&str], code| {
+        let run = check(&lab, zone, &[&["example.test", "--format", "json"][..], options].concat());
+        let report = run.exits(code).json();
+        schema::fits_in("check.json", &report);
+        let [domain] = report["endpoints"].as_array().unwrap().as_slice() else { panic!("{report}") };
+        assert_eq!(domain["target"], "domain:example.test");
+        let findings = domain["findings"].as_array().unwrap().iter();
+        findings
+            .filter(|it| it["outcome"] != "pass")
+            .map(|it| format!("{} {}", it["id"].as_str().unwrap(), it["outcome"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(selected(zone, &["--only", "sts-record"], 1), ["sts-record fail"]);
+    let nothing_reached = "mx-address inconclusive";
+    assert_eq!(
+        selected(zone, &["--only", "dane", "--skip", "dane-absent"], 1),
+        ["dane-lookup fail", nothing_reached]
+    );
+    // The lookup failed, so nothing was compared: a check that was not made has not passed.
+    assert_eq!(
+        selected(zone, &["--only", "dane-mismatch"], 7),
+        ["dane-lookup inconclusive", nothing_reached]
+    );
+    assert_eq!(selected(zone, &["--only", "sts-mx-uncovered"], 7), ["sts-record inconclusive"]);
+    let no_dnssec = zone.replacen(". SECURE", "", 1);
+    assert_eq!(selected(&no_dnssec, &["--only", "dane-spare"], 7), ["dane-lookup inconclusive"]);
+    for (target, options, part) in [
+        ("smtp://mx.example.test", &["--only", "dane"][..], "the selected checks are those of a domain"),
+        ("example.test", &["--only", "dane", "--no-policy"], "the selection contains no check"),
+        ("example.test", &["--only", "dane", "--skip", "dane"], "the selection contains no check"),
+        ("example.test", &["--only", "dane-mismatched"], "did you mean dane-mismatch?"),
+    ] {
+        let run = check(&lab, zone, &[&[target][..], options].concat()).exits(2);
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+    let run = check(&lab, "other.test A 127.0.0.1", &["example.test", "--only", "dane"]).exits(3);
+    assert!(run.stderr.contains("does not exist"), "{}", run.stderr);
     // Without DNSSEC on this machine, DANE is not judged.
     let report = check(&lab, &zone.replacen(". SECURE", "", 1), &["example.test", "--format", "json"]).json();
     let findings = report["endpoints"].as_array().unwrap().last().unwrap()["findings"].as_array().unwrap();

@@ -27,6 +27,38 @@ pub(crate) fn policy_rule(id: &str) -> Option<&'static PolicyRule> {
     RULES.iter().find(|it| it.id == id)
 }
 
+/// Returns the family of a check: the first word of its id.
+pub(crate) fn family(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(family, _)| family)
+}
+
+/// Returns whether this result means that another check was not made, so that its silence is no success.
+pub(crate) fn prevents(result: &str, check: &str) -> bool {
+    let needs_server = family(check) == "req"
+        || check == "sts-mx-certificate"
+        || ["dane-mismatch", "dane-anchor", "dane-anchor-name", "dane-no-starttls", "dane-stale"]
+            .contains(&check);
+    let needs_policy =
+        family(check) == "sts" && !["sts-absent", "sts-record", "sts-multiple"].contains(&check);
+    match result {
+        "mx-lookup" => family(check) != "rpt",
+        "mx-address" => needs_server,
+        "dane-no-starttls" => needs_server && family(check) == "dane",
+        "dane-lookup" => family(check) == "dane",
+        "sts-record"
+        | "sts-multiple"
+        | "sts-fetch"
+        | "sts-host-certificate"
+        | "sts-redirect"
+        | "sts-type"
+        | "sts-size"
+        | "sts-syntax" => needs_policy,
+        "rpt-record" => check == "rpt-uri",
+        "caa-lookup" => family(check) == "caa",
+        _ => false,
+    }
+}
+
 /// All checks, in the order of the families.
 pub(crate) const RULES: &[PolicyRule] = &[
     rule(
