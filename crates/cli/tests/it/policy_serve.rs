@@ -1,6 +1,6 @@
 //! `starttls policy serve` as Postfix uses it, with a DNS server and a policy host in this process.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use starttls::Acceptor;
 use starttls::proto::http::HTTP;
 use starttls_lab::ca::{Authority, Leaf};
@@ -519,6 +520,47 @@ fn health_and_metrics_are_served() {
     }
     crate::contrib::assert_metrics_exist("starttls_policy_", &metrics, true);
     assert!(get("/other").starts_with("HTTP/1.1 404 "));
+}
+
+/// The service has a bound for its connections, and the next one is served when another one ends.
+#[test]
+fn the_connection_after_the_512th_waits_for_another_one_to_end() {
+    // The test and the service need a file for each connection.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let folder = TempDir::new().unwrap();
+    authority(&folder);
+    let mut service = start(&folder, &zone(), 1, &[]);
+    let address = service.address;
+    let connect = || {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream
+    };
+    let request = b"14:QUERY all.test,";
+    let mut open: Vec<TcpStream> = (0..512)
+        .map(|_| {
+            let mut stream = connect();
+            stream.write_all(request).unwrap();
+            assert_eq!(reply(&mut stream), "OK dane-only");
+            stream
+        })
+        .collect();
+    let mut next = connect();
+    next.write_all(request).unwrap();
+    service.live.is_told("512 connections are open");
+    next.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let early = next.read(&mut [0; 1]).map_err(|error| error.kind());
+    assert!(
+        matches!(early, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+        "the connection after the limit was served: {early:?}"
+    );
+    // The others are still served.
+    open[0].write_all(request).unwrap();
+    assert_eq!(reply(&mut open[0]), "OK dane-only");
+    drop(open.pop());
+    next.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(reply(&mut next), "OK dane-only");
 }
 
 #[test]

@@ -162,6 +162,9 @@ async fn accept(listener: &Listener, service: &PolicyService) -> Result<u8, Fail
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let stream = listener.accept().await;
+        if connections.available_permits() == 0 {
+            console::warning(&format_args!("{MAX_CONNECTIONS} connections are open: the next ones wait"));
+        }
         let permit = connections.clone().acquire_owned().await.map_err(Failed::bug)?;
         let service = service.clone();
         tokio::spawn(async move {
