@@ -21,6 +21,8 @@ pub enum RecordType {
     Mx,
     /// Name server.
     Ns,
+    /// The name of an address (RFC 1035 section 3.3.12).
+    Ptr,
     /// Server of a service (RFC 2782).
     Srv,
     /// TLSA (RFC 6698).
@@ -39,6 +41,7 @@ impl RecordType {
             Self::Cname => "CNAME",
             Self::Mx => "MX",
             Self::Ns => "NS",
+            Self::Ptr => "PTR",
             Self::Srv => "SRV",
             Self::Tlsa => "TLSA",
             Self::Txt => "TXT",
@@ -65,7 +68,7 @@ pub enum RecordData {
         /// The value as received.
         value: Vec<u8>,
     },
-    /// CNAME or NS.
+    /// CNAME, NS or PTR.
     Name(DnsName),
     /// MX.
     Mx(Mx),

@@ -119,6 +119,12 @@ impl Stub {
         Self { timeout, ..self }
     }
 
+    /// Sets the most questions that wait for an answer at the same time. The default is 64. Clones made before keep theirs.
+    #[must_use]
+    pub fn max_pending(self, questions: usize) -> Self {
+        Self { pending: Arc::new(Semaphore::new(questions.clamp(1, Semaphore::MAX_PERMITS))), ..self }
+    }
+
     /// Returns the resolvers.
     pub fn resolvers(&self) -> &[SocketAddr] {
         &self.resolvers

@@ -197,6 +197,7 @@ pub(super) fn to_wire(record: RecordType) -> WireType {
         RecordType::Cname => WireType::CNAME,
         RecordType::Mx => WireType::MX,
         RecordType::Ns => WireType::NS,
+        RecordType::Ptr => WireType::PTR,
         RecordType::Srv => WireType::SRV,
         RecordType::Tlsa => WireType::TLSA,
         RecordType::Txt => WireType::TXT,
@@ -211,6 +212,7 @@ fn data(data: &RData) -> Option<RecordData> {
         RData::CAA(caa) => RecordData::Caa { tag: caa.tag.clone(), value: caa.value.clone() },
         RData::CNAME(name) => RecordData::Name(dns_name(&name.0)?),
         RData::NS(name) => RecordData::Name(dns_name(&name.0)?),
+        RData::PTR(name) => RecordData::Name(dns_name(&name.0)?),
         RData::MX(mx) => {
             RecordData::Mx(Mx { preference: mx.preference, target: MxTarget::new(&mx.exchange.to_ascii()) })
         }
