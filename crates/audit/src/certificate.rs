@@ -14,12 +14,13 @@ impl CertificateReport {
 
     /// Reads DER, and counts the remaining days from `now`, in seconds since 1970.
     pub fn read_at(der: &[u8], now: i64) -> Self {
-        match starttls_x509::Certificate::from_der(der) {
+        let read = match starttls_x509::Certificate::from_der(der) {
             Ok(certificate) => Self::parsed(&certificate, now),
             Err(error) => {
                 Self { sha256: hex(&sha256(der)), unreadable: Some(error.to_string()), ..Self::default() }
             }
-        }
+        };
+        Self { der: der.to_vec(), ..read }
     }
 
     /// Returns the lines that identify the certificate: the names and dates, then the numbers.
@@ -51,6 +52,7 @@ impl CertificateReport {
             sha256: hex(&certificate.sha256()),
             spki_sha256: hex(&certificate.spki_sha256()),
             unreadable: None,
+            der: Vec::new(),
         }
     }
 }

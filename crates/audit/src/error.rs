@@ -2,6 +2,7 @@
 
 use starttls_hello::Alert;
 
+use crate::report::Reach;
 use crate::requirement::{Requirement, Statement};
 
 /// What a client waits for while it has sent only the usual beginning of a session.
@@ -13,7 +14,7 @@ pub(crate) const GO_AHEAD: &str = "the answer to the upgrade request";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProbeError {
     /// The connection could not be established.
-    Unreachable(String),
+    Unreachable(NoConnection),
     /// The proxy on the way to the server failed.
     Proxy(String),
     /// The server sent nothing in time; what was expected.
@@ -50,6 +51,38 @@ pub(crate) enum ProbeError {
     Budget,
     /// The audit's deadline has passed.
     Deadline,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoConnection {
+    pub(crate) why: String,
+    pub(crate) reach: Reach,
+}
+
+impl NoConnection {
+    /// Returns the failure for an error of the system.
+    pub(crate) fn new(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let reach = match error.kind() {
+            ErrorKind::ConnectionRefused => Reach::Refused,
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Reach::Reset,
+            ErrorKind::TimedOut => Reach::Timeout,
+            _ => Reach::Unroutable,
+        };
+        Self { why: error.to_string(), reach }
+    }
+
+    /// Returns the failure of a connection that was not established in time.
+    pub(crate) fn timed_out() -> Self {
+        Self { why: String::from("timed out"), reach: Reach::Timeout }
+    }
+}
+
+impl std::fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 /// Why a handshake failed.
@@ -89,10 +122,21 @@ impl ProbeError {
         }
     }
 
+    /// Returns how far a first connection got that ended with this error.
+    pub(crate) fn reach(&self) -> Reach {
+        match self {
+            Self::Unreachable(failure) => failure.reach,
+            Self::Bye(_) => Reach::Throttled,
+            Self::Silent(GREETING | HELLO) | Self::Unfinished(..) => Reach::Silent,
+            Self::Closed(GREETING) => Reach::Closed,
+            _ => Reach::Answered,
+        }
+    }
+
     /// Returns why there is no connection.
     pub(crate) fn cause(&self) -> String {
         match self {
-            Self::Unreachable(why) => why.clone(),
+            Self::Unreachable(failure) => failure.why.clone(),
             error => error.to_string(),
         }
     }
@@ -136,7 +180,7 @@ impl From<&ProbeError> for Statement {
 impl std::fmt::Display for ProbeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unreachable(why) => write!(f, "no connection: {why}"),
+            Self::Unreachable(failure) => write!(f, "no connection: {failure}"),
             Self::Proxy(why) => f.write_str(why),
             Self::Silent(what) => write!(f, "the server sent nothing where {what} was expected"),
             Self::Unfinished(what, part) => {

@@ -29,6 +29,7 @@ mod survey;
 pub mod tls_profile;
 mod tls_version;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use starttls::ConnectorBuilder;
@@ -56,6 +57,14 @@ pub struct Audit {
     limits: Limits,
     advice: Advice,
     observer: Option<Arc<dyn AuditObserver>>,
+    gate: Option<Arc<dyn DialGate>>,
+    until_offer: bool,
+}
+
+/// Decides when an audit may open its next connection, for example so that many audits share a limit.
+pub trait DialGate: std::fmt::Debug + Send + Sync {
+    /// Waits until a connection may be opened. The wait counts toward the audit's deadline.
+    fn admit(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 impl Audit {
@@ -78,6 +87,8 @@ impl Audit {
             limits,
             advice: Requirement::advice,
             observer: None,
+            gate: None,
+            until_offer: false,
         })
     }
 
@@ -128,6 +139,19 @@ impl Audit {
         Self { observer: Some(observer), ..self.clone() }
     }
 
+    /// Returns the same audit, which asks this gate before each connection.
+    #[must_use]
+    pub fn with_gate(&self, gate: Arc<dyn DialGate>) -> Self {
+        Self { gate: Some(gate), ..self.clone() }
+    }
+
+    /// Returns the same audit, which ends when it has seen whether the server offers the upgrade, or which continues. An audit
+    /// that ends there is inconclusive if the server offers the upgrade.
+    #[must_use]
+    pub fn until_offer(&self, until_offer: bool) -> Self {
+        Self { until_offer, ..self.clone() }
+    }
+
     /// Sets the name that the probes give for the client (EHLO). The default is the literal `[127.0.0.1]`.
     #[must_use]
     pub fn client_name(self, client_name: ClientName) -> Self {
@@ -160,6 +184,8 @@ impl Audit {
         plan.selection = self.selection.clone();
         plan.advice = self.advice;
         plan.observer = self.observer.clone();
+        plan.gate = self.gate.clone();
+        plan.until_offer = self.until_offer;
         // On the heap, so that a caller can have many audits in one future.
         Box::pin(probe::run(plan)).await
     }
@@ -207,5 +233,6 @@ pub fn unreachable(
         not_selected: 0,
         findings,
         transcripts,
+        reach: report::Reach::Unroutable,
     }
 }

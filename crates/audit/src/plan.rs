@@ -10,6 +10,7 @@ use starttls::dialer::TcpRoute;
 use starttls::proto::{AfterUpgrade, ClientMessage, Identity, ImplicitTls, Protocol};
 use tokio::sync::Semaphore;
 
+use crate::DialGate;
 use crate::address::EndpointAddress;
 use crate::error::{HandshakeFault, ProbeError};
 use crate::observe::{AuditObserver, Observed};
@@ -132,6 +133,10 @@ pub(crate) struct Plan {
     /// The same for a handshake that the server may not continue.
     handshake_timeout: AtomicU32,
     slots: Semaphore,
+    /// Asked before each connection.
+    pub(crate) gate: Option<Arc<dyn DialGate>>,
+    /// Whether the audit ends before the request for TLS.
+    pub(crate) until_offer: bool,
     /// The local address of the first connection.
     source: OnceLock<IpAddr>,
 }
@@ -165,6 +170,8 @@ impl Plan {
             reply_timeout: AtomicU32::new(millis(limits.reply_timeout)),
             handshake_timeout: AtomicU32::new(millis(limits.reply_timeout)),
             slots: Semaphore::new(limits.concurrency.max(1)),
+            gate: None,
+            until_offer: false,
             source: OnceLock::new(),
         }
     }
@@ -197,6 +204,9 @@ impl Plan {
             return Err(ProbeError::Budget);
         }
         self.pause(self.limits.pace).await;
+        if let Some(gate) = &self.gate {
+            gate.admit().await;
+        }
         let way = (&self.route, &self.address.endpoint(port));
         let limits = (self.reply_timeout(), self.deadline);
         let observer = self.observer.clone();

@@ -116,6 +116,31 @@ pub struct EndpointReport {
     pub findings: Vec<Finding>,
     /// The transcripts that the evidence refers to.
     pub transcripts: Vec<Transcript>,
+    /// How far the first connection got. It is not part of the formats.
+    #[serde(skip)]
+    pub reach: Reach,
+}
+
+/// How far the first connection to an endpoint got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// The server answered.
+    #[default]
+    Answered,
+    /// The host refused the connection.
+    Refused,
+    /// The connection was not established in time.
+    Timeout,
+    /// The connection was reset while it was established.
+    Reset,
+    /// There is no route to the host, or the connection failed on this machine.
+    Unroutable,
+    /// The server turned the client away.
+    Throttled,
+    /// The server sent no whole message in time.
+    Silent,
+    /// The server closed the connection before its greeting.
+    Closed,
 }
 
 /// The verdict on an endpoint.
@@ -498,4 +523,7 @@ pub struct CertificateReport {
     pub spki_sha256: String,
     /// The parse error, if the certificate cannot be read.
     pub unreadable: Option<String>,
+    /// The certificate in DER. It is not part of the formats.
+    #[serde(skip)]
+    pub der: Vec<u8>,
 }

@@ -12,12 +12,12 @@ use starttls::{Connector, Deadline, Dialer, Encrypted, Endpoint, Error, Step};
 use tokio::net::TcpStream;
 
 use crate::channel::{Channel, Chunk};
-use crate::error::{GO_AHEAD, GREETING, HELLO, ProbeError};
+use crate::error::{GO_AHEAD, GREETING, HELLO, NoConnection, ProbeError};
 use crate::hello;
 use crate::observe::Observed;
 use crate::profile::ProtocolProfile;
 use crate::record::Log;
-use crate::report::EntryKind;
+use crate::report::{EntryKind, Reach};
 
 /// The start of the event after the boundary of a handshake that failed.
 pub(crate) const NO_HANDSHAKE: &str = "no handshake: ";
@@ -191,9 +191,11 @@ fn undialed(error: Error) -> ProbeError {
         Error::Timeout { step: Step::ProxyMethod | Step::ProxyLogin | Step::ProxyConnect, .. } => {
             ProbeError::Proxy(error.to_string())
         }
-        Error::Timeout { .. } => ProbeError::Unreachable(String::from("timed out")),
-        Error::Connect { source, .. } => ProbeError::Unreachable(source.to_string()),
-        error => ProbeError::Unreachable(format!("{error:?}")),
+        Error::Timeout { .. } => ProbeError::Unreachable(NoConnection::timed_out()),
+        Error::Connect { source, .. } => ProbeError::Unreachable(NoConnection::new(&source)),
+        error => {
+            ProbeError::Unreachable(NoConnection { why: format!("{error:?}"), reach: Reach::Unroutable })
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::profile::{alerts, is_unknown_host, refers};
 use crate::record::Mark;
 use crate::report::{
-    Capabilities, CheckOutcome, EndpointVerdict, EntryKind, Presented, Severity, StepTime, TlsSummary,
+    Capabilities, CheckOutcome, EndpointVerdict, EntryKind, Presented, Reach, Severity, StepTime, TlsSummary,
 };
 use crate::requirement::{Requirement, Statement};
 use crate::session::{CleartextSession, GoAhead, Opening};
@@ -40,6 +40,8 @@ pub(crate) struct Baseline {
     pub(crate) unserved: Option<ProbeError>,
     /// The verdict, if the connection ended before it was inside TLS.
     pub(crate) ended: Option<(EndpointVerdict, Statement)>,
+    /// How far the connection got.
+    pub(crate) reach: Reach,
 }
 
 /// Upgrades once, with verification, and asks for the capabilities inside TLS.
@@ -48,6 +50,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
     let mut session = match plan.open("the upgrade", &base.result.log).await {
         Ok(session) => session,
         Err(error) => {
+            base.reach = error.reach();
             return match error {
                 ProbeError::Deadline | ProbeError::Proxy(_) => base.end(
                     EndpointVerdict::Inconclusive,
@@ -81,6 +84,11 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
             "the server reports the session as authenticated before TLS, so that no upgrade is possible",
         );
         return base.end(EndpointVerdict::Violation, finding.at(opening_at));
+    }
+    if plan.until_offer {
+        base.pre_tls_text(plan, &session);
+        session.quit().await;
+        return base.offered(&opening);
     }
     let sent = session.write(ClientMessage::Request).await;
     let answer = match sent {
@@ -163,6 +171,24 @@ impl Baseline {
         self.result.push_all(pre_tls_text::judge(plan, &session.record.sent(EntryKind::Server)), at);
     }
 
+    /// Ends after the offer. The upgrade was not tried, so nothing is sound.
+    fn offered(mut self, opening: &Opening) -> Self {
+        let (verdict, why) = match opening.offered {
+            Some(true) => {
+                (EndpointVerdict::Inconclusive, "the server offers the upgrade, which was not tried")
+            }
+            Some(false) if opening.no_list.is_none() => {
+                (EndpointVerdict::Declined, "the server does not offer the upgrade")
+            }
+            Some(false) => (EndpointVerdict::Inconclusive, "the server does not list its capabilities"),
+            None => {
+                (EndpointVerdict::Inconclusive, "the protocol has no offer, and the upgrade was not tried")
+            }
+        };
+        self.ended = Some((verdict, Statement::from(why)));
+        self
+    }
+
     /// Ends with the diagnosis from another connection: the port serves something else.
     fn diagnosed(mut self, diagnosis: port::Diagnosis) -> Self {
         self.result.findings.clear();
@@ -239,6 +265,7 @@ impl Baseline {
 
     /// Ends with an error before the go-ahead.
     fn stopped(mut self, plan: &Plan, at: Mark, error: &ProbeError) -> Self {
+        self.reach = error.reach();
         self.port_was_asked = error.is_silence() && plan.limits.reply_timeout > port::SILENCE;
         let (verdict, finding) = match error {
             ProbeError::Bye(text) if refers(text) => (

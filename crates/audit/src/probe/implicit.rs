@@ -19,6 +19,7 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
                 .end(EndpointVerdict::Inconclusive, FindingBuilder::inconclusive(id::SRV_REACHABLE, &error));
         }
         Err(error) => {
+            base.reach = error.reach();
             return base.end(
                 EndpointVerdict::Unreachable,
                 FindingBuilder::fail(id::SRV_REACHABLE, error.to_string()),

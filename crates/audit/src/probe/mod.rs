@@ -256,6 +256,7 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
         not_selected: plan.selection.left_out(),
         findings,
         transcripts,
+        reach: base.reach,
     }
 }
 

@@ -3,7 +3,7 @@
 use starttls_audit::check::check;
 use starttls_audit::report::{
     AuditReport, Capabilities, CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Entry,
-    EntryKind, Evidence, Expiry, Finding, Presented, Severity, StepTime, SurveyedClass, SurveyedDh,
+    EntryKind, Evidence, Expiry, Finding, Presented, Reach, Severity, StepTime, SurveyedClass, SurveyedDh,
     SurveyedProperties, SurveyedSuite, SurveyedVersion, TlsSummary, TlsSurvey, Transcript, Unaudited,
 };
 use starttls_x509::validity;
@@ -82,6 +82,7 @@ pub(crate) fn sound() -> EndpointReport {
                 &[],
             ),
         ],
+        reach: Reach::Answered,
         transcripts: vec![Transcript {
             purpose: "the upgrade as a client does it".to_owned(),
             entries: vec![
@@ -182,6 +183,7 @@ pub(crate) fn wrong() -> EndpointReport {
                 &[at(0, 5, 5)],
             ),
         ],
+        reach: Reach::Answered,
         transcripts: vec![baseline(), injection()],
     }
 }
@@ -250,6 +252,7 @@ pub(crate) fn throttled() -> EndpointReport {
             "421 at the greeting, twice",
             &[Evidence { transcript: 0, first: 1, last: 1 }],
         )],
+        reach: Reach::Answered,
         transcripts: vec![Transcript {
             purpose: "the upgrade as a client does it".to_owned(),
             entries: vec![
@@ -358,6 +361,7 @@ fn certificate(subject: &str, days_left: i64) -> CertificateReport {
         sha256: "ab".repeat(32),
         spki_sha256: "cd".repeat(32),
         unreadable: None,
+        der: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use starttls::{ConnectorBuilder, validity};
-use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Reach, Severity};
 use starttls_dns::{DnsName, Stub};
 
 use super::selection::{PolicySelection, Relevance, Selected};
@@ -69,6 +69,7 @@ impl PolicyAudit {
             not_selected: RULES.len() - self.selection.ids().len(),
             findings,
             transcripts: Vec::new(),
+            reach: Reach::Answered,
         })
     }
 }
