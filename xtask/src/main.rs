@@ -20,6 +20,7 @@ mod repeat;
 mod report;
 mod seeds;
 mod setup;
+mod simulation;
 mod suite;
 mod targets;
 
@@ -39,11 +40,13 @@ Commands:
   repeat [--runs N] [-- ARGS...] run the tests N times on an idle machine and N times beside two busy threads (default 10);
                                  ARGS go to cargo test instead of --workspace
   endurance                      run the gateway's endurance tests at their full size, and print their figures
+  simulation                     run the crash matrix of the survey at its full size: fifty kills on a simulated Internet
   captures FOLDER                compare starttls inspect with the captures of a folder and its truth.tsv
   bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, only check ratios
   bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh, nmap), and compare
                                  what they find
   bench inspect                  measure an inspection beside tshark, tcpflow and ndpiReader
+  bench survey [-- DOMAINS...]   measure a survey on a simulated Internet
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
   dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         ["repeat", ref rest @ ..] => repeat::run(rest),
         ["dist", ref rest @ ..] => dist::run(rest),
         ["endurance"] => endurance::run(),
+        ["simulation"] => simulation::run(),
         ["features"] => features::run(),
         ["targets"] => targets::run(),
         ["msrv"] => msrv::run(),

@@ -20,6 +20,7 @@ pub(crate) const PUBLISHED: &[(&str, &str)] = &[
     ("starttls-inspect", "inspect"),
     ("starttls-lab", "lab"),
     ("starttls-audit", "audit"),
+    ("starttls-survey", "survey"),
     ("starttls-attack", "attack"),
     ("starttls-gateway", "gateway"),
     ("starttls-web", "web"),

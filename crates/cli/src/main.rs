@@ -38,6 +38,7 @@ mod sasl;
 mod schema;
 mod send;
 mod session;
+mod survey;
 mod target;
 mod usage;
 #[cfg(feature = "web")]
@@ -118,7 +119,7 @@ async fn until_interrupted(command: Command) -> Result<u8, Failed> {
 /// Returns whether the command handles a signal itself, to report what it has found so far or to stop its servers.
 fn reports_when_interrupted(command: &Command) -> bool {
     match command {
-        Command::Check(_) => true,
+        Command::Check(_) | Command::Survey(_) => true,
         #[cfg(feature = "attack")]
         Command::Attack(_) => true,
         #[cfg(feature = "inspect")]
@@ -147,6 +148,7 @@ async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed>
         Command::Policy(args) => policy::run(&args).await,
         Command::Sasl(args) => sasl::run(&args).await,
         Command::Send(args) => send::run(&args).await,
+        Command::Survey(args) => survey::run(args, interruption).await,
         #[cfg(feature = "web")]
         Command::Web(args) => web::run(&args).await,
         Command::Completions { shell } => {

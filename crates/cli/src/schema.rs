@@ -51,3 +51,15 @@ fn policy_stored() {
 fn policy_check() {
     same("policy-check", &schema_for!(crate::policy::check::report::Report));
 }
+
+#[test]
+fn survey() {
+    use starttls_survey::row;
+    same("survey-domain", &schema_for!(row::DomainRow));
+    same("survey-address", &schema_for!(row::AddressRow));
+    same("survey-endpoint", &schema_for!(row::EndpointRow));
+    same("survey-evidence", &schema_for!(row::EvidenceRow));
+    same("survey-certificate", &schema_for!(row::CertificateRow));
+    same("survey-joined", &schema_for!(row::JoinedRow));
+    same("survey-status", &schema_for!(crate::survey::status::Report));
+}

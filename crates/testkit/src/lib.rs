@@ -3,11 +3,13 @@
 //! - [`real`] launches released servers from their Debian packages.
 //! - [`process`] runs daemons that end with the value that owns them.
 //! - [`vulnerable_clients`] runs clients with one flaw each.
+//! - [`internet`] simulates the mail servers of millions of domains on loopback.
 //! - [`hello_limit`] is a device that does not accept a large ClientHello.
 #![forbid(unsafe_code)]
 
 mod error;
 pub mod hello_limit;
+pub mod internet;
 pub mod process;
 pub mod real;
 pub mod vulnerable_clients;

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-processes", &[]),
     ("starttls-dns", &[]),
     ("starttls-policy", &["starttls-dns", "starttls"]),
+    ("starttls-survey", &["starttls", "starttls-audit", "starttls-dns", "starttls-x509"]),
     ("starttls-audit", &["starttls-proto", "starttls", "starttls-hello", "starttls-report", "starttls-x509"]),
     (
         "starttls-gateway",
@@ -54,6 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-processes",
             "starttls-report",
             "starttls-web",
+            "starttls-survey",
             "starttls-x509",
         ],
     ),

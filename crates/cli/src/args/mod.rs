@@ -17,6 +17,7 @@ mod policy;
 #[cfg(feature = "gateway")]
 mod policy_service;
 mod send;
+mod survey;
 #[cfg(feature = "web")]
 mod web;
 
@@ -45,6 +46,10 @@ pub(crate) use policy_service::{
     ListenAt, PartialArg, PolicyForget, PolicyList, PolicyServe, PolicyShow, StoreAt,
 };
 pub(crate) use send::{Send, Stop};
+pub(crate) use survey::{
+    OptOutCommand, Survey, SurveyCommand, SurveyJoin, SurveyPace, SurveyRun, SurveyScope, SurveyStatus,
+    SurveyVerify,
+};
 #[cfg(feature = "web")]
 pub(crate) use web::Web;
 
@@ -74,6 +79,7 @@ pub(crate) enum Command {
     Policy(Policy),
     Sasl(Sasl),
     Send(Box<Send>),
+    Survey(Survey),
     #[cfg(feature = "web")]
     Web(Box<Web>),
     /// Print the completion script for a shell

@@ -89,9 +89,7 @@ fn the_action_installs_nothing_that_is_changed_or_unknown() {
 
 #[test]
 fn the_action_names_the_archives_of_the_release() {
-    let xtask = |file: &str| {
-        std::fs::read_to_string(contrib().join("../xtask/src/dist").join(file)).unwrap()
-    };
+    let xtask = |file: &str| std::fs::read_to_string(contrib().join("../xtask/src/dist").join(file)).unwrap();
     let packages = xtask("package.rs");
     assert!(packages.contains("starttls-{VERSION}-{}") && packages.contains("SHA256SUMS"));
     let script = read("github/install.sh");

@@ -3,7 +3,7 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "attack",
     "check",
     "connect",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 15] = [
     "policy",
     "sasl",
     "send",
+    "survey",
     "web",
     "completions",
     "man",

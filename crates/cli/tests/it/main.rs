@@ -52,6 +52,7 @@ mod session;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;
+mod survey;
 mod usage;
 mod web;
 mod wrong_port;

@@ -1,0 +1,94 @@
+//! The command `survey`.
+
+mod metrics;
+mod opt_out;
+mod run;
+pub(crate) mod status;
+
+use std::path::Path;
+
+use starttls_survey::suffix::Suffixes;
+use starttls_survey::{RunFolder, SurveyError, Verification, join, verify};
+
+use crate::args::{Survey, SurveyCommand, SurveyJoin, SurveyVerify};
+use crate::console::{Console, Tone};
+use crate::error::{Failed, with_causes};
+use crate::exit;
+use crate::interruption::Interruption;
+
+pub(crate) async fn run(args: Survey, interruption: Interruption) -> Result<u8, Failed> {
+    match args.command {
+        SurveyCommand::Run(args) => run::run(&args, false, interruption).await,
+        SurveyCommand::Plan(args) => run::run(&args, true, interruption).await,
+        SurveyCommand::Status(args) => status::run(&args).await,
+        SurveyCommand::Join(args) => joined(&args),
+        SurveyCommand::Verify(args) => verified(&args),
+        SurveyCommand::OptOut(args) => opt_out::run(args.command),
+    }
+}
+
+fn joined(args: &SurveyJoin) -> Result<u8, Failed> {
+    let folder = existing(&args.folder)?;
+    let suffixes = Suffixes::read(args.suffix_list.as_deref()).map_err(failed)?;
+    let summary = join(&folder, &suffixes).map_err(failed)?;
+    run::show_summary(&Console::result(&args.output), &summary);
+    Ok(exit::DONE)
+}
+
+fn verified(args: &SurveyVerify) -> Result<u8, Failed> {
+    let folder = existing(&args.folder)?;
+    let Verification { shards, open, rows, problems } = verify(&folder).map_err(failed)?;
+    let console = Console::result(&args.output);
+    for problem in &problems {
+        console.line(Tone::Bad, problem);
+    }
+    let is_whole = problems.is_empty();
+    let tone = if is_whole { Tone::Good } else { Tone::Bad };
+    let done = shards - open;
+    console.line(tone, format_args!("{rows} rows in {done} of {shards} shards; {} problems", problems.len()));
+    Ok(match (is_whole, open) {
+        (false, _) => exit::FINDINGS,
+        (true, 0) => exit::DONE,
+        (true, _) => exit::INCONCLUSIVE,
+    })
+}
+
+/// Returns the run in a folder.
+///
+/// # Errors
+/// If there is no run.
+fn existing(path: &Path) -> Result<RunFolder, Failed> {
+    let folder = RunFolder::new(path);
+    match folder.settings().map_err(failed)? {
+        Some(_) => Ok(folder),
+        None => {
+            let hint = Some(String::from("start one with starttls survey run DOMAINS --out DIR"));
+            Err(Failed::usage(format!("{} contains no survey: plan.json is missing", path.display()))
+                .hint(hint))
+        }
+    }
+}
+
+fn failed(error: SurveyError) -> Failed {
+    let (code, hint) = match &error {
+        SurveyError::Locked(_) => {
+            (exit::USAGE, Some("wait for the other process to end, or end it; then repeat the command"))
+        }
+        SurveyError::OtherSettings(..) => (
+            exit::USAGE,
+            Some("use the options of that survey to go on with it, or another folder with --out"),
+        ),
+        SurveyError::Anonymous(_) => (
+            exit::USAGE,
+            Some(
+                "set the A and PTR records of this machine; use --own-networks only for networks of your own",
+            ),
+        ),
+        SurveyError::NoWayOut(_) => (
+            exit::UNREACHABLE,
+            Some("ask your provider to open the port, or choose a host that is reachable with --canary HOST"),
+        ),
+        _ => (exit::USAGE, None),
+    };
+    Failed::new(code, with_causes(&error)).hint(hint.map(String::from))
+}

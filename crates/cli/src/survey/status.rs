@@ -1,0 +1,142 @@
+//! `survey status`: how far a survey is, from its folder alone.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+use starttls_survey::{RunFolder, SHARD_TARGETS, Stage};
+use starttls_x509::validity;
+
+use super::{existing, failed};
+use crate::args::{Format, SurveyStatus};
+use crate::console::{Console, Tone};
+use crate::error::Failed;
+use crate::exit;
+
+/// The state of a survey. Its schema is `docs/schema/survey-status.json`.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Report {
+    /// The version of the report: 1.
+    pub(crate) schema_version: u32,
+    /// Whether a process works on the survey.
+    pub(crate) is_running: bool,
+    /// Whether all planned stages have all of their results, and no further pass follows.
+    pub(crate) is_done: bool,
+    /// The stages that were planned, in order.
+    pub(crate) stages: Vec<StageReport>,
+}
+
+/// The state of a stage.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct StageReport {
+    /// The name: "resolve", "addresses", "probe-1".
+    pub(crate) stage: String,
+    /// The number of targets.
+    pub(crate) targets: u64,
+    /// The number of shards.
+    pub(crate) shards: u64,
+    /// Shards with a result.
+    pub(crate) done_shards: u64,
+    /// Lanes with shards that have no result.
+    pub(crate) open_lanes: usize,
+    /// Seconds until the stage may begin.
+    pub(crate) due_in_seconds: u64,
+    /// The seconds that the budgets need at least for the whole stage.
+    pub(crate) floor_seconds: u64,
+    /// The seconds that the slowest open lane needs at least.
+    pub(crate) left_at_least_seconds: u64,
+    /// Lines of the input that are not domains.
+    pub(crate) invalid_lines: u64,
+}
+
+pub(super) async fn run(args: &SurveyStatus) -> Result<u8, Failed> {
+    let folder = existing(&args.folder)?;
+    let console = Console::result(&args.output);
+    loop {
+        let report = report(&folder)?;
+        match args.format {
+            Format::Json => {
+                let json = serde_json::to_string(&report).map_err(Failed::bug)?;
+                writeln!(std::io::stdout().lock(), "{json}")?;
+            }
+            Format::Text => show(&report, &console),
+        }
+        if !args.watch || report.is_done {
+            return Ok(exit::DONE);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn report(folder: &RunFolder) -> Result<Report, Failed> {
+    let passes = folder.settings().map_err(failed)?.map_or(0, |it| it.retry_after.len() + 1);
+    let mut stages = Vec::new();
+    for stage in folder.stages().map_err(failed)? {
+        stages.push(stage_report(folder, stage)?);
+    }
+    let is_done = stages.len() == passes + 2 && stages.iter().all(|it| it.shards == it.done_shards);
+    Ok(Report { schema_version: 1, is_running: folder.is_locked(), is_done, stages })
+}
+
+fn stage_report(folder: &RunFolder, stage: Stage) -> Result<StageReport, Failed> {
+    let plan = folder.stage(stage).map_err(failed)?.unwrap_or_default();
+    let (planned, done) = (folder.planned(stage).map_err(failed)?, folder.done(stage).map_err(failed)?);
+    let mut open: Vec<u64> = vec![0; plan.lanes.len()];
+    for id in planned.difference(&done) {
+        if let Some(lane) = open.get_mut(usize::from(id.lane)) {
+            *lane += SHARD_TARGETS as u64;
+        }
+    }
+    let left = plan.lanes.iter().zip(&open).map(|(lane, open)| {
+        let share = *open as f64 / lane.targets.max(1) as f64;
+        lane.floor.mul_f64(share.min(1.0)).as_secs()
+    });
+    Ok(StageReport {
+        stage: stage.to_string(),
+        targets: plan.targets,
+        shards: plan.shards,
+        done_shards: done.len() as u64,
+        open_lanes: open.iter().filter(|it| **it > 0).count(),
+        due_in_seconds: u64::try_from(plan.due_unix.saturating_sub(validity::now())).unwrap_or_default(),
+        floor_seconds: plan.floor().as_secs(),
+        left_at_least_seconds: left.max().unwrap_or_default(),
+        invalid_lines: plan.invalid_lines,
+    })
+}
+
+fn show(report: &Report, console: &Console) {
+    for it in &report.stages {
+        let mut text = format!("{} of {} shards, {} targets", it.done_shards, it.shards, it.targets);
+        if it.done_shards < it.shards {
+            text += &format!(", {} lanes open", it.open_lanes);
+        }
+        if it.due_in_seconds > 0 {
+            text += &format!(", due in {}", words(Duration::from_secs(it.due_in_seconds)));
+        }
+        if it.left_at_least_seconds > 0 {
+            text +=
+                &format!(", the budgets need {} more", words(Duration::from_secs(it.left_at_least_seconds)));
+        }
+        if it.invalid_lines > 0 {
+            text += &format!(", {} lines of the input are not domains", it.invalid_lines);
+        }
+        console.fact(&it.stage, text);
+    }
+    let state = match (report.is_done, report.is_running) {
+        (true, _) => "done",
+        (false, true) => "running",
+        (false, false) => "not running; the same command goes on with it",
+    };
+    console.line(if report.is_done { Tone::Good } else { Tone::Plain }, state);
+}
+
+/// Returns a duration for people.
+pub(super) fn words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
+    }
+}

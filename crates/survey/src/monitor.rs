@@ -1,0 +1,226 @@
+//! What a worker has done so far, for progress, status and metrics.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::folder::Stage;
+
+/// The time over which the rate is measured.
+const WINDOW: Duration = Duration::from_secs(600);
+
+/// The limits of the histogram of durations, in seconds.
+const BUCKETS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+
+/// What this process has done. All workers of the process share it.
+#[derive(Debug)]
+pub struct Monitor {
+    state: Mutex<State>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stages: BTreeMap<Stage, StageCount>,
+    in_flight: u64,
+    paused: BTreeMap<u16, u64>,
+    /// Times and numbers of results, for the rate.
+    recent: VecDeque<(Instant, u64)>,
+    durations: [u64; BUCKETS.len() + 1],
+    duration_sum: f64,
+    last_result: Option<Instant>,
+    queue_errors: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct StageCount {
+    planned: u64,
+    floor: Duration,
+    done: u64,
+    words: BTreeMap<&'static str, u64>,
+    open_lanes: HashSet<u16>,
+}
+
+/// A moment of a stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageProgress {
+    /// The stage.
+    pub stage: Stage,
+    /// The number of targets.
+    pub planned: u64,
+    /// How many of them have a result.
+    pub done: u64,
+    /// Connections and questions in flight.
+    pub in_flight: u64,
+    /// Subnets that are left alone for a time.
+    pub paused: u64,
+    /// Lanes with work.
+    pub lanes: usize,
+    /// Results per second over the last minutes.
+    pub rate: f64,
+    /// The estimated time left; `None` without a rate.
+    pub left: Option<Duration>,
+    /// Whether the budgets of the slowest lane decide the time left, and not the rate.
+    pub is_bound_by_budgets: bool,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self { state: Mutex::default(), started: Instant::now() }
+    }
+}
+
+impl Monitor {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records a stage, and how many of its targets have a result already.
+    pub fn begin(&self, stage: Stage, planned: u64, done: u64, floor: Duration) {
+        let mut state = self.state();
+        state.recent.clear();
+        let count = state.stages.entry(stage).or_default();
+        (count.planned, count.done, count.floor) = (planned, done, floor);
+    }
+
+    pub(crate) fn lane(&self, stage: Stage, lane: u16, is_open: bool) {
+        let mut state = self.state();
+        let lanes = &mut state.stages.entry(stage).or_default().open_lanes;
+        if is_open {
+            lanes.insert(lane)
+        } else {
+            lanes.remove(&lane)
+        };
+    }
+
+    pub(crate) fn started(&self) {
+        self.state().in_flight += 1;
+    }
+
+    pub(crate) fn ended(&self) {
+        let mut state = self.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+    }
+
+    pub(crate) fn paused(&self, lane: u16, subnets: u64) {
+        self.state().paused.insert(lane, subnets);
+    }
+
+    pub(crate) fn queue_failed(&self) {
+        self.state().queue_errors += 1;
+    }
+
+    pub(crate) fn result(&self, stage: Stage, word: &'static str, took: Duration) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let count = state.stages.entry(stage).or_default();
+        count.done += 1;
+        *count.words.entry(word).or_default() += 1;
+        let seconds = took.as_secs_f64();
+        let bucket = BUCKETS.iter().position(|limit| seconds <= *limit).unwrap_or(BUCKETS.len());
+        state.durations[bucket] += 1;
+        state.duration_sum += seconds;
+        state.last_result = Some(now);
+        match state.recent.back_mut() {
+            Some((at, results)) if now.duration_since(*at) < Duration::from_secs(1) => *results += 1,
+            _ => state.recent.push_back((now, 1)),
+        }
+        while state.recent.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
+            state.recent.pop_front();
+        }
+    }
+
+    /// Returns how far a stage is.
+    pub fn progress(&self, stage: Stage) -> StageProgress {
+        let state = self.state();
+        let count = state.stages.get(&stage).cloned().unwrap_or_default();
+        let recent: u64 = state.recent.iter().map(|(_, results)| results).sum();
+        let since = state.recent.front().map_or(Duration::ZERO, |(at, _)| at.elapsed());
+        let rate = if since.is_zero() { 0.0 } else { recent as f64 / since.as_secs_f64().max(1.0) };
+        let open = count.planned.saturating_sub(count.done);
+        let by_rate =
+            (rate > 0.0).then(|| Duration::try_from_secs_f64(open as f64 / rate).unwrap_or(Duration::MAX));
+        // The part of the floor that the open targets need, if they are spread evenly.
+        let share = if count.planned == 0 { 0.0 } else { open as f64 / count.planned as f64 };
+        let by_budgets = count.floor.mul_f64(share.clamp(0.0, 1.0));
+        StageProgress {
+            stage,
+            planned: count.planned,
+            done: count.done,
+            in_flight: state.in_flight,
+            paused: state.paused.values().sum(),
+            lanes: count.open_lanes.len(),
+            rate,
+            left: by_rate.map(|it| it.max(by_budgets)),
+            is_bound_by_budgets: by_rate.is_some_and(|it| by_budgets > it),
+        }
+    }
+
+    /// Returns the metrics in the text format of Prometheus. No label contains a name or an address.
+    pub fn prometheus(&self) -> String {
+        let state = self.state();
+        let mut text = String::new();
+        let head = |name: &str, kind: &str, help: &str| {
+            format!("# HELP starttls_survey_{name} {help}\n# TYPE starttls_survey_{name} {kind}\n")
+        };
+        text += &head("targets_total", "counter", "Results by stage and kind.");
+        for (stage, count) in &state.stages {
+            for (word, results) in &count.words {
+                let _ = writeln!(
+                    text,
+                    "starttls_survey_targets_total{{stage=\"{stage}\",reach=\"{word}\"}} {results}"
+                );
+            }
+        }
+        for (name, help, value) in [
+            (
+                "planned_targets",
+                "Targets of a stage.",
+                (|it: &StageCount| it.planned as f64) as fn(&StageCount) -> f64,
+            ),
+            ("done_targets", "Targets of a stage with a result.", |it| it.done as f64),
+            ("open_lanes", "Lanes with work.", |it| it.open_lanes.len() as f64),
+            ("floor_seconds", "The time that the budgets need at least.", |it| it.floor.as_secs_f64()),
+        ] {
+            text += &head(name, "gauge", help);
+            for (stage, count) in &state.stages {
+                let _ = writeln!(text, "starttls_survey_{name}{{stage=\"{stage}\"}} {}", value(count));
+            }
+        }
+        for (name, kind, help, value) in [
+            ("inflight", "gauge", "Targets in work.", state.in_flight as f64),
+            (
+                "paused_subnets",
+                "gauge",
+                "Subnets that are left alone.",
+                state.paused.values().sum::<u64>() as f64,
+            ),
+            (
+                "queue_errors_total",
+                "counter",
+                "Operations of the queue that failed.",
+                state.queue_errors as f64,
+            ),
+            (
+                "last_result_age_seconds",
+                "gauge",
+                "Seconds since the last result.",
+                state.last_result.unwrap_or(self.started).elapsed().as_secs_f64(),
+            ),
+        ] {
+            text += &head(name, kind, help);
+            let _ = writeln!(text, "starttls_survey_{name} {value}");
+        }
+        text += &head("target_seconds", "histogram", "Duration of the work on a target.");
+        let mut sum = 0;
+        let limits = BUCKETS.iter().map(ToString::to_string).chain([String::from("+Inf")]);
+        for (limit, results) in limits.zip(state.durations) {
+            sum += results;
+            let _ = writeln!(text, "starttls_survey_target_seconds_bucket{{le=\"{limit}\"}} {sum}");
+        }
+        let _ = writeln!(text, "starttls_survey_target_seconds_sum {}", state.duration_sum);
+        let _ = writeln!(text, "starttls_survey_target_seconds_count {sum}");
+        text
+    }
+}

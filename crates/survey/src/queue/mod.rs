@@ -1,0 +1,93 @@
+//! Where workers take shards from and where results go.
+
+mod files;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::ThrottledSubnet;
+use crate::error::SurveyError;
+use crate::folder::{ShardId, Stage};
+
+pub use files::FilesQueue;
+
+/// The result for one target: a row, and what belongs to it. All parts are JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetRecord {
+    /// The key of the target.
+    pub key: String,
+    /// The row.
+    pub row: String,
+    /// Rows of evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// Rows of certificates, and the SHA-256 of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<(String, String)>,
+}
+
+/// A shard that this worker holds.
+#[derive(Debug)]
+pub struct Claim {
+    /// The stage.
+    pub stage: Stage,
+    /// The shard.
+    pub shard: ShardId,
+    /// Its targets, as JSON.
+    pub targets: Vec<String>,
+    /// The keys of the targets that have a result from an earlier attempt.
+    pub done: HashSet<String>,
+    /// How many times a worker started with the targets of this shard without a result for any of them, this time included.
+    pub starts: u32,
+    journal: Option<File>,
+}
+
+/// After this many starts without a result, a target probably ends the worker, so that targets are probed one at a time.
+pub const CAUTIOUS_STARTS: u32 = 4;
+
+/// After this many starts without a result, the target that is probed first ends the worker. Ten of them probed it alone.
+pub const FATAL_STARTS: u32 = 14;
+
+/// Subnets that turned clients away, by prefix.
+pub type ThrottleMemory = HashMap<String, ThrottledSubnet>;
+
+/// A queue of shards. Each shard gets exactly one visible result, however often it is worked on.
+pub trait Queue: Send + Sync + 'static {
+    /// Takes the next shard of a lane; `None` if the lane has no more.
+    fn claim(
+        &self,
+        stage: Stage,
+        lane: u16,
+    ) -> impl Future<Output = Result<Option<Claim>, SurveyError>> + Send;
+
+    /// Records that the worker starts with the first target of a shard.
+    fn start(&self, claim: &Claim) -> Result<(), SurveyError>;
+
+    /// Keeps results of a shard, so that they need not be repeated after a crash, as far as the queue can.
+    fn save(&self, claim: &mut Claim, records: Vec<TargetRecord>) -> Result<(), SurveyError>;
+
+    /// Makes the results of a shard visible, all at once.
+    fn finish(&self, claim: Claim) -> impl Future<Output = Result<(), SurveyError>> + Send;
+
+    /// Gives a shard back without a result, because the worker ends.
+    fn put_back(&self, claim: Claim) -> impl Future<Output = Result<(), SurveyError>> + Send;
+
+    /// Tells the queue that the worker is alive. If that fails for [`Queue::lease`], another worker may have the shard.
+    fn progress(&self, claim: &Claim) -> impl Future<Output = Result<(), SurveyError>> + Send;
+
+    /// Returns how long a worker holds a shard without a sign of life; `None` without a limit.
+    fn lease(&self) -> Option<Duration>;
+
+    /// Returns the subnets of a lane that turned clients away.
+    fn throttled(&self, lane: u16) -> impl Future<Output = Result<ThrottleMemory, SurveyError>> + Send;
+
+    /// Remembers the subnets of a lane that turned clients away.
+    fn remember(
+        &self,
+        lane: u16,
+        memory: ThrottleMemory,
+    ) -> impl Future<Output = Result<(), SurveyError>> + Send;
+}

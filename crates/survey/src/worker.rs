@@ -1,0 +1,470 @@
+//! Works on the shards of a stage: one task for each lane, and within a lane as many targets at once as its budgets permit.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use starttls_audit::DialGate;
+use starttls_x509::validity;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{Id, JoinSet};
+
+use crate::budget::{BudgetKeys, Budgets, DialAdmission, Pace};
+use crate::error::SurveyError;
+use crate::files::json;
+use crate::folder::Stage;
+use crate::monitor::Monitor;
+use crate::network::subnet;
+use crate::queue::{CAUTIOUS_STARTS, Claim, FATAL_STARTS, Queue, TargetRecord};
+
+/// Results are kept together, at most this many.
+const SAVED_TOGETHER: usize = 16;
+
+/// Results are not kept in memory for longer than this.
+const SAVE_AFTER: Duration = Duration::from_millis(500);
+
+/// A target whose subnet is left alone for longer than this is left to the next pass.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is done with the targets of a stage.
+pub(crate) trait Job: Send + Sync + 'static {
+    /// A target.
+    type Target: DeserializeOwned + Send + Sync + 'static;
+
+    /// Returns the key of a target, which its record has too.
+    fn key(&self, target: &Self::Target) -> String;
+
+    /// Returns the address that is dialed, and the budgets that a connection to it uses. Without an address there are none.
+    fn budgets(&self, target: &Self::Target) -> Option<(IpAddr, BudgetKeys)>;
+
+    /// Returns the record of a target that must not be worked on.
+    fn refuse(&self, target: &Self::Target) -> Option<Done>;
+
+    /// Returns the record of a target that was not worked on, and why.
+    fn skip(&self, target: &Self::Target, why: Skipped) -> Done;
+
+    /// Works on a target. Each connection needs the permission of the gate.
+    fn run(&self, target: Arc<Self::Target>, gate: Option<LaneGate>) -> impl Future<Output = Done> + Send;
+}
+
+/// Why a target was not worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skipped {
+    /// Its subnet turned the survey away.
+    Paused,
+    /// The program ended several times while it worked on this target alone.
+    Crashed,
+}
+
+/// The result of a target.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The record.
+    pub(crate) record: TargetRecord,
+    /// The kind of result, for the metrics.
+    pub(crate) word: &'static str,
+    /// What the server did.
+    pub(crate) contact: Contact,
+}
+
+/// What a server did, for the budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contact {
+    /// It served the client.
+    Served,
+    /// It turned the client away.
+    TurnedAway,
+    /// It closed the connection without a message. That is a limit if the subnet has served clients before.
+    Closed,
+    /// Neither.
+    Other,
+}
+
+/// What all lanes of a worker share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    /// The budgets.
+    pub(crate) pace: Pace,
+    /// The places for targets in work.
+    pub(crate) places: Arc<Semaphore>,
+    /// The progress.
+    pub(crate) monitor: Arc<Monitor>,
+    /// Whether the worker has to end.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Works on these lanes of a stage until they have no more shards, or until the worker has to end.
+///
+/// # Errors
+/// The first error of the queue. The other lanes end as if the worker had to end.
+pub(crate) async fn work<J: Job, Q: Queue>(
+    stage: Stage,
+    lanes: impl IntoIterator<Item = u16>,
+    job: &Arc<J>,
+    queue: &Arc<Q>,
+    shared: &Shared,
+) -> Result<(), SurveyError> {
+    let mut running = JoinSet::new();
+    let mut failed = None;
+    for lane in lanes {
+        let lane = LaneWorker {
+            stage,
+            lane,
+            job: Arc::clone(job),
+            queue: Arc::clone(queue),
+            shared: shared.clone(),
+            budgets: LaneBudgets::new(shared.pace),
+        };
+        running.spawn(lane.run());
+    }
+    while let Some(ended) = running.join_next().await {
+        let ended = ended.unwrap_or_else(|error| Err(SurveyError::Queue(format!("a lane ended: {error}"))));
+        if let Err(error) = ended {
+            failed.get_or_insert(error);
+            running.abort_all();
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// The budgets of a lane, with a clock.
+#[derive(Clone, Debug)]
+struct LaneBudgets {
+    budgets: Arc<Mutex<Budgets>>,
+    started: Instant,
+}
+
+impl LaneBudgets {
+    fn new(pace: Pace) -> Self {
+        Self { budgets: Arc::new(Mutex::new(Budgets::new(pace))), started: Instant::now() }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Budgets> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, time: Duration) -> tokio::time::Instant {
+        (self.started + time).into()
+    }
+}
+
+/// The gate of one target: its first connection was permitted when it was started, and each further one waits for the budgets.
+#[derive(Clone)]
+pub(crate) struct LaneGate {
+    budgets: LaneBudgets,
+    keys: Arc<BudgetKeys>,
+    is_first: Arc<Mutex<bool>>,
+}
+
+impl fmt::Debug for LaneGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneGate").finish_non_exhaustive()
+    }
+}
+
+impl DialGate for LaneGate {
+    fn admit(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            if std::mem::take(&mut *self.is_first.lock().unwrap_or_else(PoisonError::into_inner)) {
+                return;
+            }
+            loop {
+                let admission = self.budgets.lock().admit_again(self.budgets.now(), &self.keys);
+                match admission {
+                    DialAdmission::At(time) => tokio::time::sleep_until(self.budgets.at(time)).await,
+                    _ => return,
+                }
+            }
+        })
+    }
+}
+
+struct LaneWorker<J, Q> {
+    stage: Stage,
+    lane: u16,
+    job: Arc<J>,
+    queue: Arc<Q>,
+    shared: Shared,
+    budgets: LaneBudgets,
+}
+
+/// A target that waits for its turn, or that is in work.
+struct Pending<T> {
+    target: Arc<T>,
+    keys: Option<(IpAddr, Arc<BudgetKeys>)>,
+}
+
+/// What can be done next with the targets that wait.
+enum Next {
+    /// The target at this index is started; its connection counts already.
+    Start(usize),
+    /// The target at this index is left to the next pass.
+    Leave(usize),
+    /// Nothing before this time.
+    Wait(Duration),
+    /// Nothing before another target has ended.
+    WaitForEnd,
+    /// Nothing before another lane gives up a place.
+    WaitForPlace,
+}
+
+/// The targets of a shard that are in work.
+struct Running<T> {
+    tasks: JoinSet<Done>,
+    by_task: HashMap<Id, (Pending<T>, Instant)>,
+}
+
+impl<J: Job, Q: Queue> LaneWorker<J, Q> {
+    async fn run(self) -> Result<(), SurveyError> {
+        self.shared.monitor.lane(self.stage, self.lane, true);
+        let result = self.shards().await;
+        self.shared.monitor.lane(self.stage, self.lane, false);
+        if result.is_err() {
+            self.shared.monitor.queue_failed();
+        }
+        result
+    }
+
+    async fn shards(&self) -> Result<(), SurveyError> {
+        let memory = self.queue.throttled(self.lane).await?;
+        self.budgets.lock().remember(self.budgets.now(), validity::now(), &memory);
+        let mut is_new_holder = matches!(self.stage, Stage::Probe(_));
+        while !*self.shared.stop.borrow() {
+            let Some(claim) = self.queue.claim(self.stage, self.lane).await? else { return Ok(()) };
+            if std::mem::take(&mut is_new_holder) {
+                // The previous holder may have used every budget until a moment ago.
+                tokio::time::sleep(self.shared.pace.longest_interval()).await;
+            }
+            self.shard(claim).await?;
+            let now = self.budgets.now();
+            let memory = {
+                let mut budgets = self.budgets.lock();
+                budgets.forget_idle(now);
+                self.shared.monitor.paused(self.lane, budgets.paused(now) as u64);
+                budgets.memory(now, validity::now())
+            };
+            if !memory.is_empty() {
+                self.queue.remember(self.lane, memory).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn shard(&self, mut claim: Claim) -> Result<(), SurveyError> {
+        let mut pending = self.pending(&claim)?;
+        let mut waiting: Vec<TargetRecord> = Vec::new();
+        if claim.starts >= FATAL_STARTS
+            && let Some(fatal) = pending.pop_front()
+        {
+            waiting.push(self.count(self.job.skip(&fatal.target, Skipped::Crashed), Duration::ZERO));
+        }
+        let most = if claim.starts >= CAUTIOUS_STARTS { 1 } else { usize::MAX };
+        let mut running = Running { tasks: JoinSet::new(), by_task: HashMap::new() };
+        let mut lease = Lease::new(self.queue.lease());
+        let mut save_at = Instant::now() + SAVE_AFTER;
+        let mut stop = self.shared.stop.clone();
+        let (mut place, mut has_started) = (None, false);
+        loop {
+            let is_stopped = *stop.borrow_and_update();
+            if running.tasks.is_empty() && (pending.is_empty() || is_stopped) {
+                break;
+            }
+            let may_start = !is_stopped && !pending.is_empty() && running.tasks.len() < most;
+            if may_start && place.is_none() {
+                place = Arc::clone(&self.shared.places).try_acquire_owned().ok();
+            }
+            let next = match (may_start, place.is_some()) {
+                (true, true) => self.next(&pending),
+                (true, false) => Next::WaitForPlace,
+                (false, _) => Next::WaitForEnd,
+            };
+            match next {
+                Next::Start(index) => {
+                    if !std::mem::replace(&mut has_started, true) {
+                        self.queue.start(&claim)?;
+                    }
+                    if let (Some(it), Some(place)) = (pending.remove(index), place.take()) {
+                        self.start(it, place, &mut running);
+                    }
+                }
+                Next::Leave(index) => {
+                    let left = pending.remove(index).map(|it| self.job.skip(&it.target, Skipped::Paused));
+                    waiting.extend(left.map(|done| self.count(done, Duration::ZERO)));
+                }
+                Next::Wait(_) | Next::WaitForEnd | Next::WaitForPlace => {
+                    // Other lanes may use the place meanwhile.
+                    place = None;
+                    let wake = match next {
+                        Next::Wait(time) => self.budgets.started + time,
+                        _ => Instant::now() + Duration::from_secs(3600),
+                    };
+                    let wake = if waiting.is_empty() { wake } else { wake.min(save_at) };
+                    tokio::select! {
+                        biased;
+                        Some(ended) = running.tasks.join_next_with_id(), if !running.tasks.is_empty() => {
+                            waiting.extend(self.ended(ended, &mut running));
+                        }
+                        free = Arc::clone(&self.shared.places).acquire_owned(), if matches!(next, Next::WaitForPlace) => {
+                            place = free.ok();
+                        }
+                        changed = stop.changed(), if !is_stopped => {
+                            if changed.is_err() {
+                                // The owner of the worker is gone, and the runtime will be.
+                                break;
+                            }
+                        }
+                        () = lease.due() => {
+                            if !lease.renew(self.queue.progress(&claim).await) {
+                                // Another worker may dial these networks by now.
+                                running.tasks.abort_all();
+                                self.shared.monitor.queue_failed();
+                                return Ok(());
+                            }
+                        }
+                        () = tokio::time::sleep_until(wake.into()) => {}
+                    }
+                }
+            }
+            if waiting.len() >= SAVED_TOGETHER || (!waiting.is_empty() && Instant::now() >= save_at) {
+                self.queue.save(&mut claim, std::mem::take(&mut waiting))?;
+                save_at = Instant::now() + SAVE_AFTER;
+            }
+        }
+        self.queue.save(&mut claim, waiting)?;
+        if pending.is_empty() { self.queue.finish(claim).await } else { self.queue.put_back(claim).await }
+    }
+
+    /// Reads the targets of a shard that have no result yet.
+    fn pending(&self, claim: &Claim) -> Result<VecDeque<Pending<J::Target>>, SurveyError> {
+        let mut pending = VecDeque::with_capacity(claim.targets.len());
+        for line in &claim.targets {
+            let target: J::Target = serde_json::from_str(line).map_err(|error| {
+                SurveyError::Queue(format!("shard {}: a target has another form: {error}", claim.shard))
+            })?;
+            if !claim.done.contains(&self.job.key(&target)) {
+                let keys = self.job.budgets(&target).map(|(address, keys)| (address, Arc::new(keys)));
+                pending.push_back(Pending { target: Arc::new(target), keys });
+            }
+        }
+        Ok(pending)
+    }
+
+    /// Returns what can be done next. A target that may be started uses its budgets from now on.
+    fn next(&self, pending: &VecDeque<Pending<J::Target>>) -> Next {
+        let now = self.budgets.now();
+        let mut budgets = self.budgets.lock();
+        let mut wake = None;
+        for (index, it) in pending.iter().enumerate() {
+            let Some((_, keys)) = &it.keys else { return Next::Start(index) };
+            match budgets.admit(now, keys) {
+                DialAdmission::Now => return Next::Start(index),
+                DialAdmission::Paused(until) if until > now + PATIENCE => return Next::Leave(index),
+                DialAdmission::At(time) | DialAdmission::Paused(time) => {
+                    wake = Some(wake.map_or(time, |known: Duration| known.min(time)));
+                }
+                DialAdmission::Full => {}
+            }
+        }
+        wake.map_or(Next::WaitForEnd, Next::Wait)
+    }
+
+    fn start(&self, it: Pending<J::Target>, place: OwnedSemaphorePermit, running: &mut Running<J::Target>) {
+        self.shared.monitor.started();
+        let gate = it.keys.as_ref().map(|(_, keys)| LaneGate {
+            budgets: self.budgets.clone(),
+            keys: Arc::clone(keys),
+            is_first: Arc::new(Mutex::new(true)),
+        });
+        let (job, of_task) = (Arc::clone(&self.job), Arc::clone(&it.target));
+        let task = running.tasks.spawn(async move {
+            let refused = job.refuse(&of_task);
+            let done = match refused {
+                Some(refused) => refused,
+                None => job.run(of_task, gate).await,
+            };
+            drop(place);
+            done
+        });
+        running.by_task.insert(task.id(), (it, Instant::now()));
+    }
+
+    fn ended(
+        &self,
+        ended: Result<(Id, Done), tokio::task::JoinError>,
+        running: &mut Running<J::Target>,
+    ) -> Option<TargetRecord> {
+        self.shared.monitor.ended();
+        let (id, done) = match ended {
+            Ok((id, done)) => (id, Some(done)),
+            Err(error) => (error.id(), None),
+        };
+        let (Pending { target, keys }, started) = running.by_task.remove(&id)?;
+        // A panic is a bug of ours, and must not hide the other targets.
+        let done = done.unwrap_or_else(|| self.job.skip(&target, Skipped::Crashed));
+        if let Some((address, keys)) = keys {
+            let (now, subnet) = (self.budgets.now(), subnet(address));
+            let mut budgets = self.budgets.lock();
+            budgets.release(&keys);
+            match done.contact {
+                Contact::Served => budgets.served(subnet),
+                Contact::TurnedAway => budgets.throttled(now, subnet),
+                Contact::Closed if budgets.has_served(subnet) => budgets.throttled(now, subnet),
+                Contact::Closed | Contact::Other => {}
+            }
+        }
+        Some(self.count(done, started.elapsed()))
+    }
+
+    fn count(&self, done: Done, took: Duration) -> TargetRecord {
+        self.shared.monitor.result(self.stage, done.word, took);
+        done.record
+    }
+}
+
+/// The worker's right to a shard, by its own clock.
+struct Lease {
+    limit: Option<Duration>,
+    renewed: Instant,
+    next: Instant,
+}
+
+impl Lease {
+    fn new(limit: Option<Duration>) -> Self {
+        let now = Instant::now();
+        Self { limit, renewed: now, next: now + limit.unwrap_or_default() / 3 }
+    }
+
+    async fn due(&self) {
+        match self.limit {
+            Some(_) => tokio::time::sleep_until(self.next.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns whether the worker still holds the shard. After half of the limit without a sign of life that arrived, it acts as if it
+    /// does not.
+    fn renew(&mut self, progress: Result<(), SurveyError>) -> bool {
+        let (now, limit) = (Instant::now(), self.limit.unwrap_or_default());
+        if now.duration_since(self.renewed) > limit / 2 {
+            return false;
+        }
+        if progress.is_ok() {
+            self.renewed = now;
+        }
+        self.next = now + limit / 6;
+        true
+    }
+}
+
+/// Returns the record of a target with this row.
+pub(crate) fn record(key: String, row: &impl serde::Serialize) -> TargetRecord {
+    TargetRecord { key, row: json(row), evidence: Vec::new(), certificates: Vec::new() }
+}
