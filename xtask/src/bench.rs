@@ -17,6 +17,8 @@ const GATEWAY: [&str; 2] =
     ["<!-- gateway: written by `cargo xtask bench gateway` -->\n", "<!-- end of gateway -->\n"];
 const INSPECT: [&str; 2] =
     ["<!-- inspect: written by `cargo xtask bench inspect` -->\n", "<!-- end of inspect -->\n"];
+const POLICY: [&str; 2] =
+    ["<!-- policy: written by `cargo xtask bench policy` -->\n", "<!-- end of policy -->\n"];
 /// The headers of the tables.
 const TOOLS: &str = "| tool | wall, s | CPU, s | connections | upgrade / TLS | what it looks at |\n|---|--:|--:|--:|--:|---|\n";
 const SURVEY_COSTS: &str = "| server | tool | wall, s | CPU, s | connections | versions | suites | groups | DH sizes | certificates |\n\
@@ -24,7 +26,8 @@ const SURVEY_COSTS: &str = "| server | tool | wall, s | CPU, s | connections | v
 const DIFFERENCES: &str = "| tool | servers | found by | what | why |\n|---|---|---|---|---|\n";
 const PROXIES: &str = "| server | TLS begins | CPU, ms/session | CPU, s/GiB up | CPU, s/GiB down \
                        | KiB/connection | session, ms |\n|---|---|--:|--:|--:|--:|--:|\n";
-
+const SERVICES: &str = "| service | answers/s, one at a time | median, µs | p99, µs | answers/s, 50 in one write \
+                        | MiB, 10,000 domains | MiB, 100,000 domains | start, ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n";
 const CAPTURES: &str = "| file | tool | CPU, s | ns/packet | GiB/s | MiB resident | times inspect |\n|---|---|--:|--:|--:|--:|--:|\n";
 const BOUNDS: &str = "| what | measured | limit |\n|---|---|---|\n";
 
@@ -36,6 +39,10 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         ["gateway"] => {
             let figures = output("starttls-gateway", "gateway")?;
             publish(GATEWAY, &[facts()?, table(PROXIES, "gateway", &figures)].join("\n"))
+        }
+        ["policy"] => {
+            let figures = output("starttls-cli", "policy")?;
+            publish(POLICY, &[facts()?, table(SERVICES, "policy", &figures)].join("\n"))
         }
         ["inspect"] => {
             let figures = output("starttls-inspect", "inspect")?;

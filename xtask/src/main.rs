@@ -47,6 +47,7 @@ Commands:
                                  what they find
   bench inspect                  measure an inspection beside tshark, tcpflow and ndpiReader
   bench survey [-- DOMAINS...]   measure a survey on a simulated Internet
+  bench policy                   measure the policy service beside postfix-mta-sts-resolver
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
   dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and
