@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::{cargo, process, root};
+
+mod gateway;
 
 const DOCUMENT: &str = "docs/benchmarks.md";
 /// The lines before and after the figures.
@@ -13,8 +16,6 @@ const AUDIT: [&str; 2] =
     ["<!-- audit: written by `cargo xtask bench audit` -->\n", "<!-- end of audit -->\n"];
 const SURVEYS: [&str; 2] =
     ["<!-- surveys: written by `cargo xtask bench audit` -->\n", "<!-- end of surveys -->\n"];
-const GATEWAY: [&str; 2] =
-    ["<!-- gateway: written by `cargo xtask bench gateway` -->\n", "<!-- end of gateway -->\n"];
 const INSPECT: [&str; 2] =
     ["<!-- inspect: written by `cargo xtask bench inspect` -->\n", "<!-- end of inspect -->\n"];
 const POLICY: [&str; 2] =
@@ -24,8 +25,6 @@ const TOOLS: &str = "| tool | wall, s | CPU, s | connections | upgrade / TLS | w
 const SURVEY_COSTS: &str = "| server | tool | wall, s | CPU, s | connections | versions | suites | groups | DH sizes | certificates |\n\
                             |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
 const DIFFERENCES: &str = "| tool | servers | found by | what | why |\n|---|---|---|---|---|\n";
-const PROXIES: &str = "| server | TLS begins | CPU, ms/session | CPU, s/GiB up | CPU, s/GiB down \
-                       | KiB/connection | session, ms |\n|---|---|--:|--:|--:|--:|--:|\n";
 const SERVICES: &str = "| service | answers/s, one at a time | median, µs | p99, µs | answers/s, 50 in one write \
                         | MiB, 10,000 domains | MiB, 100,000 domains | start, ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n";
 const CAPTURES: &str = "| file | tool | CPU, s | ns/packet | GiB/s | MiB resident | times inspect |\n|---|---|--:|--:|--:|--:|--:|\n";
@@ -34,12 +33,9 @@ const BOUNDS: &str = "| what | measured | limit |\n|---|---|---|\n";
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     match *args {
         [] => measure(true),
-        ["--check"] => measure(false),
+        ["--check"] => measure(false).and(gateway::check()),
         ["audit"] => audit(),
-        ["gateway"] => {
-            let figures = output("starttls-gateway", "gateway")?;
-            publish(GATEWAY, &[facts()?, table(PROXIES, "gateway", &figures)].join("\n"))
-        }
+        ["gateway"] => gateway::publish(),
         ["policy"] => {
             let figures = output("starttls-cli", "policy")?;
             publish(POLICY, &[facts()?, table(SERVICES, "policy", &figures)].join("\n"))
@@ -100,6 +96,11 @@ fn publish(marks: [&str; 2], figures: &str) -> Result<(), String> {
 
 /// Runs a bench and returns its output. A bench that finds something too expensive says so in its output and fails at its end.
 fn output(package: &str, name: &str) -> Result<String, String> {
+    output_of(package, name, &mut |_| {})
+}
+
+/// Like [`output`], of a bench that is run with what `settings` adds to its command.
+fn output_of(package: &str, name: &str, settings: &mut dyn FnMut(&mut Command)) -> Result<String, String> {
     let limit = Duration::from_secs(3600);
     let bench = || cargo(["bench", "--package", package, "--locked", "--bench", name]);
     process::run(bench().arg("--no-run"), limit, None)?;
@@ -107,7 +108,9 @@ fn output(package: &str, name: &str) -> Result<String, String> {
     let path = root().join(format!("target/xtask/bench-{name}.log"));
     let at = |e: std::io::Error| format!("{}: {e}", path.display());
     fs::create_dir_all(root().join("target/xtask")).map_err(at)?;
-    let ended = process::run(&bench(), limit, Some(&File::create(&path).map_err(at)?));
+    let mut command = bench();
+    settings(&mut command);
+    let ended = process::run(&command, limit, Some(&File::create(&path).map_err(at)?));
     let text = fs::read_to_string(&path).map_err(at)?;
     match ended {
         Err(problem) if !text.contains("\tFAILED\t") => Err(format!("{problem}; see {}", path.display())),

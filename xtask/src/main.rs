@@ -42,13 +42,14 @@ Commands:
   endurance                      run the gateway's endurance tests at their full size, and print their figures
   simulation                     run the crash matrix of the survey at its full size: fifty kills on a simulated Internet
   captures FOLDER                compare starttls inspect with the captures of a folder and its truth.tsv
-  bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, only check ratios
+  bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, fail if hostile input is too
+                                 expensive, or the gateway is more expensive beside other proxies than recorded there
   bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh, nmap), and compare
                                  what they find
   bench inspect                  measure an inspection beside tshark, tcpflow and ndpiReader
   bench survey [-- DOMAINS...]   measure a survey on a simulated Internet
   bench policy                   measure the policy service beside postfix-mta-sts-resolver
-  bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
+  bench gateway                  measure the gateway beside stunnel, nginx, HAProxy, hitch, Envoy and socat (without TLS)
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
   dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and
                                  test them; with --twice, build in two folders and compare the bytes

@@ -16,6 +16,7 @@ use starttls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwne
 
 use crate::Outcome;
 use crate::backend::{CHUNK, Pattern};
+use crate::servers::Front;
 
 /// The number of parallel clients under load.
 const THREADS: usize = 4;
@@ -24,18 +25,47 @@ const CROWD: usize = 64;
 /// The read and write timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+/// A connection to a server under test.
+enum Stream {
+    Clear(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(tcp) => tcp.read(buf),
+            Self::Tls(tls) => tls.read(buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(tcp) => tcp.write(buf),
+            Self::Tls(tls) => tls.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(tcp) => tcp.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
 
 struct Clients {
     address: SocketAddr,
-    starttls: bool,
+    front: Front,
     config: Arc<ClientConfig>,
 }
 
 /// Runs a task and prints its figure or its completion.
 pub(crate) fn run(args: &[&str]) -> Outcome<()> {
     let [what, address, front, root, count] = *args else { return Err("a client has five arguments".into()) };
-    let clients = Clients { address: address.parse()?, starttls: front == "STARTTLS", config: config(root)? };
+    let clients = Clients { address: address.parse()?, front: Front::named(front)?, config: config(root)? };
     let count: u64 = count.parse()?;
     match what {
         "patient" => {
@@ -144,28 +174,36 @@ impl Clients {
         let mut stream = self.open(number)?;
         stream.write_all(b"QUIT\r\n")?;
         expect(&mut stream, "221")?;
-        stream.conn.send_close_notify();
-        // The server may have closed the connection.
-        let _ = stream.flush();
+        if let Stream::Tls(tls) = &mut stream {
+            tls.conn.send_close_notify();
+            // The server may have closed the connection.
+            let _ = tls.flush();
+        }
         Ok(())
     }
 
     /// Opens a session and waits for the backend's answer to a recipient that is unique to the session.
-    fn open(&self, number: u64) -> Outcome<Tls> {
+    fn open(&self, number: u64) -> Outcome<Stream> {
         let mut tcp = TcpStream::connect(self.address)?;
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(PATIENCE))?;
         tcp.set_write_timeout(Some(PATIENCE))?;
-        if self.starttls {
+        if self.front == Front::Upgrade {
             expect(&mut tcp, "220")?;
             tcp.write_all(b"EHLO client\r\n")?;
             expect(&mut tcp, "250")?;
             tcp.write_all(b"STARTTLS\r\n")?;
             expect(&mut tcp, "220")?;
         }
-        let name = ServerName::try_from("localhost")?;
-        let mut stream = StreamOwned::new(ClientConnection::new(self.config.clone(), name)?, tcp);
-        if !self.starttls {
+        let mut stream = match self.front {
+            Front::Cleartext => Stream::Clear(tcp),
+            Front::Upgrade | Front::Implicit => {
+                let name = ServerName::try_from("localhost")?;
+                let tls = ClientConnection::new(self.config.clone(), name)?;
+                Stream::Tls(Box::new(StreamOwned::new(tls, tcp)))
+            }
+        };
+        if self.front != Front::Upgrade {
             expect(&mut stream, "220")?;
         }
         stream.write_all(b"EHLO client\r\n")?;

