@@ -145,7 +145,7 @@ impl TlsConnection {
     }
 
     /// Returns the result of a read that needs no further input: decrypted octets, the end of the session, or the error that
-    /// ended it. `None` if there is none.
+    /// ended it. `None` if more input is needed.
     pub(crate) fn available(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
         let left = &self.plaintext[self.delivered..];
         if !left.is_empty() {
