@@ -14,9 +14,14 @@ const DOWNLOADED: [&str; 2] = ["cyrus-common", "cyrus-imapd"];
 /// Their folder, relative to the root of the repository.
 const DOWNLOADS: &str = "target/debs";
 
+/// The package of npm with the rules of accessibility, and the folder that it is unpacked to. Tests run it inside of pages.
+const AXE: &str = "axe-core@4.14.1";
+const AXE_FOLDER: &str = "target/axe-core";
+
 pub(crate) fn run() -> Result<(), String> {
     packages()?;
     downloads()?;
+    axe()?;
     rust_target()?;
     msrv::install();
     cargo_deny()
@@ -86,6 +91,28 @@ fn downloads() -> Result<(), String> {
     let mut download = Command::new("apt-get");
     download.arg("download").args(&wanted).current_dir(folder);
     process::run(&download, HALF_AN_HOUR, None)
+}
+
+/// Downloads axe-core, of which only one file is needed. No script of the package runs.
+fn axe() -> Result<(), String> {
+    let folder = root().join(AXE_FOLDER);
+    if folder.join("package/axe.min.js").exists() {
+        println!("{AXE} is in {AXE_FOLDER}.");
+        return Ok(());
+    }
+    if !succeeds(Command::new("npm").arg("--version")) {
+        return Err(format!(
+            "npm is missing: install Node.js, or unpack {AXE} of the npm registry into {AXE_FOLDER}"
+        ));
+    }
+    std::fs::create_dir_all(&folder).map_err(|error| format!("cannot make {AXE_FOLDER}: {error}"))?;
+    println!("Downloading with npm: {AXE}");
+    let mut download = Command::new("npm");
+    download.args(["pack", "--silent", AXE]).current_dir(&folder);
+    process::run(&download, HALF_AN_HOUR, None)?;
+    let mut unpack = Command::new("tar");
+    unpack.args(["--extract", "--file"]).arg(AXE.replace('@', "-") + ".tgz").current_dir(&folder);
+    process::run(&unpack, HALF_AN_HOUR, None)
 }
 
 /// Returns what apt-get would install, according to the output of its simulation.

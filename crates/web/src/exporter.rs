@@ -19,7 +19,7 @@ pub(crate) fn probe(report: &AuditReport) -> String {
 }
 
 /// Returns the metrics of the service.
-pub(crate) fn metrics(service: &Service) -> String {
+pub(crate) fn metrics(service: &Service, viewers: u32) -> String {
     let numbers = service.numbers();
     let mut text = String::new();
     for (kind, name, help, value) in [
@@ -43,6 +43,7 @@ pub(crate) fn metrics(service: &Service) -> String {
             numbers.store_failures.load(Ordering::Relaxed),
         ),
         ("gauge", "runs", "Runs in progress.", service.count() as u64),
+        ("gauge", "viewers", "Pages that follow a run in progress.", viewers.into()),
     ] {
         let name = format!("starttls_web_{name}");
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"));

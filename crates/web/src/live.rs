@@ -49,6 +49,11 @@ impl Viewers {
         Some(Viewer { viewers: self.clone(), client })
     }
 
+    /// Returns the number of viewers.
+    pub(crate) fn count(&self) -> u32 {
+        self.lock().values().sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -70,7 +70,7 @@ async fn get(
             None => not_found(),
         },
         ["health"] => reply(StatusCode::OK, TEXT, "ok\n"),
-        ["metrics"] => reply(StatusCode::OK, METRICS, exporter::metrics(service)),
+        ["metrics"] => reply(StatusCode::OK, METRICS, exporter::metrics(service, site.viewers.count())),
         ["probe"] => probe(site, client, query).await,
         ["robots.txt"] => reply(StatusCode::OK, TEXT, ROBOTS),
         ["r", id, "events"] => events(site, client, id, request),

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod audits;
+mod browser;
 mod refusals;
 mod site;

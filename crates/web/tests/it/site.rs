@@ -143,6 +143,6 @@ fn unchunked(mut body: &str) -> String {
 /// Runs a test with a deadline.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(2 * DEADLINE, test).await.unwrap() });
+    runtime.block_on(async { tokio::time::timeout(10 * DEADLINE, test).await.unwrap() });
     runtime.shutdown_background();
 }
