@@ -67,15 +67,27 @@ fn query(session: &mut Session, text: &str) {
     match words[..] {
         ["set", ..] => send(session, STATEMENT_OK, b""),
         ["select", number] if number.parse::<u8>().is_ok_and(|number| number < 64) => {
-            // Column metadata: a signed integer, and its name. Then a row, whose integer is in zigzag form, and the end.
             let number: u8 = number.parse().unwrap_or_default();
-            send(session, 12, &[&[0x08, 0x01][..], &field(2, number.to_string().as_bytes())].concat());
+            send(session, 12, &column(&number.to_string()));
+            // A row, whose integer is in zigzag form, and the end.
             send(session, 13, &field(1, &[number << 1]));
             send(session, 14, b"");
             send(session, STATEMENT_OK, b"");
         }
         _ => error(session, 1064, "Select a number below 64"),
     }
+}
+
+/// Returns the metadata of a column of signed integers. Clients read every field of it.
+fn column(name: &str) -> Vec<u8> {
+    let mut column = vec![0x08, 0x01];
+    // Two names, two tables, the schema and the catalog.
+    for (number, text) in (2..).zip([name, name, "", "", "", "def"]) {
+        column.extend(field(number, text.as_bytes()));
+    }
+    // Collation 0, no fraction, two digits, no flags.
+    column.extend([0x40, 0, 0x48, 0, 0x50, 2, 0x58, 0]);
+    column
 }
 
 const OK: u8 = 0;
