@@ -174,6 +174,8 @@ impl Audit {
         let identity = Identity {
             client_name: self.client_name.clone(),
             authority: self.authority.clone(),
+            // Many servers of RDP refuse TLS without CredSSP, and their TLS is the same.
+            bound_login: true,
             ..Identity::new(server_name)
         };
         let (server_name, connectors) = (server_name.to_owned(), self.connectors.clone());

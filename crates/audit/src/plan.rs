@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use starttls::Connector;
 use starttls::dialer::TcpRoute;
-use starttls::proto::{AfterUpgrade, ClientMessage, Identity, ImplicitTls, Protocol};
+use starttls::proto::{AfterUpgrade, Identity, ImplicitTls, Protocol};
 use tokio::sync::Semaphore;
 
 use crate::DialGate;
@@ -327,7 +327,7 @@ impl Plan {
     /// Returns how many harmless commands a session accepts: one if the command begins the session, otherwise two.
     pub(crate) fn sentinels(&self) -> usize {
         let begins = self.protocol.flow.after == AfterUpgrade::StreamRestart
-            || self.profile.harmless == ClientMessage::Credentials
+            || self.profile.begins_session()
             || self.protocol.flow.after == AfterUpgrade::SequenceContinues;
         if begins { 1 } else { 2 }
     }

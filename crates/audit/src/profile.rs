@@ -28,6 +28,8 @@ pub(crate) struct ProtocolProfile {
     pub(crate) may_ignore_request: Option<&'static str>,
     /// The harmless command, where the no-op is not available before the login.
     pub(crate) harmless: ClientMessage,
+    /// Whether that command begins the session, if it is not a login.
+    harmless_begins_session: bool,
     /// The mechanism of the probe's login, where it is a challenge-response.
     pub(crate) login: Option<&'static str>,
     /// Beginnings of messages that ask for more of a login, where the dialect does not read them as answers.
@@ -36,6 +38,8 @@ pub(crate) struct ProtocolProfile {
     pub(crate) rejections: &'static [&'static str],
     /// Beginnings of answers that turn every client away, where the dialect does not recognize them.
     pub(crate) turned_away: &'static [&'static str],
+    /// Beginnings of messages that report in cleartext that the handshake failed.
+    pub(crate) failed_handshake: &'static [&'static str],
     /// Beginnings of answers that refuse the request although they end the connection.
     refusals: &'static [&'static str],
     /// Other ways to begin a session inside TLS again than the hello alone.
@@ -91,10 +95,12 @@ impl ProtocolProfile {
             may_repeat_offer: false,
             may_ignore_request: None,
             harmless: ClientMessage::Probe,
+            harmless_begins_session: false,
             login: None,
             asks_for_more: &[],
             rejections: &[],
             turned_away: &[],
+            failed_handshake: &[],
             refusals: &[],
             restarts: &[],
         }
@@ -251,6 +257,13 @@ const TABLE: &[ProtocolProfile] = &[
         ..ProtocolProfile::new("nbd", &[], &["NBD_REP_ACK", "NBD_REP_INFO", "NBD_REP_ERR_UNKNOWN"])
     },
     ProtocolProfile {
+        harmless: ClientMessage::Other,
+        harmless_begins_session: true,
+        failed_handshake: &["MCS disconnect"],
+        // Clients authenticate inside the session. In cleartext, a server that selects Standard RDP Security serves them.
+        ..ProtocolProfile::new("rdp", &[], &["connection confirm of Standard", "MCS connect response"])
+    },
+    ProtocolProfile {
         rejections: &["ErrorResponse"],
         harmless: ClientMessage::Credentials,
         // Classes 53 and 57: too many connections, starting up, shutting down. 08P01: the session ends with any message.
@@ -340,6 +353,11 @@ impl ProtocolProfile {
     pub(crate) fn of(protocol: &Protocol) -> &'static Self {
         let row = TABLE.iter().find(|row| row.scheme == protocol.name);
         row.unwrap_or_else(|| panic!("the protocol {} is not in the registry", protocol.name))
+    }
+
+    /// Returns whether the harmless command begins the session, so that a session accepts it once.
+    pub(crate) fn begins_session(&self) -> bool {
+        self.harmless_begins_session || self.harmless == ClientMessage::Credentials
     }
 
     /// Returns whether this answer, which ends the connection, refuses the request. A server that turns every client away

@@ -81,7 +81,9 @@ impl Peer {
     }
 
     fn builder_without_roots(&self) -> Result<ConnectorBuilder, Failed> {
-        let mut builder = Connector::builder().timeout(self.timeout).client_name(self.client_name());
+        let builder = Connector::builder().timeout(self.timeout).client_name(self.client_name());
+        // Many servers of RDP refuse TLS without CredSSP, and their TLS is the same.
+        let mut builder = builder.bound_login();
         if let (Some(chain), Some(key)) = (&self.cert, &self.key) {
             let chain = read(chain, Bundle::certificates)?;
             builder = builder.client_certificate_pem(chain, read(key, Bundle::private_key)?);

@@ -5,7 +5,7 @@ use starttls::proto::Protocol;
 
 use crate::apps::context::{AppContext, Application, World, hello_only};
 use crate::apps::{
-    ftp, http, imap, irc, ldap, mysql, mysqlx, nbd, nntp, nut, pop3, postgres, sieve, smtp, xmpp,
+    ftp, http, imap, irc, ldap, mysql, mysqlx, nbd, nntp, nut, pop3, postgres, rdp, sieve, smtp, xmpp,
 };
 use crate::session::{Session, SessionError};
 
@@ -238,6 +238,15 @@ const PROFILES: &[LabProfile] = &[
                 unfinished: b"\x00\x03\xe8\x89\x04\x55\x65\xa9\0\0\0\x03\0\0\0\x02\xff\xff\xff\xff",
                 ..lines(b"\x00\x03\xe8\x89\x04\x55\x65\xa9\0\0\0\x03\0\0\0\x02\0\0\0\x08\0\0\0\x04more")
             },
+        )
+    },
+    LabProfile {
+        login: LoginKind::None,
+        // X.224 data, and the start of a packet of 65,535 octets.
+        ..row(
+            "rdp",
+            rdp::serve,
+            NoiseText { unfinished: b"\x03\0\xff\xff\x02\xf0\x80", ..lines(b"\x03\0\0\x0b\x02\xf0\x80more") },
         )
     },
 ];

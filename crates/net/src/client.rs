@@ -51,6 +51,7 @@ struct Shared {
     trust: Trust,
     timeout: Duration,
     retry: Retry,
+    bound_login: bool,
 }
 
 /// The number of retries after a temporary refusal, and the pause before each.
@@ -144,7 +145,8 @@ impl<D> Connector<D> {
 
     /// Returns the name that the client gives for itself, and the name of the server.
     pub(crate) fn identity(&self, server_name: &str) -> Identity {
-        Identity { client_name: self.client_name.clone(), ..Identity::new(server_name) }
+        let bound_login = self.shared.bound_login;
+        Identity { client_name: self.client_name.clone(), bound_login, ..Identity::new(server_name) }
     }
 
     /// Returns the identity that the client uses in cleartext for this endpoint: the names, and the authority of the URL. It
@@ -213,6 +215,7 @@ pub struct ConnectorBuilder {
     timeout: Option<Duration>,
     retry: Retry,
     client_name: ClientName,
+    bound_login: bool,
 }
 
 impl ConnectorBuilder {
@@ -334,6 +337,12 @@ impl ConnectorBuilder {
         Self { client_name: name, ..self }
     }
 
+    /// Also offers the login that the upgrade of some protocols may include ([`Identity::bound_login`]: CredSSP in RDP). If the
+    /// server selects it, the session inside TLS starts with that login.
+    pub fn bound_login(self) -> Self {
+        Self { bound_login: true, ..self }
+    }
+
     /// Parses the certificates and keys, and returns the connector.
     ///
     /// # Errors
@@ -350,8 +359,8 @@ impl ConnectorBuilder {
             config.key_log = key_log;
         }
         let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
-        let Self { alpn, retry, client_name, .. } = self;
-        let shared = Arc::new(Shared { config, trust, timeout, retry });
+        let Self { alpn, retry, client_name, bound_login, .. } = self;
+        let shared = Arc::new(Shared { config, trust, timeout, retry, bound_login });
         Ok(Connector { shared, dialer: Tcp::new(), alpn, client_name, observer: None, session: None })
     }
 
@@ -431,6 +440,7 @@ impl From<&starttls_proto::Declined> for UpgradeRefusal {
             offered: declined.offered,
             no_list: declined.hello_refusal.clone(),
             answer: declined.answer.clone(),
+            description: declined.description.clone(),
         }
     }
 }

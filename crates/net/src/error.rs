@@ -120,6 +120,8 @@ pub struct UpgradeRefusal {
     pub no_list: Option<HelloRefusal>,
     /// The server's answer: neither escaped nor authenticated.
     pub answer: Vec<u8>,
+    /// The server's answer as readable text, in binary protocols.
+    pub description: Option<String>,
 }
 
 impl Error {
@@ -348,7 +350,13 @@ impl fmt::Display for Error {
             Self::Io { step, .. } => write!(f, "the connection broke, waiting for {step}"),
             Self::Declined(refused) => refused.fmt(f),
             Self::Quit(Quit::ByClient) => f.write_str("the client quit without requesting TLS"),
-            Self::Quit(_) => f.write_str("the client did not request TLS, which is required"),
+            Self::Quit(quit) => {
+                f.write_str("the client did not request TLS, which is required")?;
+                match quit {
+                    Quit::TlsRequired(Some(text)) => write!(f, ": {}", Escaped(text.as_bytes())),
+                    _ => Ok(()),
+                }
+            }
             Self::Protocol(error) => error.fmt(f),
             Self::PlaintextNotTls { by, received } => {
                 write!(f, "the {} sent plaintext where TLS belongs", by.name())?;
@@ -403,7 +411,11 @@ impl fmt::Display for UpgradeRefusal {
             DeclinedReason::Bye => "the server is closing the connection",
             _ => "the server declined the upgrade",
         })?;
-        if self.answer.is_empty() { Ok(()) } else { write!(f, ": \"{}\"", Escaped(&self.answer)) }
+        match &self.description {
+            Some(text) => write!(f, ": {}", Escaped(text.as_bytes())),
+            None if self.answer.is_empty() => Ok(()),
+            None => write!(f, ": \"{}\"", Escaped(&self.answer)),
+        }
     }
 }
 

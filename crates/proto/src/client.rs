@@ -1,6 +1,7 @@
 //! The client's side of the negotiation.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::hello_refusal::{HelloRefusal, names_the_client};
@@ -63,6 +64,8 @@ pub struct Declined {
     pub hello_refusal: Option<HelloRefusal>,
     /// The server's answer, unescaped and not authenticated.
     pub answer: Vec<u8>,
+    /// The server's answer as readable text, in binary protocols.
+    pub description: Option<String>,
     client: Client,
 }
 
@@ -204,10 +207,13 @@ impl Client {
                     _ => return Err(state.malformed(Malformed { expected: state.awaits() }, bytes)),
                 };
                 let answer = bytes.to_vec();
+                let description = state.dialect.describe(Side::Server, bytes);
                 let (offered, hello_refusal) = (state.offered, state.hello_refusal.take());
                 // What is still unread came in cleartext too: it stays with the machine, and a retry finds it early.
                 state.inbox.push(input);
-                return Ok(Progress::End(Declined { reason, offered, hello_refusal, answer, client: self }));
+                let client = self;
+                let declined = Declined { reason, offered, hello_refusal, answer, description, client };
+                return Ok(Progress::End(declined));
             }
             if input.is_empty() {
                 return Ok(Progress::Continue(self));

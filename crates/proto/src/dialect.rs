@@ -181,6 +181,10 @@ pub struct Identity {
     /// The entries that a server lists inside TLS in addition to the protocol's minimum, in the protocol's own syntax
     /// (`AUTH PLAIN`, `SASL-IR`). The server never sends them in cleartext.
     pub capabilities: Vec<Capability>,
+    /// Whether the upgrade may include a login that is bound to the server's key (CredSSP in RDP). A client then offers it
+    /// beside TLS alone, and a server accepts a client that insists on it; the program does that login inside TLS. Without
+    /// it, both sides agree on TLS alone: a gateway that terminates TLS has another key than the server behind it.
+    pub bound_login: bool,
 }
 
 impl Identity {
@@ -194,7 +198,13 @@ impl Identity {
 
     /// Returns an identity for this service, with the default client name.
     pub fn of(server_name: ServiceName) -> Self {
-        Self { client_name: ClientName::default(), server_name, authority: None, capabilities: Vec::new() }
+        let (client_name, authority, capabilities) = (ClientName::default(), None, Vec::new());
+        Self { client_name, server_name, authority, capabilities, bound_login: false }
+    }
+
+    /// Returns the identity of an observer, which has no names and reads every form of the upgrade.
+    pub fn observer() -> Self {
+        Self { bound_login: true, ..Self::new("") }
     }
 
     /// Returns the context of a session inside TLS, with a random nonce.

@@ -84,6 +84,8 @@ pub enum ProtocolFamily {
     Nbd,
     /// The X Protocol of MySQL.
     Mysqlx,
+    /// RDP, remote desktops.
+    Rdp,
 }
 
 /// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).

@@ -79,7 +79,7 @@ impl Relay {
     /// Returns a relay for one connection, from its first byte.
     #[cfg(feature = "std")]
     pub fn new(protocol: &Protocol, rules: Vec<RelayRule>) -> Self {
-        let mut relay = Self::for_session(protocol, crate::Identity::new(""), rules);
+        let mut relay = Self::for_session(protocol, crate::Identity::observer(), rules);
         relay.due.extend(protocol.flow.greeting.then_some(Due::Reply(ReplyTo::Connect)));
         relay
     }

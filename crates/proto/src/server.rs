@@ -1,9 +1,10 @@
 //! The server's side of the negotiation.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Message};
 use crate::{
     ClientMessage, Dialect, DialectContext, Error, ErrorKind, Flow, OfferPlace, Progress, Protocol, Refusal,
     ReplyTo, ServerMessage, Side, UNEXPECTED_MESSAGE_ALERT, Upgrade,
@@ -44,13 +45,14 @@ impl core::fmt::Debug for State {
 }
 
 /// The session ended before an upgrade, in good order; flush and close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quit {
     /// The client ended the session.
     ByClient,
-    /// The client insisted on cleartext in a way after which the protocol closes.
-    TlsRequired,
+    /// The client insisted on cleartext in a way after which the protocol closes: with this message as readable text, in
+    /// binary protocols.
+    TlsRequired(Option<String>),
 }
 
 impl Server {
@@ -92,8 +94,8 @@ impl Server {
             let state = &mut *self.0;
             input = state.inbox.push(input);
             loop {
-                let message = match state.next() {
-                    Ok(Some(message)) => message,
+                let (message, read) = match state.next() {
+                    Ok(Some(next)) => next,
                     Ok(None) => break,
                     Err(error) => {
                         match error.kind {
@@ -130,7 +132,8 @@ impl Server {
                     if !state.flow.closes_when_tls_required {
                         state.dialect.write_server(ServerMessage::Bye, out);
                     }
-                    return Ok(Progress::End(Quit::TlsRequired));
+                    let description = state.dialect.describe(Side::Client, state.inbox.bytes(&read));
+                    return Ok(Progress::End(Quit::TlsRequired(description)));
                 }
             }
             if input.is_empty() {
@@ -152,11 +155,11 @@ impl Server {
 }
 
 impl State {
-    fn next(&mut self) -> Result<Option<ClientMessage>, Box<Error>> {
+    fn next(&mut self) -> Result<Option<(ClientMessage, Message)>, Box<Error>> {
         let Some(message) = self.inbox.next(&*self.dialect, ReplyTo::Other)? else { return Ok(None) };
         let bytes = self.inbox.bytes(&message);
         match self.dialect.read_client(bytes) {
-            Ok(meaning) => Ok(Some(meaning)),
+            Ok(meaning) => Ok(Some((meaning, message))),
             Err(cause) => Err(self.inbox.malformed(cause, bytes)),
         }
     }

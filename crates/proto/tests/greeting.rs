@@ -39,7 +39,7 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
     an_unannounced_upgrade_is_not_listed_and_is_granted
 }
 

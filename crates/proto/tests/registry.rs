@@ -25,7 +25,7 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
     b1_b2_b4_any_byte_behind_the_boundary_kills
     b2_white_space_behind_a_request_is_dropped_and_carries_nothing
     c3_a_go_ahead_before_the_request_was_sent_is_none

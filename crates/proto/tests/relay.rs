@@ -64,7 +64,7 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
     c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream
     b2_bytes_behind_the_go_ahead_kill_the_client
     a_swallowed_request_leaves_the_client_waiting

@@ -35,7 +35,7 @@ fn read(client: &mut dyn Dialect, reply_to: ReplyTo, mut answer: &[u8]) -> Vec<S
 }
 
 /// Protocols in which clients authenticate with certificates only.
-const WITHOUT_CREDENTIALS: &[&str] = &["nbd"];
+const WITHOUT_CREDENTIALS: &[&str] = &["nbd", "rdp"];
 
 /// Returns the protocols in which a message carries credentials.
 fn with_credentials() -> impl Iterator<Item = &'static Protocol> {
@@ -82,7 +82,7 @@ fn s1_a_server_refuses_both_and_says_why(protocol: &'static Protocol) {
         }
         let end = server.receive(&message, &mut said).unwrap();
         let answer = read(&mut *client, ReplyTo::Other, &said);
-        let closes = matches!(end, Progress::End(Quit::TlsRequired));
+        let closes = matches!(end, Progress::End(Quit::TlsRequired(_)));
         assert_eq!(closes, protocol.flow.closes_when_tls_required, "{}: {asked:?}: {end:?}", protocol.name);
         assert_eq!(answer.first(), Some(&ServerMessage::TlsRequired), "{}: {asked:?}", protocol.name);
         let goodbye = answer.iter().skip(1).all(|it| *it == ServerMessage::Bye && closes);

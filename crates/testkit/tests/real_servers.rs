@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use starttls_testkit::display::Display;
 use starttls_testkit::real::{RealEndpoint, RealServer, Setup};
 
 /// The time limit for an upgrade that has to succeed.
@@ -55,6 +56,7 @@ fn upgrade(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(
             return run(&mut python(endpoint, root, HTTP, "HTTP/1.1 101 ", "\r\n\r\n"), deadline).map(drop);
         }
         "nbd" => return nbdinfo(endpoint, root, deadline),
+        "rdp" => return xfreerdp(endpoint, root, deadline),
         "nut" => {
             return run(&mut python(endpoint, root, "STARTTLS\n", "OK STARTTLS", "\n"), deadline).map(drop);
         }
@@ -87,6 +89,18 @@ fn nbdinfo(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(
     let mut client = Command::new("nbdinfo");
     client.env("LD_PRELOAD", "libnss_wrapper.so").env("NSS_WRAPPER_HOSTS", hosts).args(["--size", &uri]);
     run(&mut client, deadline).and_then(|said| if said.trim() == "1048576" { Ok(()) } else { Err(said) })
+}
+
+/// Returns whether FreeRDP upgrades, verifies the certificate and reaches the login window. `/sec:tls` permits neither CredSSP
+/// nor Standard RDP Security.
+fn xfreerdp(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(), String> {
+    let display = Display::start().unwrap();
+    let name = &endpoint.server_name;
+    let mut client = Command::new("xfreerdp");
+    client.env("DISPLAY", display.name()).env("HOME", display.home()).env("SSL_CERT_FILE", root);
+    client.arg(format!("/v:{}", endpoint.address)).arg(format!("/cert:deny,name:{name}"));
+    client.args(["/u:test", "/p:test", "/sec:tls", "+auth-only"]);
+    run(&mut client, deadline).map(drop)
 }
 
 const HTTP: &str = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: TLS/1.2\r\n\r\n";

@@ -78,6 +78,7 @@ const ANNOUNCEMENTS: &[(&str, Announcement)] = &[
     ("mysqlx", Announcement::PortOnly),
     ("nut", Announcement::PortOnly),
     ("nbd", Announcement::PortOnly),
+    ("rdp", Announcement::PortOnly),
 ];
 
 /// Returns the services with SRV records: the protocol, the label and the name in the certificate.

@@ -76,6 +76,8 @@ fn the_goodbye_is_the_protocols_own() {
         ("nbd", b"IHAVEOPT\0\0\0\x02\0\0\0\0"),
         // Close.
         ("mysqlx", b"\x01\0\0\0\x03"),
+        // An MCS Disconnect Provider Ultimatum (T.125 section 7).
+        ("rdp", b"\x03\0\0\x09\x02\xf0\x80\x21\x80"),
         // UnbindRequest (RFC 4511 section 4.3).
         ("ldap", b"\x42\x00"),
         ("xmpp", b"</stream:stream>"),

@@ -17,6 +17,7 @@ mod nut;
 mod optional;
 mod pop3;
 mod postgres;
+mod rdp;
 mod real_backend;
 mod sieve;
 mod smtp;
@@ -28,9 +29,20 @@ mod client;
 use starttls::proto::PROTOCOLS;
 use starttls_testkit::real::SERVERS;
 
-/// Makes a test for each server from the list of its clients.
+/// Makes tests for each server from the list of its clients. Those in brackets have no sessions in cleartext.
 macro_rules! servers {
-    ($($name:ident: $($talks:expr),+;)+) => {
+    ($($name:ident: $($talks:expr),+;)+ [$($tls_name:ident: $($tls_talks:expr),+;)+]) => {
+        $(mod $tls_name {
+            use super::*;
+
+            #[test]
+            fn upgraded_and_verified() {
+                let backend = Backend::start(stringify!($tls_name), TlsMode::Upgraded);
+                [$($tls_talks),+].concat().into_iter().for_each(|talk| backend.hears(talk));
+                backend.is_audited();
+            }
+        })+
+
         $(mod $name {
             use super::*;
 
@@ -51,7 +63,8 @@ macro_rules! servers {
             }
         })+
 
-        pub(crate) const TALKS: &[(&str, &[&[Talk]])] = &[$((stringify!($name), &[$($talks),+])),+];
+        pub(crate) const TALKS: &[(&str, &[&[Talk]])] =
+            &[$((stringify!($name), &[$($talks),+]),)+ $((stringify!($tls_name), &[$($tls_talks),+])),+];
     };
 }
 
@@ -72,6 +85,7 @@ mod to {
         postgresql: crate::postgres::TALKS;
         prosody: crate::xmpp::TALKS;
         qemu: crate::nbd::TALKS;
+        [xrdp: crate::rdp::TALKS;]
     }
 }
 

@@ -62,7 +62,7 @@ fn there_are_more_than_sixty_combinations() {
 }
 
 each_protocol! {
-    async if |it| !it.flow.greeting, [http irc ldap mysqlx nut postgres xmpp xmpp_server]:
+    async if |it| !it.flow.greeting, [http irc ldap mysqlx nut postgres rdp xmpp xmpp_server]:
     a_client_that_speaks_first_receives_nothing_before
 }
 

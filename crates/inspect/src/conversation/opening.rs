@@ -2,8 +2,8 @@
 
 use starttls_proto::{
     PROTOCOLS, Protocol, ProtocolFamily, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC,
-    ldap::LDAP, mysql::MYSQL, mysqlx::MYSQLX, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES,
-    sieve::SIEVE, smtp::LMTP, smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
+    ldap::LDAP, mysql::MYSQL, mysqlx::MYSQLX, nbd::NBD, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES,
+    rdp::RDP, sieve::SIEVE, smtp::LMTP, smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
 };
 
 use crate::tls::is_record_start;
@@ -93,6 +93,7 @@ fn server(bytes: &[u8]) -> Vec<&'static Protocol> {
         // A notice.
         [_, 0, 0, 0, 11, ..] => vec![&MYSQLX],
         _ if bytes.starts_with(b"<?xml") || bytes.starts_with(b"<stream") => vec![&XMPP],
+        _ if bytes.starts_with(b"NBDMA") => vec![&NBD],
         _ if bytes.starts_with(b"NOTICE ") || bytes.starts_with(b"PING ") => vec![&IRC],
         _ => Vec::new(),
     }
@@ -110,6 +111,10 @@ fn client(bytes: &[u8]) -> Option<Vec<&'static Protocol>> {
         // CapabilitiesGet, or CapabilitiesSet.
         [1, 0, 0, 0, 1, ..] | [_, 0, 0, 0, 2, 0x0a, ..] => return Some(vec![&MYSQLX]),
         [0, 0, ..] if bytes.len() < 8 => return None,
+        // A packet with one X.224 message. Both have their length in them.
+        [3, 0, high, low, indicator, ..] if u16::from_be_bytes([high, low]) == u16::from(indicator) + 5 => {
+            return Some(vec![&RDP]);
+        }
         [b'<', ..] => return Some(vec![&XMPP]),
         _ => {}
     }

@@ -44,6 +44,8 @@ pub(super) fn is_content(family: ProtocolFamily, msg: &[u8]) -> bool {
             [&b"<message"[..], b"<presence", b"<iq"].iter().any(|start| msg.starts_with(start))
         }
         ProtocolFamily::Http => !msg.starts_with(b"OPTIONS"),
+        // Data of X.224: a session with Standard RDP Security.
+        ProtocolFamily::Rdp => msg.get(5) == Some(&0xf0),
         _ => false,
     }
 }
@@ -74,8 +76,13 @@ pub(super) fn is_bare_hello(msg: &[u8]) -> bool {
     msg.trim_ascii().eq_ignore_ascii_case(b"EHLO")
 }
 
-/// Returns the name in a hello of SMTP.
+/// Returns the name in a hello of SMTP, or in the cookie of a request of RDP (MS-RDPBCGR section 2.2.1.1).
 pub(super) fn hello_name(family: ProtocolFamily, msg: &[u8]) -> Option<&[u8]> {
+    const COOKIE: &[u8] = b"Cookie: mstshash=";
+    if family == ProtocolFamily::Rdp {
+        let line = msg.get(11..)?.strip_prefix(COOKIE)?;
+        return line.split(|octet| *octet == b'\r').next();
+    }
     let line = msg.split(|octet| *octet == b'\r' || *octet == b'\n').next()?;
     let name = line.get(5..).filter(|name| !name.trim_ascii().is_empty());
     name.filter(|_| family == ProtocolFamily::Smtp && line.get(4) == Some(&b' ')).map(<[u8]>::trim_ascii)

@@ -162,7 +162,7 @@ impl Watcher {
         let has_list = !hello.is_empty() || protocol.flow.offer == OfferPlace::InGreeting;
         Self {
             protocol,
-            dialect: (protocol.dialect)(Identity::new("").with_nonce(0)),
+            dialect: (protocol.dialect)(Identity::observer().with_nonce(0)),
             client: Lane::new(Side::Client, start[0]),
             server: Lane::new(Side::Server, start[1]),
             reading: Reading::Messages,
@@ -212,7 +212,7 @@ impl Watcher {
         }
         self.lane_mut(side).pass_missing(octets);
         // It may have been within message data.
-        self.dialect = (self.protocol.dialect)(Identity::new("").with_nonce(0));
+        self.dialect = (self.protocol.dialect)(Identity::observer().with_nonce(0));
         self.due.clear();
         self.pending = None;
         self.reading = Reading::Messages;
@@ -345,6 +345,7 @@ impl Watcher {
                 self.score += 3;
                 self.noted.requested = true;
                 self.noted.clue(clue(ClueKind::Request).showing(message));
+                self.note_names(message);
                 due = Some(ReplyTo::Request);
                 // The answer would not be recognized. TLS after it is.
                 if self.is_unpaired {

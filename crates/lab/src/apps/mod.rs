@@ -18,6 +18,7 @@ pub(crate) mod nntp;
 pub(crate) mod nut;
 pub(crate) mod pop3;
 pub(crate) mod postgres;
+pub(crate) mod rdp;
 mod sasl;
 pub(crate) mod sieve;
 pub(crate) mod smtp;

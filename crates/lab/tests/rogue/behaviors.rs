@@ -31,7 +31,7 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::NotEnforced.applies_to(it),
-    [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp]:
+    [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp]:
     everything_is_served_in_cleartext
     a_probe_is_answered_by_rogues_and_refused_by_the_sound_server
 }
@@ -44,7 +44,7 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::OfferInside.applies_to(it),
-    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
     the_upgrade_is_offered_and_accepted_inside
 }
 
@@ -62,7 +62,7 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::RefusedForNow.applies_to(it),
-    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
     a_request_is_refused_for_now
 }
 
@@ -141,6 +141,8 @@ fn service(protocol: &Protocol) -> (Vec<u8>, &'static str) {
         "nbd" => {
             (b"\0\0\0\x01IHAVEOPT\0\0\0\x03\0\0\0\0", "\0\u{3}\u{fffd}\u{4}Ue\u{fffd}\0\0\0\u{3}\0\0\0\u{2}")
         }
+        // A request for Standard RDP Security, and its confirm.
+        "rdp" => (b"\x03\0\0\x0b\x06\xe0\0\0\0\0\0", "\u{3}\0\0\u{b}\u{6}\u{fffd}"),
         "http" => (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200"),
         _ => return credentials(protocol),
     };
@@ -305,10 +307,10 @@ fn answer_to_request(address: SocketAddr, protocol: &'static Protocol) -> (Optio
 fn a_request_is_refused_for_now(protocol: &'static Protocol) {
     let rogue = rogue(protocol, Weakness::RefusedForNow);
     let (answer, _) = answer_to_request(rogue.address(), protocol);
-    // PostgreSQL refuses with an error; NUT, NBD and MySQL X do not distinguish temporary and permanent refusals.
+    // PostgreSQL refuses with an error; NUT, NBD, MySQL X and RDP do not distinguish temporary and permanent refusals.
     let refusal = match protocol.name {
         "postgres" => ServerMessage::Bye,
-        "nut" | "nbd" | "mysqlx" => ServerMessage::Refuse(Refusal::Permanent),
+        "nut" | "nbd" | "mysqlx" | "rdp" => ServerMessage::Refuse(Refusal::Permanent),
         _ => ServerMessage::Refuse(Refusal::Temporary),
     };
     assert_eq!(answer, Some(refusal), "{}", protocol.name);

@@ -14,6 +14,7 @@ pub mod nntp;
 pub mod nut;
 pub mod pop3;
 pub mod postgres;
+pub mod rdp;
 pub mod sieve;
 pub mod smtp;
 pub mod xmpp;
@@ -39,4 +40,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &http::HTTP,
     &nbd::NBD,
     &mysqlx::MYSQLX,
+    &rdp::RDP,
 ];

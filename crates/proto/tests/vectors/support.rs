@@ -113,7 +113,7 @@ impl Machine for Server {
                 Err(if proof.into_early_tls().is_empty() { "upgrade" } else { EARLY_TLS }.to_owned())
             }
             Ok(Progress::End(Quit::ByClient)) => Err("quit".to_owned()),
-            Ok(Progress::End(Quit::TlsRequired)) => Err("tls-required".to_owned()),
+            Ok(Progress::End(Quit::TlsRequired(_))) => Err("tls-required".to_owned()),
             Ok(Progress::End(other)) => panic!("no word for {other:?}"),
             Err(error) => Err(result_of(error.kind)),
         }

@@ -33,6 +33,7 @@ mod postgresql;
 mod prosody;
 mod qemu;
 mod vsftpd;
+mod xrdp;
 
 pub use launcher::{RealEndpoint, RunningServer, Setup};
 
@@ -95,6 +96,7 @@ pub const SERVERS: &[RealServer] = &[
     RealServer { name: "inspircd", packages: &["inspircd"], protocols: &["irc"], start: inspircd::start },
     RealServer { name: "nbdkit", packages: &["nbdkit"], protocols: &["nbd"], start: nbdkit::start },
     RealServer { name: "qemu", packages: &["qemu-utils"], protocols: &["nbd"], start: qemu::start },
+    RealServer { name: "xrdp", packages: &["xrdp"], protocols: &["rdp"], start: xrdp::start },
 ];
 
 /// Returns the server with this name.
@@ -108,7 +110,7 @@ pub fn server(name: &str) -> Option<&'static RealServer> {
 macro_rules! each_real_server {
     ($test:path) => {
         $crate::each_real_server! {
-            $test: cups dovecot inn inspircd mariadb nbdkit nut openldap postfix postgresql prosody qemu vsftpd
+            $test: cups dovecot inn inspircd mariadb nbdkit nut openldap postfix postgresql prosody qemu vsftpd xrdp
         }
     };
     ($test:path: $($name:ident)*) => {
@@ -139,6 +141,7 @@ pub fn start_mail_host(setup: &Setup) -> Result<RunningServer, Error> {
 pub const CLIENT_PACKAGES: &[&str] = &[
     "cups-ipp-utils",
     "curl",
+    "freerdp2-x11",
     "gnutls-bin",
     "ldap-utils",
     "libnbd-bin",
@@ -153,4 +156,5 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "qemu-utils",
     "sieve-connect",
     "swaks",
+    "xvfb",
 ];

@@ -64,9 +64,11 @@ fn messages(plan: &Plan, bytes: &[u8]) -> Vec<Message> {
     };
     cut(plan, bytes)
         .into_iter()
-        .map(|message| Message {
-            text: answers::shown(plan.protocol, message),
-            refuses: refuses(dialect.read_server(ReplyTo::Request, message)),
+        .map(|message| {
+            let text = answers::shown(plan.protocol, message);
+            let refuses = refuses(dialect.read_server(ReplyTo::Request, message))
+                || begins(&text, plan.profile.failed_handshake);
+            Message { text, refuses }
         })
         .collect()
 }
@@ -76,7 +78,8 @@ fn answers(plan: &Plan, judge: &Judge<'_>, text: &str) -> bool {
     let own = signature(text);
     let usual = judge.harmless_in_cleartext.is_some_and(|usual| usual == own);
     let known = begins(text, plan.profile.served) || begins(text, plan.profile.took_credentials);
-    !own.is_empty() && !is_final(text) && (usual || judge.normal.signatures.contains(&own) || known)
+    let ends = is_final(text) || begins(text, plan.profile.failed_handshake);
+    !own.is_empty() && !ends && (usual || judge.normal.signatures.contains(&own) || known)
 }
 
 /// Splits bytes into messages. Bytes that are not a whole message are the last element.

@@ -8,7 +8,7 @@ mod variants;
 
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Dialect, Protocol};
+use starttls::proto::{Dialect, Protocol};
 
 use super::answers::{Answers, harmless, harmless_is_login, signature};
 use super::{Context, Cost, Probe, Running, Turn};
@@ -260,7 +260,7 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
     match judge.verdict(&end) {
         // If a session begins only once, the injected beginning and the client's have the same answer. Only silence
         // distinguishes them.
-        Conclusion::Sound(_) if plan.profile.harmless == ClientMessage::Credentials => {
+        Conclusion::Sound(_) if plan.profile.begins_session() => {
             let (finding, log) = alone(plan, judge).await;
             let second = result.record(&log);
             result.push(finding.at_all(second));
