@@ -437,7 +437,8 @@ impl Output {
     }
 }
 
-#[cfg(all(test, feature = "aws-lc-rs"))]
+#[cfg(test)]
+#[cfg(feature = "aws-lc-rs")]
 mod tests {
     use rustls::crypto::{CryptoProvider, aws_lc_rs};
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
