@@ -145,7 +145,7 @@ if [ "$static" = true ]; then config=/etc/starttls/gateway.toml; else config=$ro
 errors=$(run gateway -c "$config" --check 2>&1) && exit 1
 echo "$errors" | grep -q listener
 for page in "$root"/usr/share/man/man1/starttls*.1.gz; do zcat "$page" | grep -q '^\.TH starttls'; done
-for unit in gateway policy; do
+for unit in gateway policy web; do
     systemd-analyze security --no-pager --offline=true --threshold=20 \
         "$root/lib/systemd/system/starttls-$unit.service" >/dev/null
     grep -q "^ExecStart=/usr/bin/starttls $unit " "$root/lib/systemd/system/starttls-$unit.service"
