@@ -99,8 +99,8 @@
 //! Without `aws-lc-rs` and `ring`, the caller sets a [`crypto_provider`](ConnectorBuilder::crypto_provider).
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "tokio")]
 mod alert;
+#[cfg(feature = "tokio")]
 mod asynchronous;
 pub mod blocking;
 mod causes;
