@@ -48,7 +48,6 @@ pub(crate) fn scenarios() -> Vec<CompletionCandidate> {
 }
 
 /// Returns the names of the protocols.
-#[cfg(any(feature = "attack", feature = "lab"))]
 pub(crate) fn protocols() -> Vec<CompletionCandidate> {
     proto::PROTOCOLS.iter().map(|protocol| word(protocol.name, protocol.title)).collect()
 }

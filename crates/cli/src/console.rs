@@ -114,7 +114,7 @@ pub(crate) fn warning(message: &dyn std::fmt::Display) {
 }
 
 /// Writes what a service does, for its log: a line in one piece, because programs read it.
-#[cfg(feature = "gateway")]
+#[cfg(any(feature = "gateway", feature = "web"))]
 pub(crate) fn note(message: &dyn std::fmt::Display) {
     let _ = std::io::stderr().lock().write_all(format!("{message}\n").as_bytes());
 }

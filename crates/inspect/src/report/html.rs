@@ -262,7 +262,7 @@ fn listed(out: &mut Html, servers: &[ServerSummary], clients: &[ClientSummary]) 
     }
     out.markup("<section class=\"summary\">\n<h2>Clients that never encrypted</h2>\n<ul>\n");
     for it in never.iter().take(MAX_LISTED) {
-        let text = format_args!("{}: {} of {} connections readable", it.client, it.readable, it.connections);
+        let text = format!("{}: {} of {} connections readable", it.client, it.readable, it.connections);
         out.element("li", &[], text);
         out.markup("\n");
     }

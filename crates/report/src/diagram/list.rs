@@ -34,7 +34,7 @@ fn entry(out: &mut Html, row: &DiagramRow, id: Option<String>) {
         RowContent::Boundary { handshake, .. } => ("boundary failed", handshake.label()),
         RowContent::Event(_) => ("event", ""),
     };
-    let class = format_args!("{class}{}", if row.is_evidence { " hit" } else { "" });
+    let class = format!("{class}{}", if row.is_evidence { " hit" } else { "" });
     match &id {
         Some(id) => out.open("li", &[("class", &class), ("id", id)]),
         None => out.open("li", &[("class", &class)]),

@@ -171,7 +171,7 @@ impl<'a> Drawing<'a> {
             let (class, text) = if first.inside { ("inside", "inside TLS") } else { ("clear", "cleartext") };
             let top = first.top - if first.waited.is_some() { WAIT_HEIGHT } else { 0 };
             let height = last.bottom - top;
-            let class = format_args!("band {class}");
+            let class = format!("band {class}");
             out.empty("rect", &[("class", &class), ("y", &top), ("width", &WIDTH), ("height", &height)]);
             label(out, class, (12, top + 20), Anchor::Start, text);
         }
@@ -189,8 +189,7 @@ impl<'a> Drawing<'a> {
             false => (CLIENT - 4, CLIENT - 20, Anchor::End, CLIENT - 28),
         };
         let head = if received_by_server { x + 8 } else { x - 8 };
-        let path =
-            format_args!("M{x} {start}H{turn}V{end}H{x}M{head} {}L{x} {end}L{head} {}", end - 5, end + 5);
+        let path = format!("M{x} {start}H{turn}V{end}H{x}M{head} {}L{x} {end}L{head} {}", end - 5, end + 5);
         out.empty("path", &[("class", &"crossing"), ("d", &path)]);
         let between = start.midpoint(end) + 4;
         label(
@@ -263,7 +262,7 @@ impl Block<'_> {
         };
         let class = if self.inside { "arrow inside" } else { "arrow clear" };
         line(out, class, (start, y), (tip, y));
-        let path = format_args!("M{head} {}L{tip} {y}L{head} {}z", y - 5, y + 5);
+        let path = format!("M{head} {}L{tip} {y}L{head} {}z", y - 5, y + 5);
         out.empty("path", &[("class", &format_args!("{class} head")), ("d", &path)]);
     }
 
@@ -271,7 +270,7 @@ impl Block<'_> {
         let y = self.top;
         let (class, sign) = if handshake.starts_tls() { ("seam", "") } else { ("seam failed", "✕ ") };
         line(out, class, (0, y), (WIDTH, y));
-        let text = format_args!("{sign}{}", handshake.label());
+        let text = format!("{sign}{}", handshake.label());
         label(out, class, (MIDDLE, y + 20), Anchor::Middle, text);
         for (Line { text, .. }, y) in self.lines.iter().zip((y + 38..).step_by(LINE as usize)) {
             label(out, "fact", (MIDDLE, y), Anchor::Middle, text);
@@ -288,7 +287,7 @@ impl Block<'_> {
 /// Draws a long time without a message.
 fn wait(out: &mut Html, top: u32, milliseconds: f64) {
     for x in [CLIENT, SERVER] {
-        let path = format_args!("M{x} {}l-7 4l14 6l-14 6l14 6l-7 4", top + 5);
+        let path = format!("M{x} {}l-7 4l14 6l-14 6l14 6l-7 4", top + 5);
         out.empty("path", &[("class", &"wait"), ("d", &path)]);
     }
     let seconds = milliseconds / 1000.0;

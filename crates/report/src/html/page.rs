@@ -24,7 +24,7 @@ pub const STYLE: &str = concat!(
 pub fn page(title: &str, body: &Html) -> String {
     let digest = base64::encode(&Sha256::digest(STYLE));
     let policy =
-        format_args!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'");
+        format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'");
     let mut out = Html::default();
     out.markup("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.open("meta", &[("http-equiv", &"Content-Security-Policy"), ("content", &policy)]);
