@@ -139,11 +139,12 @@ async fn the_auditor_finds_nothing() {
     }
 }
 
-/// Returns the first of two adjacent free ports.
+/// Returns the first of two adjacent free ports. They are below those that the system gives to connections, because another test
+/// would take one of them while it is free. Different processes start at different ports.
 fn two_ports() -> u16 {
-    let free = |port| std::net::TcpListener::bind(("127.0.0.1", port));
-    let pairs = (0..100).map(|_| free(0).unwrap().local_addr().unwrap().port());
-    let mut pairs = pairs.filter(|port| free(*port).is_ok() && free(port.wrapping_add(1)).is_ok());
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let start = 20_000 + u16::try_from(std::process::id() % 6_000).unwrap() * 2;
+    let mut pairs = (start..32_700).step_by(2).filter(|port| is_free(port) && is_free(&(port + 1)));
     pairs.next().unwrap()
 }
 
