@@ -239,7 +239,8 @@ impl Server {
     pub(crate) fn start(&self, setup: &Setup) -> Outcome<Running<'_>> {
         let address = free_port(own_loopback())?;
         let name = format!("{}-{}", self.name.replace(' ', "-"), address.port());
-        let config = setup.scratch.path().join(format!("{name}.conf"));
+        // Envoy recognizes YAML by the name of the file; the others read any name.
+        let config = setup.scratch.path().join(format!("{name}.yaml"));
         let scheme = match self.front {
             Front::Upgrade => "smtp+starttls",
             Front::Implicit | Front::Cleartext => "smtps",
