@@ -17,7 +17,7 @@ case $(uname -sm) in
 esac
 if ! [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*$ && -n $target ]]; then
     if [ -n "${VERSION:-}" ]; then
-        echo "error: there is no release \"$VERSION\" for $(uname -sm); a version is like 0.1.0, for Linux on x86_64 or aarch64" >&2
+        echo "error: release \"$VERSION\" has no binary for $(uname -sm); set version to a number such as 0.1.0, and use Linux on x86_64 or aarch64" >&2
         exit 2
     fi
     exec cargo install --locked --path "$(dirname "${BASH_SOURCE[0]}")/../../crates/cli"

@@ -262,7 +262,7 @@ impl fmt::Debug for TlsConnection {
     }
 }
 
-/// Where decrypted octets go: into the caller's buffer, and the rest behind it.
+/// The places for decrypted octets: the caller's buffer, and a vector for what does not fit into it.
 struct Plaintext<'a> {
     buf: &'a mut [u8],
     filled: &'a mut usize,

@@ -182,8 +182,8 @@ pub struct Identity {
     /// (`AUTH PLAIN`, `SASL-IR`). The server never sends them in cleartext.
     pub capabilities: Vec<Capability>,
     /// Whether the upgrade may include a login that is bound to the server's key (CredSSP in RDP). A client then offers it
-    /// beside TLS alone, and a server accepts a client that insists on it; the program does that login inside TLS. Without
-    /// it, both sides agree on TLS alone: a gateway that terminates TLS has another key than the server behind it.
+    /// beside TLS alone, and a server accepts a client that insists on it; the program does that login inside TLS. A gateway
+    /// does not set it, because it terminates TLS with another key than the server's, so that such a login fails.
     pub bound_login: bool,
 }
 

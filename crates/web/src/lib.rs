@@ -1,4 +1,4 @@
-//! The page behind `starttls web`: audits servers for visitors, and keeps the reports.
+//! The service of `starttls web`: it audits servers for its visitors and keeps the reports.
 //!
 //! The service renders complete pages. A script of a few kilobytes adds live updates; every page also works without it.
 //! [`serve`] answers requests; [`TargetResolver`] decides which servers may be asked, and [`RunStore`] keeps the reports.

@@ -72,7 +72,7 @@ impl WebTarget {
     /// Parses `DOMAIN`, `PROTO://HOST[:PORT]` or `HOST:PORT`.
     ///
     /// # Errors
-    /// [`InvalidTarget`] if the text is none of these, or if the policy does not accept it.
+    /// [`InvalidTarget`] if the text has another form, or if the policy does not accept the target.
     pub fn parse(text: &str, policy: &TargetPolicy) -> Result<Self, InvalidTarget> {
         let text = text.trim();
         if text.is_empty() {

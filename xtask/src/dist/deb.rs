@@ -37,7 +37,7 @@ const CONTRIB: &[(&str, &str)] = &[
 ];
 
 /// What lintian reports about a static binary although it is right.
-const OVERRIDES: &str = "# A static, position-independent executable is no shared library.\n\
+const OVERRIDES: &str = "# lintian takes a static, position-independent executable for a shared library.\n\
                          starttls: shared-library-lacks-prerequisites [usr/bin/starttls]\n";
 
 /// Builds the package of the staged files in `folder`, and returns its path.

@@ -51,7 +51,7 @@ fn connection(out: &mut Html, number: usize, target: &Target, report: &Report) {
         out.fact("Certificate", &presented.verdict);
         presented.chain.iter().take(1).for_each(|own| certificate(out, own));
     }
-    out.fact("Steps", &steps(report));
+    out.fact("Steps", &report.timings.steps());
     out.markup("</dl>\n");
     let (diagram, text) = (diagram(target, report), format!("c{number}"));
     out.append(&diagram.figure(&format!("{text}-picture"), &text));
@@ -83,18 +83,6 @@ fn certificate(out: &mut Html, own: &CertificateReport) {
     out.fact("Valid", &format!("{} to {}, {left}", own.not_before, own.not_after));
     out.fact("Key", &own.key);
     out.fact("SHA-256", &own.sha256);
-}
-
-fn steps(report: &Report) -> String {
-    let timings = &report.timings;
-    let steps = [
-        ("resolve", timings.resolve_ms),
-        ("connect", timings.connect_ms),
-        ("negotiation", timings.negotiation_ms),
-        ("handshake", timings.handshake_ms),
-    ];
-    let steps = steps.iter().filter_map(|(name, ms)| ms.map(|ms| format!("{name} {ms:.1} ms")));
-    steps.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the class and the words of an outcome.

@@ -140,6 +140,20 @@ pub(crate) struct Timings {
     pub(crate) handshake_ms: Option<f64>,
 }
 
+impl Timings {
+    /// Lists the steps that were reached: `connect 3.4 ms, negotiation 5.9 ms`.
+    pub(crate) fn steps(&self) -> String {
+        let steps = [
+            ("resolve", self.resolve_ms),
+            ("connect", self.connect_ms),
+            ("negotiation", self.negotiation_ms),
+            ("handshake", self.handshake_ms),
+        ];
+        let reached = steps.iter().filter_map(|(name, ms)| ms.map(|ms| format!("{name} {ms:.1} ms")));
+        reached.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What went wrong.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

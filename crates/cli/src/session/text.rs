@@ -26,15 +26,7 @@ pub(crate) fn show(console: &Console, target: &Target, report: &Report, local: O
     if report.tls.is_none() {
         return;
     }
-    let timings = &report.timings;
-    let steps = [
-        ("resolve", timings.resolve_ms),
-        ("connect", timings.connect_ms),
-        ("negotiation", timings.negotiation_ms),
-        ("handshake", timings.handshake_ms),
-    ];
-    let steps = steps.iter().filter_map(|(name, ms)| ms.map(|ms| format!("{name} {ms:.1} ms")));
-    console.fact("Time", steps.collect::<Vec<_>>().join(", "));
+    console.fact("Time", report.timings.steps());
     console.fact("Visible", visible(target, report, local));
 }
 

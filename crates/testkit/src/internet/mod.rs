@@ -1,4 +1,4 @@
-//! A simulated Internet on 127.0.0.0/8: mail servers at many addresses, behind one listener, and the DNS that leads to them.
+//! A simulated Internet on 127.0.0.0/8: mail servers at many addresses, which share one listener, and the DNS that names them.
 //!
 //! What a server does depends on its address alone, and what a domain has depends on its number, so a test knows the right
 //! result for each. The [`Referee`] is on the side of the servers: it records when which address was connected to.

@@ -1,4 +1,4 @@
-//! The servers behind the one listener.
+//! The mail servers of the simulation. One listener accepts the connections of all of them.
 
 use std::io;
 use std::net::TcpListener;

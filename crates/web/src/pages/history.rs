@@ -27,7 +27,7 @@ pub(crate) fn history(target: &str, runs: &[RunSummary]) -> String {
     }
     out.markup("</ul>\n");
     if runs.is_empty() {
-        out.markup("<p>There is no report on this target.</p>\n");
+        out.markup("<p>This target has no report.</p>\n");
     }
     out.markup("</section>\n<section class=\"card\">\n<h2>Badge</h2>\n<p>");
     let path = format!("/t/{}/badge.svg", segment(target));

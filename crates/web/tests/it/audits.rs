@@ -9,19 +9,23 @@ use crate::site::{Options, Site, run};
 
 const LOOPBACK: &str = "127.0.0.0/8";
 
+/// Returns the port of the lab's SMTP server.
+fn smtp_port(lab: &Lab) -> u16 {
+    let smtp = lab.endpoints().iter().find(|it| it.protocol == &SMTP && !it.implicit);
+    smtp.unwrap().address.port()
+}
+
+/// Starts a service that audits servers on these loopback ports and trusts the lab.
+async fn site(lab: &Lab, ports: Vec<u16>) -> Site {
+    Site::start(Options { root: lab.ca_pem(), ports, allowed: vec![LOOPBACK], ..Options::default() }).await
+}
+
 #[test]
 fn an_audit_is_followed_and_its_report_stays() {
     run(async {
         let lab = Lab::start(LabOptions::default()).unwrap();
-        let port =
-            lab.endpoints().iter().find(|it| it.protocol == &SMTP && !it.implicit).unwrap().address.port();
-        let site = Site::start(Options {
-            root: lab.ca_pem(),
-            ports: vec![port],
-            allowed: vec![LOOPBACK],
-            ..Options::default()
-        })
-        .await;
+        let port = smtp_port(&lab);
+        let site = site(&lab, vec![port]).await;
         let home = site.get("/").await;
         assert!(
             home.status == 200 && home.body.contains("<form method=\"post\" action=\"/check\">"),
@@ -69,15 +73,8 @@ fn an_audit_is_followed_and_its_report_stays() {
 fn events_arrive_once_and_from_where_the_client_was() {
     run(async {
         let lab = Lab::start(LabOptions::default()).unwrap();
-        let port =
-            lab.endpoints().iter().find(|it| it.protocol == &SMTP && !it.implicit).unwrap().address.port();
-        let site = Site::start(Options {
-            root: lab.ca_pem(),
-            ports: vec![port],
-            allowed: vec![LOOPBACK],
-            ..Options::default()
-        })
-        .await;
+        let port = smtp_port(&lab);
+        let site = site(&lab, vec![port]).await;
         let started = site.post("/check", &format!("target=smtp://127.0.0.1:{port}")).await;
         let path = started.headers["location"].clone();
         let events = site.get(&format!("{path}/events")).await;
@@ -99,14 +96,10 @@ fn events_arrive_once_and_from_where_the_client_was() {
 fn history_and_comparison_show_what_changed() {
     run(async {
         let lab = Lab::start(LabOptions::default()).unwrap();
-        let sound =
-            lab.endpoints().iter().find(|it| it.protocol == &SMTP && !it.implicit).unwrap().address.port();
+        let sound = smtp_port(&lab);
         let rogue = Rogue::start(&SMTP, Weakness::Eager, &Authority::new().unwrap()).unwrap();
         let port = rogue.address().port();
-        let ports = vec![sound, port];
-        let site =
-            Site::start(Options { root: lab.ca_pem(), ports, allowed: vec![LOOPBACK], ..Options::default() })
-                .await;
+        let site = site(&lab, vec![sound, port]).await;
         let first = site.audited(&format!("smtp://127.0.0.1:{port}")).await;
         let second = site.audited(&format!("smtp://127.0.0.1:{port}")).await;
         assert_ne!(first, second);
