@@ -192,10 +192,13 @@ fn send(tls: &mut TlsConnection, io: &mut impl Write, mut records: &[u8]) -> io:
         match io.write(records) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(count) => records = &records[count..],
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            // The octets in these records count as written, so a caller that tries again must not lose or repeat them. A
+            // blocking socket with a time limit reports either kind, depending on the system.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 tls.keep_unsent(records);
                 break;
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }

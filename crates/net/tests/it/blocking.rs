@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,66 @@ fn implicit_and_over_any_stream() {
     stream.read_to_string(&mut heard).unwrap();
     assert_eq!(heard, "inside");
     server.join().unwrap();
+}
+
+/// A stream whose writes take a part, and then fail once as a socket with a time limit does.
+struct Slow {
+    io: UnixStream,
+    error: std::io::ErrorKind,
+    is_slow: Arc<AtomicBool>,
+    writes: u32,
+}
+
+impl Read for Slow {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.io.read(buf)
+    }
+}
+
+impl Write for Slow {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        if !self.is_slow.load(Ordering::Relaxed) {
+            return self.io.write(buf);
+        }
+        self.writes += 1;
+        if self.writes % 2 == 0 { Err(self.error.into()) } else { self.io.write(&buf[..buf.len().min(1000)]) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.io.flush()
+    }
+}
+
+#[test]
+fn a_write_that_fails_for_now_loses_and_repeats_nothing() {
+    use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    let authority = Authority::new();
+    for error in [Interrupted, TimedOut, WouldBlock] {
+        let (connector, acceptor) =
+            (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+        let (near, far) = UnixStream::pair().unwrap();
+        let server = thread::spawn(move || {
+            let mut heard = Vec::new();
+            let mut stream = acceptor.blocking().accept_implicit(Untimed(far)).unwrap();
+            stream.read_to_end(&mut heard).map(|_| heard)
+        });
+        let is_slow = Arc::new(AtomicBool::new(false));
+        let slow = Slow { io: near, error, is_slow: is_slow.clone(), writes: 0 };
+        let mut stream = connector.blocking().upgrade_implicit(&smtp::SMTP, NAME, Untimed(slow)).unwrap();
+        is_slow.store(true, Ordering::Relaxed);
+        let said: Vec<u8> = (0..50_000u32).map(|at| at as u8).collect();
+        let mut left = &said[..];
+        while !left.is_empty() {
+            match stream.write(&left[..left.len().min(7000)]) {
+                Ok(count) => left = &left[count..],
+                Err(failed) => assert_eq!(failed.kind(), error),
+            }
+        }
+        while let Err(failed) = stream.close() {
+            assert_eq!(failed.kind(), error);
+        }
+        assert!(server.join().unwrap().unwrap() == said, "{error:?}");
+    }
 }
 
 #[test]
