@@ -131,6 +131,20 @@ impl Monitor {
         }
     }
 
+    /// Returns the numbers of this process's results of a stage, by kind.
+    pub fn results(&self, stage: Stage) -> BTreeMap<&'static str, u64> {
+        self.state().stages.get(&stage).map(|count| count.words.clone()).unwrap_or_default()
+    }
+
+    /// Returns whether this process looked up names, and no look-up of one of the stages was answered.
+    pub fn lacks_dns(&self) -> bool {
+        let all_failed = |stage| {
+            let results = self.results(stage);
+            !results.is_empty() && results.keys().all(|word| *word == "failed")
+        };
+        all_failed(Stage::Resolve) || all_failed(Stage::Addresses)
+    }
+
     /// Returns how far a stage is.
     pub fn progress(&self, stage: Stage) -> StageProgress {
         let state = self.state();

@@ -49,7 +49,7 @@ pub(crate) enum SurveyCommand {
   0    done
   2    wrong usage, a folder with another survey, or a client name that does not resolve back; no server was dialed
   3    the network does not let connections to the port out
-  7    endpoints stayed throttled after the last pass
+  7    endpoints stayed throttled after the last pass, or no look-up was answered
   129, 130, 143  interrupted; the same command goes on")]
 pub(crate) struct SurveyRun {
     /// The list of domains, one a line; RANK,DOMAIN is read too; - is standard input

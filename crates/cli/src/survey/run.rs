@@ -77,12 +77,12 @@ pub(super) async fn run(args: &SurveyRun, plan_only: bool, interruption: Interru
     };
 
     let (stages, mut shown) = watch::channel(None);
-    let events = console;
+    let (events, results) = (console, Arc::clone(&monitor));
     let mut note = move |event: SurveyEvent| {
         if let SurveyEvent::Begun(stage) = event {
             stages.send_replace(Some(stage));
         }
-        show_event(&events, &event);
+        show_event(&events, &event, &results);
     };
     let way_out = before_probe(args, protocol, &stub, &policy);
     let running = survey.run(|| open(&args.domains), &mut note, way_out);
@@ -108,15 +108,16 @@ pub(super) async fn run(args: &SurveyRun, plan_only: bool, interruption: Interru
         }
     };
     progress.clear();
+    let done = if monitor.lacks_dns() { exit::INCONCLUSIVE } else { exit::DONE };
     Ok(match ended.map_err(failed)? {
         SurveyEnd::Stopped => signal.unwrap_or(exit::INCONCLUSIVE),
         SurveyEnd::Planned(plan) => {
             show_plan(&Console::result(&args.output), args, &plan);
-            exit::DONE
+            done
         }
         SurveyEnd::Finished(summary) => {
             show_summary(&Console::result(&args.output), &summary);
-            if summary.throttled > 0 { exit::INCONCLUSIVE } else { exit::DONE }
+            if summary.throttled > 0 { exit::INCONCLUSIVE } else { done }
         }
     })
 }
@@ -232,7 +233,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, SurveyError> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn show_event(console: &Console, event: &SurveyEvent) {
+fn show_event(console: &Console, event: &SurveyEvent, monitor: &Monitor) {
     match event {
         SurveyEvent::Planned(stage, plan) => {
             let invalid = match plan.invalid_lines {
@@ -251,7 +252,16 @@ fn show_event(console: &Console, event: &SurveyEvent) {
         SurveyEvent::Waiting(stage, time) => {
             console.line(Tone::Plain, format_args!("{stage}: begins in {}", words(*time)));
         }
-        SurveyEvent::Finished(stage) => console.line(Tone::Plain, format_args!("{stage}: done")),
+        SurveyEvent::Finished(stage) => {
+            let results = monitor.results(*stage);
+            let results: String = results.iter().map(|(word, count)| format!(", {word} {count}")).collect();
+            console.line(Tone::Plain, format_args!("{stage}: done{results}"));
+            if matches!(stage, Stage::Resolve | Stage::Addresses) && monitor.lacks_dns() {
+                console::warning(&format_args!(
+                    "no look-up was answered; check the DNS resolver, or set --resolver"
+                ));
+            }
+        }
         SurveyEvent::Begun(_) => {}
     }
 }

@@ -393,6 +393,19 @@ fn the_statements_of_the_guide_run_in_duckdb() {
 }
 
 #[test]
+fn a_survey_without_dns_says_so() {
+    let simulation = Simulation::new(10, 40);
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut command = starttls(["survey", "plan"]);
+    command.arg(simulation.out("domains.txt")).arg("--out").arg(simulation.out("a"));
+    command.args(["--client-name", "probe.sim.test", "--own-networks", "--timeout", "500ms"]);
+    command.args(["--resolver", &silent.local_addr().unwrap().to_string()]);
+    let run = Run::of(&mut command).exits(7);
+    assert!(run.stderr.contains("resolve: done, failed 10"), "{run:?}");
+    assert!(run.stderr.contains("warning: no look-up was answered; check the DNS resolver"), "{run:?}");
+}
+
+#[test]
 fn a_surveyor_without_a_name_does_not_start() {
     let simulation = Simulation::new(10, 40);
     let mut command = starttls(["survey", "run"]);
