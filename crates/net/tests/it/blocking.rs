@@ -103,7 +103,11 @@ impl Write for Slow {
             return self.io.write(buf);
         }
         self.writes += 1;
-        if self.writes % 2 == 0 { Err(self.error.into()) } else { self.io.write(&buf[..buf.len().min(1000)]) }
+        if self.writes.is_multiple_of(2) {
+            Err(self.error.into())
+        } else {
+            self.io.write(&buf[..buf.len().min(1000)])
+        }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
