@@ -55,7 +55,7 @@ pub(crate) struct Server {
 }
 
 /// Each `{…}` stands for a value of the run; `{config}` is the file with the text in `config`.
-pub(crate) const SERVERS: [Server; 11] = [
+pub(crate) const SERVERS: [Server; 12] = [
     Server {
         name: "starttls gateway",
         front: Front::Upgrade,
@@ -112,6 +112,17 @@ pub(crate) const SERVERS: [Server; 11] = [
         config: OURS,
         args: &["gateway", "{config}"],
         bulk: true,
+        many: true,
+    },
+    Server {
+        name: "starttls gateway, busy-poll",
+        front: Front::Implicit,
+        program: "{self}",
+        package: "",
+        version: &[],
+        config: "{ours}busy-poll = true\n",
+        args: &["gateway", "{config}"],
+        bulk: false,
         many: true,
     },
     Server {
@@ -246,6 +257,7 @@ impl Server {
             Front::Implicit | Front::Cleartext => "smtps",
         };
         let words = [
+            ("{ours}", OURS.into()),
             ("{nginx}", NGINX.into()),
             ("{stunnel}", STUNNEL.into()),
             ("{self}", std::env::current_exe()?.display().to_string()),

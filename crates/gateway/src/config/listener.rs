@@ -31,6 +31,7 @@ pub(super) struct Draft {
     pub(super) allow: Option<Networks>,
     pub(super) proxy_from: Networks,
     pub(super) observe: bool,
+    pub(super) busy_poll: bool,
     pub(super) data: data::Draft,
     pub(super) limits: ListenerLimits,
     pub(super) routes: Vec<Route>,
@@ -64,6 +65,7 @@ pub(super) fn parse(
         allow: table.list("allow").map(networks).transpose()?,
         proxy_from: table.list("proxy-from").map_or(Ok(Networks::default()), networks)?,
         observe: table.flag("observe")?,
+        busy_poll: table.flag("busy-poll")?,
         data: data::Draft::parse(&mut table)?,
         limits,
         tickets,
@@ -213,7 +215,7 @@ impl Draft {
             .with_hint("add forward = \"…\" to the listener"));
         }
         check_default_route(url.protocol, &downstream, &routes)?;
-        let (allow, proxy_from, observe, limits) = (self.allow, self.proxy_from, self.observe, self.limits);
+        let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
         let (protocol, server_name) = (url.protocol, self.server_name.unwrap_or_else(|| "localhost".into()));
         Ok(Listener {
             name,
@@ -223,7 +225,8 @@ impl Draft {
             address,
             allow,
             proxy_from,
-            observe,
+            observe: self.observe,
+            busy_poll: self.busy_poll,
             limits,
             data,
             routes,

@@ -76,6 +76,9 @@ pub struct Listener {
     pub proxy_from: Networks,
     /// Whether the log contains what the network sees of each session.
     pub observe: bool,
+    /// Whether a thread looks for events for 50 µs before it sleeps while a session negotiates. This shortens sessions when there
+    /// are few, and costs processor time.
+    pub busy_poll: bool,
     /// The limits of the listener.
     pub limits: ListenerLimits,
     /// The settings of data connections, which only FTP has.

@@ -2,6 +2,7 @@
 
 mod allowance;
 mod backend;
+mod busy_poll;
 mod closing;
 mod downstream;
 mod ftp;

@@ -15,6 +15,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
 
 use super::backend::{self, ReadyBackend, RequestedNames};
+use super::busy_poll::awake;
 use super::closing::{CLOSING, answer_violation, send};
 use super::ftp::session_tickets::SessionTickets;
 use super::rules::Established;
@@ -95,6 +96,7 @@ impl<'a> Session<'a> {
             }
         };
         let Some(socket) = socket.take() else { return Ok(()) };
+        let busy_poll = self.listener.busy_poll;
         let relays_greeting = self.listener.protocol.flow.after == AfterUpgrade::SequenceContinues;
         let client = match &self.listener.downstream {
             Downstream::Cleartext if relays_greeting => {
@@ -109,11 +111,11 @@ impl<'a> Session<'a> {
                 return Box::pin(self.optional(socket, tls)).await;
             }
             Downstream::Implicit(tls) => {
-                let encrypted = Box::pin(self.acceptor(tls).accept_implicit(socket)).await;
+                let encrypted = awake(busy_poll, Box::pin(self.acceptor(tls).accept_implicit(socket))).await;
                 encrypted.map(|encrypted| (Stream::Tls(Box::new(encrypted)), false))
             }
             Downstream::Upgrade(_, tls) => {
-                let encrypted = Box::pin(self.acceptor(tls).accept(socket)).await;
+                let encrypted = awake(busy_poll, Box::pin(self.acceptor(tls).accept(socket))).await;
                 encrypted.map(|encrypted| (Stream::Tls(Box::new(encrypted)), true))
             }
         };
@@ -174,7 +176,10 @@ impl<'a> Session<'a> {
         if self.listener.protocol.flow.data_connections {
             return Box::pin(self.with_data_connections(client, greeted)).await;
         }
-        let (mut backend, mut splice) = Box::pin(self.prepare_or_reject(client, greeted)).await?;
+        let busy_poll = self.listener.busy_poll;
+        let preparing = awake(busy_poll, Box::pin(self.prepare_or_reject(client, greeted)));
+        let (mut backend, splice) = preparing.await?;
+        let mut splice = if busy_poll { splice.busy_polling() } else { splice };
         self.splice(client, &mut backend, &mut splice).await
     }
 

@@ -12,6 +12,7 @@ use starttls::proto::{Outgoing, Side};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::allowance::{self, HeldOctets, LARGE_READ, SMALL_READ};
+use super::busy_poll::stay_awake;
 use super::idle::IdleTimer;
 use super::stream::Stream;
 use crate::failure::SessionFailure;
@@ -122,6 +123,7 @@ pub(super) struct Splice<E> {
     down: Direction,
     stopping: bool,
     one_way: bool,
+    busy_poll: bool,
 }
 
 impl<E: Filter> Splice<E> {
@@ -134,6 +136,7 @@ impl<E: Filter> Splice<E> {
             down: direction(first.to_client),
             stopping: false,
             one_way: false,
+            busy_poll: false,
         }
     }
 
@@ -141,6 +144,11 @@ impl<E: Filter> Splice<E> {
     /// client's end.
     pub(super) fn one_way(self) -> Self {
         Self { one_way: true, ..self }
+    }
+
+    /// Makes a transfer that keeps its thread awake until each side has sent something.
+    pub(super) fn busy_polling(self) -> Self {
+        Self { busy_poll: true, ..self }
     }
 
     /// Returns the octets to the backend, and to the client.
@@ -203,6 +211,9 @@ impl<E: Filter> Splice<E> {
             let was_over = self.down.closed;
             if let Poll::Ready(ended) = self.poll(cx, client, backend) {
                 return Poll::Ready(ended);
+            }
+            if self.busy_poll && (self.up.octets == 0 || self.down.octets == 0) {
+                stay_awake();
             }
             // A backend that has ended usually reads no more. The client only has to close its side.
             let over = self.down.closed;
@@ -271,9 +282,15 @@ impl<E: Filter> Splice<E> {
             return Poll::Pending;
         }
         if direction.ended {
-            match ready!(Pin::new(&mut *sink).poll_shutdown(cx)) {
-                Err(error) if !gone(&error) => return Poll::Ready(Err(SessionFailure::io(writes, error))),
-                _ => {}
+            // A session whose last direction has ended drops its sockets, which tells a peer in cleartext the same.
+            let closes = other.closed && matches!(sink, Stream::Clear(_));
+            if !closes {
+                match ready!(Pin::new(&mut *sink).poll_shutdown(cx)) {
+                    Err(error) if !gone(&error) => {
+                        return Poll::Ready(Err(SessionFailure::io(writes, error)));
+                    }
+                    _ => {}
+                }
             }
             direction.closed = true;
             if self.one_way && from == Side::Server && other.octets == 0 {

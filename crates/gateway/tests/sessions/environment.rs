@@ -67,6 +67,11 @@ impl Environment {
         forward: &[String],
         starttls: Option<UpgradePolicy>,
     ) -> Running {
+        self.start(self.config(listen, forward, starttls))
+    }
+
+    /// Returns the configuration of a gateway with one listener.
+    pub(crate) fn config(&self, listen: &str, forward: &[String], starttls: Option<UpgradePolicy>) -> Config {
         let listen = listen.replace("{}", "127.0.0.1:0");
         let cleartext_front = !has_tls(&listen);
         let config = Config::from_arguments(&Arguments {
@@ -77,7 +82,7 @@ impl Environment {
             ca_file: forward.iter().any(|url| has_tls(url)).then(|| self.lab.ca_file().to_owned()),
             ..Arguments::default()
         });
-        self.start(config.unwrap_or_else(|error| panic!("{listen} {forward:?}: {error}")))
+        config.unwrap_or_else(|error| panic!("{listen} {forward:?}: {error}"))
     }
 
     pub(crate) fn start(&self, config: Config) -> Running {
