@@ -98,6 +98,11 @@ impl Audit {
         Self { limits, ..self.clone() }
     }
 
+    /// Returns the limits.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Returns the same audit for endpoints whose URL has this authority (`Host` in HTTP). Without one, the probes send the
     /// server name.
     #[must_use]

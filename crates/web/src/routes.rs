@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, HeaderName};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use starttls_audit::render;
 use starttls_audit::report::Severity;
@@ -71,7 +71,7 @@ async fn get(
         },
         ["health"] => reply(StatusCode::OK, TEXT, "ok\n"),
         ["metrics"] => reply(StatusCode::OK, METRICS, exporter::metrics(service, site.viewers.count())),
-        ["probe"] => probe(site, client, query).await,
+        ["probe"] => probe(site, client, query, request.headers()).await,
         ["robots.txt"] => reply(StatusCode::OK, TEXT, ROBOTS),
         ["r", id, "events"] => events(site, client, id, request),
         ["r", id, "live"] => growing(site, client, id),
@@ -178,7 +178,11 @@ fn too_many_viewers() -> Reply {
 }
 
 /// Audits a target for Prometheus. The modules are the presets.
-async fn probe(site: &Site, client: IpAddr, query: &Query) -> Reply {
+async fn probe(site: &Site, client: IpAddr, query: &Query, headers: &HeaderMap) -> Reply {
+    let Some(limit) = exporter::limit(headers) else {
+        let text = "invalid X-Prometheus-Scrape-Timeout-Seconds: expected a positive number of seconds\n";
+        return reply(StatusCode::BAD_REQUEST, TEXT, text);
+    };
     let Some(preset) = Preset::named(query.get("module")) else {
         return reply(StatusCode::BAD_REQUEST, TEXT, "unknown module: expected quick, standard or tls\n");
     };
@@ -189,8 +193,8 @@ async fn probe(site: &Site, client: IpAddr, query: &Query) -> Reply {
     if let Err(wait) = site.service.admit_client(client) {
         return later(reply(StatusCode::TOO_MANY_REQUESTS, TEXT, "too many audits\n"), wait);
     }
-    let report = site.service.probe(&target, preset).await;
-    reply(StatusCode::OK, METRICS, exporter::probe(&report))
+    let (report, is_timed_out) = site.service.probe(&target, preset, limit).await;
+    reply(StatusCode::OK, METRICS, exporter::probe(&report, is_timed_out))
 }
 
 fn report(site: &Site, run: &StoredRun) -> Reply {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use data_encoding::BASE32_NOPAD;
 use starttls_audit::report::{AuditReport, EndpointReport, EndpointVerdict, Severity, Unaudited};
-use starttls_audit::{Audit, Selection, SurveyExtent, filter};
+use starttls_audit::{Audit, Limits, Selection, SurveyExtent, filter};
 use starttls_hello::WalkSize;
 use starttls_x509::validity;
 use tokio::sync::Semaphore;
@@ -69,6 +69,13 @@ impl Preset {
             Self::Tls => Selection::default().with_survey(SurveyExtent::new(WalkSize::Survey)),
         }
     }
+}
+
+/// How much an audit does, and until when.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    preset: Preset,
+    until: Option<Instant>,
 }
 
 /// What a service needs.
@@ -222,11 +229,11 @@ impl Service {
     }
 
     async fn run(&self, run: &Arc<Run>, target: &WebTarget, preset: Preset) {
-        let started = now();
+        let (started, extent) = (now(), Extent { preset, until: None });
         let options = vec![format!("preset={}", preset.name())];
         let mut report = AuditReport::new(self.0.settings.generator.clone(), options);
         let is_stopped = tokio::select! {
-            () = self.audit(run, target, preset, &mut report) => false,
+            () = self.audit(run, target, extent, &mut report) => false,
             () = run.stopped() => true,
         };
         let stored =
@@ -242,7 +249,7 @@ impl Service {
     }
 
     /// Audits all endpoints of a target. The report is complete so far whenever this is dropped.
-    async fn audit(&self, run: &Arc<Run>, target: &WebTarget, preset: Preset, report: &mut AuditReport) {
+    async fn audit(&self, run: &Arc<Run>, target: &WebTarget, extent: Extent, report: &mut AuditReport) {
         let Resolution { lookups, endpoints, left_out } = self.0.settings.resolver.resolve(target).await;
         report.lookups = lookups;
         for it in left_out {
@@ -262,7 +269,7 @@ impl Service {
                     report.unaudited.push(unfinished(String::from(UNFINISHED)));
                     let (service, run) = (self.clone(), Arc::clone(run));
                     audits.spawn(async move {
-                        (index, service.endpoint(&run, index, &endpoint, preset, active).await)
+                        (index, service.endpoint(&run, index, &endpoint, extent, active).await)
                     });
                 }
                 Err(reason) => self.leave_out(run, report, unfinished(reason)),
@@ -305,7 +312,7 @@ impl Service {
         run: &Arc<Run>,
         index: usize,
         endpoint: &AllowedEndpoint,
-        preset: Preset,
+        extent: Extent,
         active: Active,
     ) -> EndpointReport {
         // The semaphore is never closed.
@@ -319,8 +326,13 @@ impl Service {
             address: address.to_string(),
         });
         let observer = Arc::new(RunObserver { run: Arc::clone(run), endpoint: index });
-        let audit = self.0.settings.audit.with_selection(preset.selection()).observed_by(observer);
-        let audit = audit.with_implicit_tls(endpoint.implicit);
+        let audit = self.0.settings.audit.with_selection(extent.preset.selection()).observed_by(observer);
+        let mut audit = audit.with_implicit_tls(endpoint.implicit);
+        if let Some(until) = extent.until {
+            let limits = audit.limits();
+            let deadline = limits.deadline.min(until.saturating_duration_since(Instant::now()));
+            audit = audit.with_limits(Limits { deadline, ..limits });
+        }
         let mut report =
             audit.endpoint(endpoint.protocol, &endpoint.target, &endpoint.server_name, address).await;
         filter::settle(&mut report, Severity::Warning);
@@ -333,12 +345,22 @@ impl Service {
         report
     }
 
-    /// Audits the endpoints of a target now, without a run, for monitoring.
-    pub(crate) async fn probe(&self, target: &WebTarget, preset: Preset) -> AuditReport {
+    /// Audits the endpoints of a target now, without a run, for monitoring. Returns the report, and whether the limit ended the
+    /// audit.
+    pub(crate) async fn probe(
+        &self,
+        target: &WebTarget,
+        preset: Preset,
+        limit: Duration,
+    ) -> (AuditReport, bool) {
         let run = Arc::new(Run::new(String::new(), target.to_string()));
         let mut report = AuditReport::new(self.0.settings.generator.clone(), Vec::new());
-        self.audit(&run, target, preset, &mut report).await;
-        report
+        // An audit that ends by itself reports what it has found until then.
+        let until = Instant::now() + limit.mul_f64(0.9);
+        let extent = Extent { preset, until: Some(until) };
+        // Endpoints that are not finished are in the report with their reason.
+        let _ = tokio::time::timeout(limit, self.audit(&run, target, extent, &mut report)).await;
+        (report, Instant::now() >= until)
     }
 }
 

@@ -1,9 +1,12 @@
 //! Audits from the form to the report.
 
+use std::time::{Duration, Instant};
+
 use starttls::proto::smtp::SMTP;
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 use starttls_lab::{Lab, Options as LabOptions};
+use tokio::net::TcpListener;
 
 use crate::site::{Options, Site, run};
 
@@ -121,10 +124,35 @@ fn history_and_comparison_show_what_changed() {
         assert_eq!(listed.as_array().unwrap().len(), 2);
         let probed = site.get(&format!("/probe?target=smtp://127.0.0.1:{sound}&module=quick")).await;
         assert!(probed.body.contains("protocol=\"smtp\"} 1\n"), "{probed:?}");
+        assert!(probed.body.ends_with("\nstarttls_probe_timed_out 0\n"), "{probed:?}");
         assert_eq!(probed.body.matches("# TYPE probe_success ").count(), 1, "{probed:?}");
         let metrics = site.get("/metrics").await;
         assert!(metrics.body.contains("starttls_web_runs_total 2"), "{metrics:?}");
         tokio::task::spawn_blocking(move || drop((lab, rogue))).await.unwrap();
+    });
+}
+
+/// Without the limit, the audit would wait 30 s for the greeting.
+#[test]
+fn a_probe_ends_before_prometheus_gives_up() {
+    run(async {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let site =
+            Site::start(Options { ports: vec![port], allowed: vec![LOOPBACK], ..Options::default() }).await;
+        let start = Instant::now();
+        let limited = |seconds: &str| {
+            format!(
+                "GET /probe?target=smtp://127.0.0.1:{port} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                 X-Prometheus-Scrape-Timeout-Seconds: {seconds}\r\n\r\n"
+            )
+        };
+        let probed = site.request(&limited("1.5")).await;
+        assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+        assert_eq!(probed.status, 200, "{probed:?}");
+        assert!(probed.body.ends_with("\nstarttls_probe_timed_out 1\n"), "{probed:?}");
+        assert!(probed.body.contains("protocol=\"smtp\"} 0\n"), "{probed:?}");
+        assert_eq!(site.request(&limited("soon")).await.status, 400);
     });
 }
 
