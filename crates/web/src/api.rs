@@ -12,6 +12,7 @@ use starttls_audit::report::AuditReport;
 use crate::http::{self, BodyError, JSON, PROBLEM, Reply, later, reply, set};
 use crate::service::{NotStarted, Preset, Started};
 use crate::site::{Site, stored};
+use crate::store::RunEnd;
 
 const OPENAPI: &str = include_str!("assets/openapi.json");
 /// The most runs in a list.
@@ -42,11 +43,22 @@ struct Check<'a> {
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum State {
     Running,
     Finished,
     Stopped,
+    BrokenOff,
+}
+
+impl From<RunEnd> for State {
+    fn from(end: RunEnd) -> Self {
+        match end {
+            RunEnd::Finished => Self::Finished,
+            RunEnd::Stopped => Self::Stopped,
+            RunEnd::BrokenOff => Self::BrokenOff,
+        }
+    }
 }
 
 /// An error (RFC 9457).
@@ -67,7 +79,7 @@ pub(crate) async fn respond(
         ("GET", ["openapi.json"]) => reply(StatusCode::OK, JSON, OPENAPI),
         ("POST", ["checks"]) => start(site, client, request).await,
         ("GET", ["checks", id]) => check(site, id),
-        ("GET", ["targets", target, "checks"]) => match site.service.store().history(target, MAX_LISTED) {
+        ("GET", ["targets", target, "checks"]) => match site.service.history(target, MAX_LISTED) {
             Ok(runs) => json(StatusCode::OK, &runs),
             Err(error) => broken(&error.to_string()),
         },
@@ -124,7 +136,7 @@ fn check(site: &Site, id: &str) -> Reply {
     }
     match stored(&site.service, id) {
         Ok(Some(run)) => {
-            let state = if run.is_stopped { State::Stopped } else { State::Finished };
+            let state = run.end.into();
             let page = format!("/r/{}", run.id);
             json(StatusCode::OK, &Check { id, target: &run.target, state, page, report: Some(&run.report) })
         }

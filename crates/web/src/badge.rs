@@ -56,6 +56,7 @@ pub(crate) fn badge(newest: Option<&RunSummary>, now: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RunEnd;
 
     #[test]
     fn a_badge_has_the_verdict_and_the_age() {
@@ -63,6 +64,7 @@ mod tests {
             id: String::new(),
             started_at: String::new(),
             started: 1_000 * DAY,
+            end: RunEnd::Finished,
             verdict,
             generator: String::new(),
         };

@@ -27,5 +27,5 @@ pub use resolve::TargetResolver;
 pub use server::serve;
 pub use service::{Preset, WebSettings};
 pub use site::Access;
-pub use store::{RunStore, RunStoreError, RunSummary, StoredRun};
+pub use store::{RunEnd, RunStore, RunStoreError, RunSummary, StoredRun};
 pub use target::{InvalidTarget, ServerTarget, TargetHost, TargetPolicy, WebTarget};

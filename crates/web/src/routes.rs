@@ -83,13 +83,13 @@ async fn get(
             },
             Some((id, extension)) => found(stored(service, id), |run| rendered(&run, extension)),
         },
-        ["t", target] => match service.store().history(target, MAX_HISTORY) {
+        ["t", target] => match service.history(target, MAX_HISTORY) {
             Ok(runs) => reply(StatusCode::OK, HTML, pages::history(target, &runs)),
             Err(error) => broken(&error),
         },
-        ["t", target, "badge.svg"] => match service.store().history(target, 1) {
-            Ok(runs) => {
-                let mut reply = reply(StatusCode::OK, SVG, badge::badge(runs.first(), now()));
+        ["t", target, "badge.svg"] => match service.store().newest(target) {
+            Ok(newest) => {
+                let mut reply = reply(StatusCode::OK, SVG, badge::badge(newest.as_ref(), now()));
                 set(&mut reply, CACHE_CONTROL, "public, max-age=300");
                 reply
             }
@@ -198,7 +198,7 @@ async fn probe(site: &Site, client: IpAddr, query: &Query, headers: &HeaderMap) 
 }
 
 fn report(site: &Site, run: &StoredRun) -> Reply {
-    match site.service.store().history(&run.target, MAX_HISTORY) {
+    match site.service.history(&run.target, MAX_HISTORY) {
         Ok(history) => reply(StatusCode::OK, HTML, pages::report(run, &history, now())),
         Err(error) => broken(&error),
     }

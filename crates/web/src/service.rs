@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::limits::Budgets;
 use crate::resolve::{AllowedEndpoint, Resolution, TargetResolver};
 use crate::run::{LiveEvent, Run, RunObserver};
-use crate::store::{RunStore, RunStoreError, StoredRun};
+use crate::store::{RunEnd, RunStore, RunStoreError, RunSummary, StoredRun};
 use crate::target::{InvalidTarget, WebTarget};
 
 /// The endpoints that are audited at the same time.
@@ -29,6 +29,8 @@ const RECENT: Duration = Duration::from_secs(600);
 
 /// The reason of an endpoint whose audit is not finished.
 const UNFINISHED: &str = "the audit was not finished";
+/// The reason of a run without a report.
+const BROKEN_OFF: &str = "the service ended before the audit was finished, or its report could not be written";
 
 /// The extent of an audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,6 +206,7 @@ impl Service {
         self.admit_client(client).map_err(NotStarted::Client)?;
         let id = random_id().map_err(NotStarted::Broken)?;
         let run = Arc::new(Run::new(id.clone(), name));
+        let stored = self.unfinished(&run, preset);
         {
             let mut runs = self.runs();
             if runs.len() >= MAX_RUNS {
@@ -211,9 +214,14 @@ impl Service {
             }
             runs.insert(id.clone(), Arc::clone(&run));
         }
+        // A run whose report cannot be kept would end on a page that does not exist.
+        if let Err(error) = self.put(&stored) {
+            self.runs().remove(&id);
+            return Err(NotStarted::Broken(error.to_string()));
+        }
         self.0.numbers.runs.fetch_add(1, Ordering::Relaxed);
         let service = self.clone();
-        tokio::spawn(async move { service.run(&run, &target, preset).await });
+        tokio::spawn(async move { service.run(&run, &target, preset, stored).await });
         Ok(Started::New(id))
     }
 
@@ -222,25 +230,49 @@ impl Service {
         if self.0.settings.is_public { self.0.budgets.client(client, Instant::now()) } else { Ok(()) }
     }
 
+    fn put(&self, run: &StoredRun) -> Result<(), RunStoreError> {
+        let result = self.store().put(run);
+        self.0.numbers.store_failures.fetch_add(result.is_err().into(), Ordering::Relaxed);
+        result
+    }
+
+    /// Returns the runs of a target that are not in progress, the newest first.
+    pub(crate) fn history(&self, target: &str, most: usize) -> Result<Vec<RunSummary>, RunStoreError> {
+        let mut runs = self.store().history(target, most)?;
+        let running = self.runs();
+        runs.retain(|run| !running.contains_key(&run.id));
+        Ok(runs)
+    }
+
     fn recent(&self, target: &str) -> Result<Option<String>, RunStoreError> {
-        let newest = self.store().history(target, 1)?.pop();
+        let newest = self.store().newest(target)?;
         let is_recent = |started: u64| now().saturating_sub(started) < RECENT.as_secs();
         Ok(newest.filter(|run| is_recent(run.started)).map(|run| run.id))
     }
 
-    async fn run(&self, run: &Arc<Run>, target: &WebTarget, preset: Preset) {
-        let (started, extent) = (now(), Extent { preset, until: None });
+    /// Returns a run as it is stored until it ends.
+    fn unfinished(&self, run: &Run, preset: Preset) -> StoredRun {
         let options = vec![format!("preset={}", preset.name())];
         let mut report = AuditReport::new(self.0.settings.generator.clone(), options);
-        let is_stopped = tokio::select! {
-            () = self.audit(run, target, extent, &mut report) => false,
-            () = run.stopped() => true,
+        report.unaudited.push(Unaudited {
+            asked: run.target.clone(),
+            target_line: None,
+            outcome: EndpointVerdict::Inconclusive,
+            reason: String::from(BROKEN_OFF),
+        });
+        let end = RunEnd::BrokenOff;
+        StoredRun { id: run.id.clone(), target: run.target.clone(), started: now(), end, report }
+    }
+
+    async fn run(&self, run: &Arc<Run>, target: &WebTarget, preset: Preset, mut stored: StoredRun) {
+        let extent = Extent { preset, until: None };
+        stored.report.unaudited.clear();
+        stored.end = tokio::select! {
+            () = self.audit(run, target, extent, &mut stored.report) => RunEnd::Finished,
+            () = run.stopped() => RunEnd::Stopped,
         };
-        let stored =
-            StoredRun { id: run.id.clone(), target: run.target.clone(), started, is_stopped, report };
-        if self.store().put(&stored).is_err() {
-            self.0.numbers.store_failures.fetch_add(1, Ordering::Relaxed);
-        }
+        // Without its report, the run stays in the store as broken off.
+        let _ = self.put(&stored);
         let oldest = now().saturating_sub(self.0.settings.keep.as_secs());
         // Old runs are deleted later if this fails.
         let _ = self.store().delete_before(oldest);

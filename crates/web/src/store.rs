@@ -19,10 +19,25 @@ const HISTORY: TableDefinition<'_, (&str, u64, &str), &[u8]> = TableDefinition::
 /// Targets by time and id, to delete old runs.
 const TIMES: TableDefinition<'_, (u64, &str), &str> = TableDefinition::new("times");
 
+/// The most runs that are read to find a finished one.
+const MAX_UNFINISHED: usize = 100;
 /// The largest run, decompressed. A larger one is an error of the file.
 const MAX_RUN: u64 = 64 << 20;
 
-/// A finished run. It contains all texts as they were, so that a later version of the program does not change the page.
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunEnd {
+    /// Its audit was finished.
+    #[default]
+    Finished,
+    /// A visitor stopped it.
+    Stopped,
+    /// The service ended before it did. A run is stored like this when it starts, so that a crash leaves it so.
+    BrokenOff,
+}
+
+/// A run. It contains all texts as they were, so that a later version of the program does not change the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredRun {
     /// The id.
@@ -31,8 +46,9 @@ pub struct StoredRun {
     pub target: String,
     /// The start, in seconds since 1970.
     pub started: u64,
-    /// Whether the visitor stopped it.
-    pub is_stopped: bool,
+    /// How it ended.
+    #[serde(default)]
+    pub end: RunEnd,
     /// The report.
     pub report: AuditReport,
 }
@@ -46,6 +62,9 @@ pub struct RunSummary {
     pub started_at: String,
     /// The start, in seconds since 1970.
     pub started: u64,
+    /// How it ended.
+    #[serde(default)]
+    pub end: RunEnd,
     /// The worst verdict of its endpoints.
     pub verdict: EndpointVerdict,
     /// The program and its version.
@@ -102,7 +121,7 @@ impl RunStore {
         Ok(Self { database })
     }
 
-    /// Adds a run.
+    /// Adds a run, or replaces the one with the same id, target and start.
     ///
     /// # Errors
     /// [`RunStoreError`] if it cannot be written.
@@ -111,6 +130,7 @@ impl RunStore {
             id: run.id.clone(),
             started_at: run.report.started_at.clone(),
             started: run.started,
+            end: run.end,
             verdict: overall(&run.report),
             generator: run.report.generator.clone(),
         };
@@ -150,6 +170,15 @@ impl RunStore {
             runs.push(serde_json::from_slice(value.value()).map_err(broken)?);
         }
         Ok(runs)
+    }
+
+    /// Returns the newest run of a target whose audit was finished.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be read.
+    pub fn newest(&self, target: &str) -> Result<Option<RunSummary>, RunStoreError> {
+        let runs = self.history(target, MAX_UNFINISHED)?;
+        Ok(runs.into_iter().find(|run| run.end == RunEnd::Finished))
     }
 
     /// Deletes a run. Returns whether it existed.
@@ -213,7 +242,8 @@ mod tests {
 
     fn run(id: &str, target: &str, started: u64) -> StoredRun {
         let report = AuditReport::new(String::from("starttls 0.0.0"), Vec::new());
-        StoredRun { id: id.to_owned(), target: target.to_owned(), started, is_stopped: false, report }
+        let end = RunEnd::Finished;
+        StoredRun { id: id.to_owned(), target: target.to_owned(), started, end, report }
     }
 
     #[test]
@@ -241,6 +271,17 @@ mod tests {
         assert_eq!(ids("x.example", 9), ["a"]);
         assert_eq!(store.delete_before(15).unwrap(), 1);
         assert_eq!((ids("x.example", 9), ids("x.example.org", 9)), (vec![], vec![String::from("c")]));
+    }
+
+    #[test]
+    fn a_run_is_replaced_when_it_ends() {
+        let store = RunStore::in_memory().unwrap();
+        store.put(&run("a", "x.example", 10)).unwrap();
+        store.put(&StoredRun { end: RunEnd::BrokenOff, ..run("b", "x.example", 20) }).unwrap();
+        assert_eq!(store.newest("x.example").unwrap().unwrap().id, "a");
+        store.put(&run("b", "x.example", 20)).unwrap();
+        assert_eq!(store.newest("x.example").unwrap().unwrap().id, "b");
+        assert_eq!(store.history("x.example", 9).unwrap().len(), 2);
     }
 
     #[test]

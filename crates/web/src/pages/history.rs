@@ -3,7 +3,7 @@
 use starttls_report::html::Html;
 
 use super::{page, segment};
-use crate::store::RunSummary;
+use crate::store::{RunEnd, RunSummary};
 use crate::verdict::word;
 
 /// Returns the page, with the newest run first.
@@ -19,6 +19,11 @@ pub(crate) fn history(target: &str, runs: &[RunSummary]) -> String {
         out.element("time", &[("datetime", &run.started_at)], &run.started_at);
         out.close("a");
         out.text(format_args!(" {} ", run.generator));
+        match run.end {
+            RunEnd::Finished => {}
+            RunEnd::Stopped => out.markup("(stopped) "),
+            RunEnd::BrokenOff => out.markup("(broken off) "),
+        }
         if let Some(before) = runs.get(index + 1) {
             let path = format_args!("/compare?a={}&b={}", before.id, run.id);
             out.element("a", &[("href", &path)], format_args!("changes since {}", before.started_at));

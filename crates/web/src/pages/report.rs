@@ -5,7 +5,7 @@ use starttls_audit::report::EndpointVerdict;
 use starttls_report::html::Html;
 
 use super::{page, segment};
-use crate::store::{RunSummary, StoredRun};
+use crate::store::{RunEnd, RunSummary, StoredRun};
 use crate::verdict::{overall, word};
 
 /// The age from which the page warns that the report is old, in seconds.
@@ -15,10 +15,14 @@ const OLD: u64 = 30 * 86_400;
 pub(crate) fn report(run: &StoredRun, history: &[RunSummary], now: u64) -> String {
     let mut out = Html::default();
     let newer = history.first().filter(|newest| newest.started > run.started);
-    let before = history.iter().find(|older| older.started < run.started);
+    let before = history.iter().find(|older| older.started < run.started && older.end == RunEnd::Finished);
     out.append(&html::head(&run.report));
-    if run.is_stopped {
-        out.markup("<p class=\"error\">The audit was stopped before it was finished.</p>\n");
+    match run.end {
+        RunEnd::Finished => {}
+        RunEnd::Stopped => {
+            out.markup("<p class=\"error\">The audit was stopped before it was finished.</p>\n");
+        }
+        RunEnd::BrokenOff => out.markup("<p class=\"error\">The audit was broken off.</p>\n"),
     }
     if let Some(newer) = newer {
         out.markup("<p class=\"error\">This report is not the newest one: ");

@@ -3,5 +3,6 @@
 
 mod audits;
 mod browser;
+mod crash;
 mod refusals;
 mod site;
