@@ -100,7 +100,7 @@ pub(crate) const DONE: &str = "event: done\ndata: {}\n\n";
 /// Writes the page that grows until the run is finished.
 pub(crate) async fn page(run: Arc<Run>, mut sender: Sender<Bytes>, _viewer: Viewer) {
     let until = Instant::now() + GROWING;
-    let (head, tail) = pages::growing(&run.target);
+    let (head, tail) = pages::growing(&run.id, &run.target);
     if send(&mut sender, head).await.is_err() {
         return;
     }

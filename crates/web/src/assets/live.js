@@ -63,7 +63,9 @@ source.addEventListener("done", () => {
   location.replace(run);
 });
 source.onerror = () => {
-  status.textContent = "The connection to this service was lost. It is tried again.";
+  status.textContent = source.readyState === EventSource.CLOSED
+    ? "The audit cannot be followed here. Load this page again for its report."
+    : "The connection to this service was lost. It is tried again.";
 };
 
 // Screen readers announce the status, so it changes rarely.

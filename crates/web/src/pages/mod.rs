@@ -89,12 +89,14 @@ fn stop(out: &mut Html, id: &str) {
 }
 
 /// Returns the start and the end of the page that grows. Items of a list and its end tag belong between them.
-pub(crate) fn growing(target: &str) -> (String, &'static str) {
+pub(crate) fn growing(id: &str, target: &str) -> (String, &'static str) {
     let mut out = Html::default();
     let title = format!("Audit of {target} is running");
     start(&mut out, &title, &Html::default());
     out.element("h1", &[], &title);
-    out.markup("<p>This page grows until the audit is finished.</p>\n<ol class=\"messages\">\n");
+    out.markup("<p>This page grows until the audit is finished.</p>\n");
+    stop(&mut out, id);
+    out.markup("<ol class=\"messages\">\n");
     (out.into_string(), END)
 }
 

@@ -1,136 +1,242 @@
 //! The pages in a browser.
 
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use starttls::proto::smtp::SMTP;
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::{Rogue, Weakness};
 use starttls_lab::{Lab, Options as LabOptions};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
-use tokio::process::Command;
 
+use crate::devtools::{Browser, LOOKS, Look};
+use crate::gate::Gate;
 use crate::site::{Options, Site, run};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+/// More connections than an audit opens.
+const ALL: usize = 1000;
 
-/// Returns the DOM of a page in Chromium, and what its console says about refused parts of the page.
-async fn opened(url: &str, options: &[&str]) -> (String, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut browser = Command::new("chromium")
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-        .args(["--enable-logging=stderr", "--dump-dom"])
-        .args(options)
-        .arg(url)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("chromium is not installed: cargo xtask setup");
-    let (mut stdout, mut stderr) = (browser.stdout.take().unwrap(), browser.stderr.take().unwrap());
-    let (mut dom, mut log) = (String::new(), Vec::new());
-    let reading = async { tokio::join!(stdout.read_to_string(&mut dom), stderr.read_to_end(&mut log)) };
-    tokio::time::timeout(DEADLINE, reading).await.expect("the browser took too long").0.unwrap();
-    browser.kill().await.unwrap();
-    let log = String::from_utf8_lossy(&log).into_owned();
-    let refused =
-        log.lines().filter(|line| line.contains("Content Security Policy") || line.contains("TypeError"));
-    (dom, refused.map(str::to_owned).collect())
+fn smtp(lab: &Lab) -> SocketAddr {
+    lab.endpoints().iter().find(|it| it.protocol == &SMTP && !it.implicit).unwrap().address
 }
 
-fn smtp_port(lab: &Lab) -> u16 {
-    lab.endpoints().iter().find(|it| it.protocol == &SMTP && !it.implicit).unwrap().address.port()
+/// A sound server behind a gate, and a service that audits it.
+struct Scene {
+    lab: Lab,
+    gate: Gate,
+    site: Site,
+    target: String,
 }
 
-/// Opens the page of a run while it is in progress. The server of the run keeps its connections without an answer until the
-/// browser follows the run, and then closes them. Returns the DOM.
-async fn followed(suffix: &str) -> String {
-    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = server.local_addr().unwrap().port();
-    let keeping = tokio::spawn(async move {
-        let mut kept = Vec::new();
-        while let Ok(connection) = server.accept().await {
-            kept.push(connection);
-        }
+impl Scene {
+    async fn start() -> Self {
+        let lab = Lab::start(LabOptions::default()).unwrap();
+        let gate = Gate::start(smtp(&lab)).await;
+        let port = gate.address.port();
+        let (root, allowed) = (lab.ca_pem(), vec!["127.0.0.0/8"]);
+        let site = Site::start(Options { root, ports: vec![port], allowed, ..Options::default() }).await;
+        Self { lab, gate, site, target: format!("smtp://127.0.0.1:{port}") }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.site.address)
+    }
+
+    /// Starts an audit, whose first connection waits at the gate. Returns its path.
+    async fn started(&self) -> String {
+        let started = self.site.post("/check", &format!("target={}", self.target)).await;
+        started.headers["location"].clone()
+    }
+
+    async fn end(self) {
+        let lab = self.lab;
+        // The lab waits for its threads.
+        tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
+    }
+}
+
+const IS_REPORT: &str = "document.querySelector('.summary') !== null && document.title.startsWith('sound')";
+/// Whether the conversation of the first connection has arrived, up to its part inside TLS.
+const IS_FOLLOWED: &str =
+    "[...document.querySelectorAll('.who')].some(it => it.textContent.includes('server, inside TLS'))";
+
+#[test]
+fn a_visitor_follows_an_audit_from_the_form_to_its_link() {
+    run(async {
+        let (scene, mut browser) = (Scene::start().await, Browser::start().await);
+        browser.open(&scene.url("/")).await;
+        browser.enter("#target", &scene.target).await;
+        browser.until("location.pathname.startsWith('/r/')").await;
+        let path = browser.text("location.pathname").await;
+        browser.until("document.querySelector('#log h2') !== null").await;
+        scene.gate.pass(1);
+        browser.until(IS_FOLLOWED).await;
+        scene.gate.pass(ALL);
+        browser.until(IS_REPORT).await;
+        assert_eq!(browser.text("location.pathname").await, path);
+        // The report replaces the live page in the history of the browser.
+        browser.evaluate("history.back()").await.unwrap();
+        browser.until("location.pathname === '/' && document.querySelector('#target') !== null").await;
+        browser.open(&scene.url(&path)).await;
+        browser.until(IS_REPORT).await;
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.close().await;
+        scene.end().await;
     });
-    let site =
-        Site::start(Options { ports: vec![port], allowed: vec!["127.0.0.0/8"], ..Options::default() }).await;
-    let started = site.post("/check", &format!("target=smtp://127.0.0.1:{port}")).await;
-    let path = &started.headers["location"];
-    let page = site.get(path).await.body;
-    assert!(
-        page.contains(&format!("<noscript><meta http-equiv=\"refresh\" content=\"0; url={path}/live\"")),
-        "{page}"
-    );
-    let url = format!("http://{}{path}{suffix}", site.address);
-    let following = async {
-        while !site.get("/metrics").await.body.contains("starttls_web_viewers 1\n") {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        // Dropping the task closes its connections.
-        keeping.abort();
-    };
-    let ((dom, refused), ()) = tokio::join!(opened(&url, &[]), following);
-    assert_eq!(refused, "");
-    dom
 }
 
 #[test]
-fn the_page_that_grows_ends_with_a_link_to_the_report() {
+fn a_visitor_without_scripts_follows_an_audit_too() {
     run(async {
-        let dom = followed("/live").await;
-        assert!(dom.contains("Finished: see the report") && dom.contains("connection 1: "), "{dom}");
+        let (scene, mut browser) = (Scene::start().await, Browser::start().await);
+        browser.set_scripts(false).await;
+        browser.open(&scene.url("/")).await;
+        browser.enter("#target", &scene.target).await;
+        browser.until("location.pathname.endsWith('/live')").await;
+        scene.gate.pass(1);
+        browser.until(IS_FOLLOWED).await;
+        scene.gate.pass(ALL);
+        browser.until("document.body.textContent.includes('Finished: see the report')").await;
+        // axe is a script. The page stays as it was loaded.
+        browser.set_scripts(true).await;
+        assert_eq!(examined(&mut browser, "the page that grew", &axe(), LOOKS).await, Vec::<String>::new());
+        browser.set_scripts(false).await;
+        browser.click("Finished: see the report").await;
+        browser.until(IS_REPORT).await;
+        browser.click("Run again").await;
+        browser.until("location.pathname.startsWith('/r/')").await;
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.close().await;
+        scene.end().await;
     });
 }
 
+#[test]
+fn a_visitor_stops_an_audit() {
+    run(async {
+        let (scene, mut browser) = (Scene::start().await, Browser::start().await);
+        for scripts in [true, false] {
+            browser.set_scripts(scripts).await;
+            browser.open(&scene.url("/")).await;
+            browser.enter("#target", &scene.target).await;
+            browser.until("document.body.textContent.includes('onnection 1')").await;
+            browser.click("Stop this audit").await;
+            browser.until("document.body.textContent.includes('stopped before it was finished')").await;
+            assert_eq!(browser.evaluate("document.title.startsWith('inconclusive')").await.unwrap(), true);
+        }
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.close().await;
+        scene.end().await;
+    });
+}
+
+/// The browser names the last event that it has, and receives the others.
+#[test]
+fn a_page_that_loses_its_connection_continues() {
+    run(async {
+        let (scene, mut browser) = (Scene::start().await, Browser::start().await);
+        let door = Gate::start(scene.site.address).await;
+        door.pass(ALL);
+        let path = scene.started().await;
+        browser.open(&format!("http://{}{path}", door.address)).await;
+        scene.gate.pass(1);
+        browser.until(IS_FOLLOWED).await;
+        door.cut();
+        browser.until("document.querySelector('#status').textContent.includes('lost')").await;
+        scene.gate.pass(2);
+        browser.until("document.querySelectorAll('#log details').length >= 3").await;
+        let headings = "document.querySelectorAll('#log h2').length";
+        assert_eq!(browser.evaluate(headings).await.unwrap(), 1);
+        let first = "[...document.querySelectorAll('#log summary')].filter(it => it.textContent.startsWith('Connection 1:')).length";
+        assert_eq!(browser.evaluate(first).await.unwrap(), 1);
+        let greetings = "document.querySelectorAll('#log details:first-of-type .server.clear').length";
+        let before = browser.evaluate(greetings).await.unwrap();
+        scene.gate.pass(ALL);
+        browser.until(IS_REPORT).await;
+        assert!(before.as_u64().unwrap() > 0);
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.close().await;
+        scene.end().await;
+    });
+}
+
+/// Returns what is wrong with the open page.
+async fn examined(browser: &mut Browser, name: &str, axe: &str, looks: &[Look]) -> Vec<String> {
+    let mut problems = browser.complaints().await;
+    for look in looks {
+        browser.set_look(look).await;
+        problems.extend(browser.violations(axe).await.into_iter().map(|it| format!("{}: {it}", look.name)));
+        let is_wide = "document.documentElement.scrollWidth > innerWidth";
+        if browser.evaluate(is_wide).await.unwrap() == true {
+            problems.push(format!("{}: it is too wide", look.name));
+        }
+    }
+    problems.into_iter().map(|it| format!("{name}: {it}")).collect()
+}
+
+/// Returns the source of axe-core.
+fn axe() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/axe-core/package/axe.min.js");
+    std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{} is missing: cargo xtask setup", path.display()))
+}
+
+/// Every page in every look, with scripts and without.
 #[test]
 fn no_page_violates_its_policy_or_a_rule_of_accessibility() {
-    let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/axe-core/package/axe.min.js");
-    let axe = std::fs::read_to_string(&axe)
-        .unwrap_or_else(|_| panic!("{} is missing: cargo xtask setup", axe.display()))
-        .replace("</script", "<\\/script");
+    let axe = axe();
     run(async move {
         let lab = Lab::start(LabOptions::default()).unwrap();
-        let port = smtp_port(&lab);
+        let rogue = Rogue::start(&SMTP, Weakness::Eager, &Authority::new().unwrap()).unwrap();
+        let gate = Gate::start(smtp(&lab)).await;
+        let ports = [smtp(&lab), rogue.address(), gate.address].map(|address| address.port());
+        let [sound, weak, _] = ports.map(|port| format!("smtp://127.0.0.1:{port}"));
         let options = Options {
             root: lab.ca_pem(),
-            ports: vec![port],
+            ports: ports.to_vec(),
             allowed: vec!["127.0.0.0/8"],
             ..Options::default()
         };
         let site = Site::start(options).await;
-        let report = site.audited(&format!("smtp://127.0.0.1:{port}")).await;
-        let history = format!("/t/smtp%3A%2F%2F127.0.0.1%3A{port}");
-        for path in
-            ["/", "/about", "/none", &report, &history, &format!("/compare?a={0}&b={0}", &report[3..])]
-        {
-            let (_, refused) = opened(&format!("http://{}{path}", site.address), &[]).await;
-            assert_eq!(refused, "", "{path}");
-            let page = examined(&site, path, &axe).await;
-            let folder = tempfile::tempdir().unwrap();
-            let file = folder.path().join("page.html");
-            std::fs::write(&file, page).unwrap();
-            let url = format!("file://{}", file.display());
-            let (dom, _) = opened(&url, &["--virtual-time-budget=30000"]).await;
-            assert!(dom.contains("<title>violations: </title>"), "{path}: {:?}", dom.get(..300));
+        let good = site.audited(&sound).await;
+        let [older, bad] = [site.audited(&weak).await, site.audited(&weak).await];
+        let refused = site.audited("smtp://10.0.0.1").await;
+        let history = format!("/t/smtp%3A%2F%2F127.0.0.1%3A{}", ports[1]);
+        let compared = format!("/compare?a={}&b={}", &older[3..], &bad[3..]);
+        let pages: [&str; 10] = [
+            "/",
+            "/?target=example.com",
+            "/about",
+            "/none",
+            &good,
+            &bad,
+            &refused,
+            &history,
+            "/t/example.com",
+            &compared,
+        ];
+        let url = |path: &str| format!("http://{}{path}", site.address);
+        let mut browser = Browser::start().await;
+        let mut problems = Vec::new();
+        let running = site.post("/check", &format!("target=smtp://127.0.0.1:{}", ports[2])).await;
+        browser.open(&url(&running.headers["location"])).await;
+        browser.until("document.querySelector('#log h2') !== null").await;
+        problems.extend(examined(&mut browser, "a run in progress", &axe, LOOKS).await);
+        browser.open(&url("/")).await;
+        browser.enter("#target", "localhost").await;
+        browser.until("document.title.startsWith('Error')").await;
+        problems.extend(examined(&mut browser, "an error in the form", &axe, LOOKS).await);
+        for path in pages {
+            browser.open(&url(path)).await;
+            problems.extend(examined(&mut browser, path, &axe, LOOKS).await);
         }
-        tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
+        for path in pages {
+            browser.set_scripts(false).await;
+            browser.open(&url(path)).await;
+            // axe is a script. The page stays as it was loaded.
+            browser.set_scripts(true).await;
+            problems.extend(examined(&mut browser, path, &axe, &LOOKS[..1]).await);
+        }
+        assert_eq!(problems, Vec::<String>::new());
+        browser.close().await;
+        tokio::task::spawn_blocking(move || drop((lab, rogue))).await.unwrap();
     });
-}
-
-/// Returns a page with its style inside and a script that counts the violations of WCAG 2.2 A and AA. Its title is the result.
-async fn examined(site: &Site, path: &str, axe: &str) -> String {
-    let page = site.get(path).await.body;
-    let link = page.split('<').find(|tag| tag.starts_with("link ")).unwrap();
-    let style = site.get(link.split('"').find(|it| it.starts_with("/assets/")).unwrap()).await.body;
-    let (link, _) = link.split_once('>').unwrap();
-    let script = format!(
-        "<script>{axe}</script><script>axe.run(document, {{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', \
-        'best-practice'] }}).then(result => {{ document.title = result.passes.length < 15 ? 'too few rules' : \
-        'violations: ' + result.violations.map(it => it.id + ' ' + it.nodes[0].target).join(', '); }});</script></body>"
-    );
-    page.replace(&format!("<{link}>"), &format!("<style>{style}</style>")).replace("</body>", &script)
 }

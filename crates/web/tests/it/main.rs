@@ -4,5 +4,8 @@
 mod audits;
 mod browser;
 mod crash;
+mod devtools;
+mod gate;
+mod hostile;
 mod refusals;
 mod site;

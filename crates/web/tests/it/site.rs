@@ -36,11 +36,14 @@ pub(crate) struct Options<'a> {
     /// The networks that may be asked.
     pub(crate) allowed: Vec<&'a str>,
     pub(crate) is_public: bool,
+    /// The longest wait for one answer of a server; by default longer than a browser needs for what it does meanwhile.
+    pub(crate) reply_timeout: Option<Duration>,
 }
 
 impl Site {
     pub(crate) async fn start(options: Options<'_>) -> Self {
-        let limits = Limits { reply_timeout: Duration::from_secs(30), ..Limits::default() };
+        let reply_timeout = options.reply_timeout.unwrap_or(Duration::from_secs(60));
+        let limits = Limits { reply_timeout, ..Limits::default() };
         let root = options.root.to_owned();
         let builder = || {
             let builder = Connector::builder().no_system_roots();
