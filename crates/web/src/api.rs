@@ -48,6 +48,7 @@ enum State {
     Running,
     Finished,
     Stopped,
+    Postponed,
     BrokenOff,
 }
 
@@ -56,6 +57,7 @@ impl From<RunEnd> for State {
         match end {
             RunEnd::Finished => Self::Finished,
             RunEnd::Stopped => Self::Stopped,
+            RunEnd::Postponed => Self::Postponed,
             RunEnd::BrokenOff => Self::BrokenOff,
         }
     }

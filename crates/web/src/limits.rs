@@ -43,6 +43,12 @@ impl<K: Eq + Hash> Budget<K> {
         Ok(())
     }
 
+    /// Returns whether the key's budget is used up.
+    pub(crate) fn is_used_up(&self, key: &K, now: Instant) -> bool {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(key).is_some_and(|state| self.left(*state, now) < 1.0)
+    }
+
     fn left(&self, (tokens, at): (f64, Instant), now: Instant) -> f64 {
         let new = now.saturating_duration_since(at).as_secs_f64() / self.interval.as_secs_f64();
         (tokens + new).min(self.burst)
@@ -52,6 +58,8 @@ impl<K: Eq + Hash> Budget<K> {
 /// The budgets of a public service.
 #[derive(Debug)]
 pub(crate) struct Budgets {
+    /// By the canonical form of a target.
+    pub(crate) targets: Budget<String>,
     clients: Budget<IpPrefix>,
     addresses: Budget<IpPrefix>,
     networks: Budget<IpPrefix>,
@@ -61,6 +69,7 @@ impl Default for Budgets {
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         Self {
+            targets: Budget::new(2, minutes(5)),
             clients: Budget::new(3, minutes(6)),
             addresses: Budget::new(2, minutes(5)),
             networks: Budget::new(20, minutes(3)),

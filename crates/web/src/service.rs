@@ -110,6 +110,12 @@ pub(crate) enum NotStarted {
     Broken(String),
 }
 
+impl From<RunStoreError> for NotStarted {
+    fn from(error: RunStoreError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
 /// How a request for a run was answered.
 #[derive(Debug)]
 pub(crate) enum Started {
@@ -199,11 +205,23 @@ impl Service {
             return Ok(Started::Known(run.id.clone()));
         }
         if !fresh
-            && let Some(id) = self.recent(&name).map_err(|error| NotStarted::Broken(error.to_string()))?
+            && let Some(id) = self.recent(&name)?
+        {
+            return Ok(Started::Known(id));
+        }
+        // A server is protected before a client is: its report is the answer, and does not count for the client.
+        let (is_public, targets) = (self.0.settings.is_public, &self.0.budgets.targets);
+        if is_public
+            && targets.is_used_up(&name, Instant::now())
+            && let Some(id) = self.newest(&name)?
         {
             return Ok(Started::Known(id));
         }
         self.admit_client(client).map_err(NotStarted::Client)?;
+        if is_public {
+            // Without a report, the budgets of the addresses still hold.
+            let _ = targets.take(name.clone(), Instant::now());
+        }
         let id = random_id().map_err(NotStarted::Broken)?;
         let run = Arc::new(Run::new(id.clone(), name));
         let stored = self.unfinished(&run, preset);
@@ -217,7 +235,7 @@ impl Service {
         // A run whose report cannot be kept would end on a page that does not exist.
         if let Err(error) = self.put(&stored) {
             self.runs().remove(&id);
-            return Err(NotStarted::Broken(error.to_string()));
+            return Err(error.into());
         }
         self.0.numbers.runs.fetch_add(1, Ordering::Relaxed);
         let service = self.clone();
@@ -250,6 +268,10 @@ impl Service {
         Ok(newest.filter(|run| is_recent(run.started)).map(|run| run.id))
     }
 
+    fn newest(&self, target: &str) -> Result<Option<String>, RunStoreError> {
+        Ok(self.store().newest(target)?.map(|run| run.id))
+    }
+
     /// Returns a run as it is stored until it ends.
     fn unfinished(&self, run: &Run, preset: Preset) -> StoredRun {
         let options = vec![format!("preset={}", preset.name())];
@@ -268,7 +290,7 @@ impl Service {
         let extent = Extent { preset, until: None };
         stored.report.unaudited.clear();
         stored.end = tokio::select! {
-            () = self.audit(run, target, extent, &mut stored.report) => RunEnd::Finished,
+            end = self.audit(run, target, extent, &mut stored.report) => end,
             () = run.stopped() => RunEnd::Stopped,
         };
         // Without its report, the run stays in the store as broken off.
@@ -281,13 +303,19 @@ impl Service {
     }
 
     /// Audits all endpoints of a target. The report is complete so far whenever this is dropped.
-    async fn audit(&self, run: &Arc<Run>, target: &WebTarget, extent: Extent, report: &mut AuditReport) {
+    async fn audit(
+        &self,
+        run: &Arc<Run>,
+        target: &WebTarget,
+        extent: Extent,
+        report: &mut AuditReport,
+    ) -> RunEnd {
         let Resolution { lookups, endpoints, left_out } = self.0.settings.resolver.resolve(target).await;
         report.lookups = lookups;
         for it in left_out {
             self.leave_out(run, report, it);
         }
-        let mut audits = JoinSet::new();
+        let (mut audits, mut is_over_budget) = (JoinSet::new(), false);
         for (index, endpoint) in endpoints.into_iter().enumerate() {
             let unfinished = |reason: String| Unaudited {
                 asked: endpoint.target.clone(),
@@ -304,7 +332,10 @@ impl Service {
                         (index, service.endpoint(&run, index, &endpoint, extent, active).await)
                     });
                 }
-                Err(reason) => self.leave_out(run, report, unfinished(reason)),
+                Err(reason) => {
+                    is_over_budget = true;
+                    self.leave_out(run, report, unfinished(reason));
+                }
             }
         }
         let mut finished: Vec<(usize, EndpointReport)> = Vec::new();
@@ -319,6 +350,7 @@ impl Service {
             finished.sort_by_key(|(index, _)| *index);
             report.endpoints = finished.iter().map(|(_, endpoint)| endpoint.clone()).collect();
         }
+        if is_over_budget && report.endpoints.is_empty() { RunEnd::Postponed } else { RunEnd::Finished }
     }
 
     fn leave_out(&self, run: &Run, report: &mut AuditReport, it: Unaudited) {

@@ -33,6 +33,8 @@ pub enum RunEnd {
     Finished,
     /// A visitor stopped it.
     Stopped,
+    /// No server was audited, because its budget was used up.
+    Postponed,
     /// The service ended before it did. A run is stored like this when it starts, so that a crash leaves it so.
     BrokenOff,
 }

@@ -22,6 +22,7 @@ pub(crate) fn history(target: &str, runs: &[RunSummary]) -> String {
         match run.end {
             RunEnd::Finished => {}
             RunEnd::Stopped => out.markup("(stopped) "),
+            RunEnd::Postponed => out.markup("(postponed) "),
             RunEnd::BrokenOff => out.markup("(broken off) "),
         }
         if let Some(before) = runs.get(index + 1) {

@@ -22,6 +22,9 @@ pub(crate) fn report(run: &StoredRun, history: &[RunSummary], now: u64) -> Strin
         RunEnd::Stopped => {
             out.markup("<p class=\"error\">The audit was stopped before it was finished.</p>\n");
         }
+        RunEnd::Postponed => {
+            out.markup("<p class=\"error\">No server was audited: each was audited several times just now.</p>\n");
+        }
         RunEnd::BrokenOff => out.markup("<p class=\"error\">The audit was broken off.</p>\n"),
     }
     if let Some(newer) = newer {

@@ -36,6 +36,8 @@ pub(crate) struct Options<'a> {
     /// The networks that may be asked.
     pub(crate) allowed: Vec<&'a str>,
     pub(crate) is_public: bool,
+    /// The resolver. By default nothing answers.
+    pub(crate) resolver: Option<SocketAddr>,
     /// The longest wait for one answer of a server; by default longer than a browser needs for what it does meanwhile.
     pub(crate) reply_timeout: Option<Duration>,
 }
@@ -53,8 +55,7 @@ impl Site {
         for network in &options.allowed {
             dial = dial.allow(network.parse().unwrap());
         }
-        // Nothing answers there, and no test asks for a name that would be looked up.
-        let resolver = SocketAddr::from(([127, 0, 0, 1], 9));
+        let resolver = options.resolver.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9)));
         let stub = Stub::new(vec![resolver], AdTrust::Loopback).unwrap().timeout(Duration::from_secs(1));
         let settings = WebSettings {
             audit: Audit::new(builder, limits).unwrap(),
@@ -70,7 +71,9 @@ impl Site {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Access::default(), settings));
+        // The tests are the proxy too, so that they can be many clients.
+        let access = Access { proxies: vec!["127.0.0.1/32".parse().unwrap()], ..Access::default() };
+        tokio::spawn(serve(listener, access, settings));
         Self { address }
     }
 
