@@ -1,12 +1,16 @@
 //! `starttls web`: a page that audits servers.
 
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use starttls::proto::PROTOCOLS;
 use starttls_audit::{Audit, Limits};
 use starttls_dns::DialPolicy;
-use starttls_web::{Access, RunStore, TargetPolicy, TargetResolver, WebSettings, serve};
+use starttls_web::{Access, ApiKeys, RunStore, TargetPolicy, TargetResolver, WebSettings, serve};
 use tokio::sync::oneshot;
 
 use crate::args::Web;
@@ -21,6 +25,9 @@ const AUDIT_LIMIT: Duration = Duration::from_secs(120);
 
 /// Serves without end.
 pub(crate) async fn run(args: &Web) -> Result<u8, Failed> {
+    if let (Some(name), Some(path)) = (&args.new_api_key, &args.api_keys) {
+        return add_key(name, path);
+    }
     if !args.listen.ip().is_loopback() && args.public.is_empty() {
         let hint = "name the host of the page with --public, or listen on a loopback address behind a proxy that asks who comes";
         let what = format!("{} can be reached from other machines", args.listen);
@@ -56,6 +63,37 @@ pub(crate) async fn run(args: &Web) -> Result<u8, Failed> {
     ended.await.unwrap_or_else(|_| Err(Failed::new(exit::BUG, "the service panicked")))
 }
 
+/// Makes a key, adds its digest to the file, and shows the key.
+fn add_key(name: &str, path: &Path) -> Result<u8, Failed> {
+    let failed = |error: std::io::Error| Failed::usage(format!("cannot use {}: {error}", path.display()));
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        other => other.map_err(failed)?,
+    };
+    let made = parsed(&text, path)?.create(name).map_err(|error| Failed::usage(error.to_string()))?;
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(failed)?;
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    // One write, so that two of them do not mix.
+    file.write_all(format!("{end}{}", made.line).as_bytes()).map_err(failed)?;
+    writeln!(std::io::stdout().lock(), "{}", made.key)?;
+    console::note(&"the key is not kept and cannot be shown again; a service that is running knows it after a restart");
+    Ok(exit::DONE)
+}
+
+/// Reads the keys. Without a file, nobody has one.
+fn keys(path: Option<&Path>) -> Result<ApiKeys, Failed> {
+    let Some(path) = path else { return Ok(ApiKeys::default()) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let hint = "--new-api-key NAME makes a key and creates the file";
+        Failed::usage(format!("cannot read {}: {error}", path.display())).hint(Some(hint.to_owned()))
+    })?;
+    parsed(&text, path)
+}
+
+fn parsed(text: &str, path: &Path) -> Result<ApiKeys, Failed> {
+    ApiKeys::parse(text).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))
+}
+
 fn settings(args: &Web, stub: starttls_dns::Stub) -> Result<WebSettings, Failed> {
     let builder = resolver::roots(&args.trust)?;
     let limits = Limits { reply_timeout: args.timeout, deadline: AUDIT_LIMIT, ..Limits::default() };
@@ -78,6 +116,7 @@ fn settings(args: &Web, stub: starttls_dns::Stub) -> Result<WebSettings, Failed>
         store: store.map_err(|error| Failed::usage(error.to_string()))?,
         generator: format!("starttls {}", env!("CARGO_PKG_VERSION")),
         keep: Duration::from_secs(86_400 * u64::from(args.keep_days)),
+        keys: keys(args.api_keys.as_deref())?,
         is_public: !args.public.is_empty(),
     })
 }

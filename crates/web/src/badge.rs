@@ -65,6 +65,7 @@ mod tests {
             started_at: String::new(),
             started: 1_000 * DAY,
             end: RunEnd::Finished,
+            preset: String::new(),
             verdict,
             generator: String::new(),
         };

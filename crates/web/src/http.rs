@@ -9,7 +9,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER,
 };
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use starttls_dns::IpPrefix;
@@ -19,8 +19,8 @@ pub(crate) type Body = BoxBody<Bytes, Infallible>;
 /// A response.
 pub(crate) type Reply = Response<Body>;
 
-/// The largest body of a request.
-const MAX_BODY: usize = 8 << 10;
+/// The largest body of a request of a visitor.
+pub(crate) const MAX_BODY: usize = 8 << 10;
 
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
@@ -94,9 +94,9 @@ pub(crate) enum BodyError {
     Broken,
 }
 
-/// Reads the body of a request.
-pub(crate) async fn body(request: Request<Incoming>) -> Result<Bytes, BodyError> {
-    let collected = Limited::new(request.into_body(), MAX_BODY).collect().await;
+/// Reads the body of a request, which is at most this long.
+pub(crate) async fn body(request: Request<Incoming>, longest: usize) -> Result<Bytes, BodyError> {
+    let collected = Limited::new(request.into_body(), longest).collect().await;
     match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
@@ -118,6 +118,12 @@ pub(crate) fn is_own(headers: &HeaderMap) -> bool {
             authority.is_some() && authority == text(HOST.as_str())
         }
     }
+}
+
+/// Returns the key of a request: `Authorization: Bearer KEY` (RFC 6750 section 2.1).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
 /// Returns the host of a request without its port.

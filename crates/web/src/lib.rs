@@ -7,9 +7,11 @@
 mod api;
 mod assets;
 mod badge;
+mod bulk;
 mod changes;
 mod exporter;
 mod http;
+mod keys;
 mod limits;
 mod live;
 mod pages;
@@ -23,6 +25,8 @@ mod store;
 mod target;
 mod verdict;
 
+pub use bulk::{Bulk, BulkItem, BulkState};
+pub use keys::{ApiKeys, InvalidApiKeys, NewApiKey};
 pub use resolve::TargetResolver;
 pub use server::serve;
 pub use service::{Preset, WebSettings};

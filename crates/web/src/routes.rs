@@ -13,7 +13,7 @@ use starttls_report::diagram::Theme;
 
 use crate::http::{self, BodyError, HTML, JSON, Reply, SVG, TEXT, later, reply, see_other, set};
 use crate::live;
-use crate::service::{NotStarted, Preset, Started, now};
+use crate::service::{NotStarted, Preset, Requester, Started, now};
 use crate::site::{Site, stored};
 use crate::store::{RunStoreError, StoredRun};
 use crate::{api, assets, badge, exporter, pages};
@@ -114,7 +114,7 @@ const ROBOTS: &str =
 
 /// Starts a run for the form.
 async fn check(site: &Site, client: IpAddr, request: Request<Incoming>) -> Reply {
-    let form = match http::body(request).await {
+    let form = match http::body(request, http::MAX_BODY).await {
         Ok(body) => Query::new(&body),
         Err(BodyError::TooLong) => {
             return error(StatusCode::PAYLOAD_TOO_LARGE, "Too long", "the form is too long");
@@ -125,10 +125,13 @@ async fn check(site: &Site, client: IpAddr, request: Request<Incoming>) -> Reply
     let Some(preset) = Preset::named(form.get("preset")) else {
         return error(StatusCode::BAD_REQUEST, "Unknown extent", "the extents are quick, standard and tls");
     };
-    match site.service.start(text, preset, form.get("fresh") == "1", client) {
+    match site.service.start(text, preset, form.get("fresh") == "1", &Requester::Visitor(client)) {
         Ok(Started::New(id) | Started::Known(id)) => see_other(&format!("/r/{id}")),
         Err(NotStarted::Target(invalid)) => {
             reply(StatusCode::UNPROCESSABLE_ENTITY, HTML, pages::home(text, Some(&invalid.to_string())))
+        }
+        Err(NotStarted::NeedsKey) => {
+            error(StatusCode::FORBIDDEN, "Not permitted", "this extent is for programs with a key of the API")
         }
         Err(NotStarted::Client(wait)) => {
             let minutes = wait.as_secs().div_ceil(60);
@@ -183,7 +186,8 @@ async fn probe(site: &Site, client: IpAddr, query: &Query, headers: &HeaderMap) 
         let text = "invalid X-Prometheus-Scrape-Timeout-Seconds: expected a positive number of seconds\n";
         return reply(StatusCode::BAD_REQUEST, TEXT, text);
     };
-    let Some(preset) = Preset::named(query.get("module")) else {
+    let preset = Preset::named(query.get("module")).filter(|preset| *preset != Preset::Full);
+    let Some(preset) = preset else {
         return reply(StatusCode::BAD_REQUEST, TEXT, "unknown module: expected quick, standard or tls\n");
     };
     let target = match site.service.parse(query.get("target")) {

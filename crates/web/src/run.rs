@@ -7,6 +7,8 @@ use starttls_audit::report::{EndpointVerdict, EntryKind};
 use starttls_audit::{AuditEvent, AuditObserver};
 use tokio::sync::watch;
 
+use crate::service::Preset;
+
 /// The most events of a run. An audit of one endpoint has a few hundred.
 const MAX_EVENTS: usize = 20_000;
 
@@ -31,6 +33,7 @@ pub(crate) enum LiveEvent {
 pub(crate) struct Run {
     pub(crate) id: String,
     pub(crate) target: String,
+    pub(crate) preset: Preset,
     events: Mutex<Vec<LiveEvent>>,
     progress: watch::Sender<Progress>,
 }
@@ -47,9 +50,9 @@ pub(crate) struct Progress {
 }
 
 impl Run {
-    pub(crate) fn new(id: String, target: String) -> Self {
+    pub(crate) fn new(id: String, target: String, preset: Preset) -> Self {
         let (progress, _) = watch::channel(Progress::default());
-        Self { id, target, events: Mutex::default(), progress }
+        Self { id, target, preset, events: Mutex::default(), progress }
     }
 
     pub(crate) fn add(&self, event: LiveEvent) {

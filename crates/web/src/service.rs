@@ -1,6 +1,7 @@
 //! The audits of the service: which may start, which are running, and where their reports go.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ use starttls_x509::validity;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::bulk::Bulks;
+use crate::keys::{ApiKey, ApiKeys};
 use crate::limits::Budgets;
 use crate::resolve::{AllowedEndpoint, Resolution, TargetResolver};
 use crate::run::{LiveEvent, Run, RunObserver};
@@ -27,10 +30,16 @@ const MAX_RUNS: usize = 100;
 /// The age up to which a report is shown instead of a new run.
 const RECENT: Duration = Duration::from_secs(600);
 
+/// The most runs that are read to find a recent one.
+const MAX_RECENT: usize = 20;
+/// How long the slow checks wait, as in `check --slow`.
+const SLOW: Duration = Duration::from_secs(300);
+
 /// The reason of an endpoint whose audit is not finished.
 const UNFINISHED: &str = "the audit was not finished";
 /// The reason of a run without a report.
-const BROKEN_OFF: &str = "the service ended before the audit was finished, or its report could not be written";
+const BROKEN_OFF: &str =
+    "the service ended before the audit was finished, or its report could not be written";
 
 /// The extent of an audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +51,8 @@ pub enum Preset {
     Standard,
     /// These, with a survey of what TLS offers.
     Tls,
+    /// These with every suite and group, and the checks that wait for minutes. For holders of keys.
+    Full,
 }
 
 impl Preset {
@@ -51,6 +62,7 @@ impl Preset {
             "quick" => Some(Self::Quick),
             "standard" | "" => Some(Self::Standard),
             "tls" => Some(Self::Tls),
+            "full" => Some(Self::Full),
             _ => None,
         }
     }
@@ -61,6 +73,7 @@ impl Preset {
             Self::Quick => "quick",
             Self::Standard => "standard",
             Self::Tls => "tls",
+            Self::Full => "full",
         }
     }
 
@@ -69,6 +82,7 @@ impl Preset {
             Self::Quick => Selection::light(),
             Self::Standard => Selection::default(),
             Self::Tls => Selection::default().with_survey(SurveyExtent::new(WalkSize::Survey)),
+            Self::Full => Selection::default().with_survey(SurveyExtent::new(WalkSize::Full)),
         }
     }
 }
@@ -78,6 +92,13 @@ impl Preset {
 struct Extent {
     preset: Preset,
     until: Option<Instant>,
+}
+
+/// Who wants an audit.
+#[derive(Clone, Debug)]
+pub(crate) enum Requester {
+    Visitor(IpAddr),
+    KeyHolder(Arc<ApiKey>),
 }
 
 /// What a service needs.
@@ -93,6 +114,8 @@ pub struct WebSettings {
     pub generator: String,
     /// How long reports are kept.
     pub keep: Duration,
+    /// The keys of the API.
+    pub keys: ApiKeys,
     /// Whether anybody may ask. The service then limits how often.
     pub is_public: bool,
 }
@@ -102,12 +125,26 @@ pub struct WebSettings {
 pub(crate) enum NotStarted {
     /// The target is invalid, or may not be asked.
     Target(InvalidTarget),
+    /// The extent is for holders of keys.
+    NeedsKey,
     /// The client has asked too often.
     Client(Duration),
     /// Too many runs are waiting.
     Busy,
     /// The system has no random octets, or the store cannot be read.
     Broken(String),
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(invalid) => write!(f, "{invalid}"),
+            Self::NeedsKey => f.write_str("this extent needs a key of the API"),
+            Self::Client(_) => f.write_str("the budget of audits is used up"),
+            Self::Busy => f.write_str("too many audits are waiting"),
+            Self::Broken(text) => f.write_str(text),
+        }
+    }
 }
 
 impl From<RunStoreError> for NotStarted {
@@ -146,6 +183,7 @@ struct Shared {
     runs: Mutex<HashMap<String, Arc<Run>>>,
     /// The addresses whose audit is running.
     active: Mutex<HashSet<IpAddr>>,
+    bulks: Mutex<Bulks>,
     numbers: Numbers,
 }
 
@@ -157,6 +195,7 @@ impl Service {
             places: Semaphore::new(PLACES),
             runs: Mutex::default(),
             active: Mutex::default(),
+            bulks: Mutex::default(),
             numbers: Numbers::default(),
         }))
     }
@@ -187,6 +226,11 @@ impl Service {
         self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the bulks in progress.
+    pub(crate) fn bulks(&self) -> MutexGuard<'_, Bulks> {
+        self.0.bulks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn parse(&self, text: &str) -> Result<WebTarget, InvalidTarget> {
         WebTarget::parse(text, &self.0.settings.resolver.targets)
     }
@@ -197,16 +241,17 @@ impl Service {
         text: &str,
         preset: Preset,
         fresh: bool,
-        client: IpAddr,
+        requester: &Requester,
     ) -> Result<Started, NotStarted> {
         let target = self.parse(text).map_err(NotStarted::Target)?;
+        if preset == Preset::Full && matches!(requester, Requester::Visitor(_)) {
+            return Err(NotStarted::NeedsKey);
+        }
         let name = target.to_string();
-        if let Some(run) = self.runs().values().find(|run| run.target == name) {
+        if let Some(run) = self.runs().values().find(|run| run.target == name && run.preset == preset) {
             return Ok(Started::Known(run.id.clone()));
         }
-        if !fresh
-            && let Some(id) = self.recent(&name)?
-        {
+        if !fresh && let Some(id) = self.recent(&name, preset)? {
             return Ok(Started::Known(id));
         }
         // A server is protected before a client is: its report is the answer, and does not count for the client.
@@ -217,14 +262,31 @@ impl Service {
         {
             return Ok(Started::Known(id));
         }
-        self.admit_client(client).map_err(NotStarted::Client)?;
+        let holder = match requester {
+            Requester::Visitor(client) => self.admit_client(*client).map(|()| None),
+            Requester::KeyHolder(key) => key.admit(Instant::now()).map(|()| Some(key.name.clone())),
+        };
+        let holder = holder.map_err(NotStarted::Client)?;
         if is_public {
             // Without a report, the budgets of the addresses still hold.
-            let _ = targets.take(name.clone(), Instant::now());
+            let _ = targets.take(name, Instant::now());
         }
+        let (run, stored) = self.begin(&target, preset, holder)?;
+        let (id, service) = (run.id.clone(), self.clone());
+        tokio::spawn(async move { service.run(&run, &target, preset, stored).await });
+        Ok(Started::New(id))
+    }
+
+    /// Adds a run to those in progress and to the store. The holder of a key may have asked for it.
+    pub(crate) fn begin(
+        &self,
+        target: &WebTarget,
+        preset: Preset,
+        holder: Option<String>,
+    ) -> Result<(Arc<Run>, StoredRun), NotStarted> {
         let id = random_id().map_err(NotStarted::Broken)?;
-        let run = Arc::new(Run::new(id.clone(), name));
-        let stored = self.unfinished(&run, preset);
+        let run = Arc::new(Run::new(id.clone(), target.to_string(), preset));
+        let stored = self.unfinished(&run, holder);
         {
             let mut runs = self.runs();
             if runs.len() >= MAX_RUNS {
@@ -238,9 +300,7 @@ impl Service {
             return Err(error.into());
         }
         self.0.numbers.runs.fetch_add(1, Ordering::Relaxed);
-        let service = self.clone();
-        tokio::spawn(async move { service.run(&run, &target, preset, stored).await });
-        Ok(Started::New(id))
+        Ok((run, stored))
     }
 
     /// Takes one audit of a client's budget. Returns how long to wait if it is used up.
@@ -262,10 +322,13 @@ impl Service {
         Ok(runs)
     }
 
-    fn recent(&self, target: &str) -> Result<Option<String>, RunStoreError> {
-        let newest = self.store().newest(target)?;
-        let is_recent = |started: u64| now().saturating_sub(started) < RECENT.as_secs();
-        Ok(newest.filter(|run| is_recent(run.started)).map(|run| run.id))
+    /// Returns the newest finished run of this extent, if it is recent.
+    fn recent(&self, target: &str, preset: Preset) -> Result<Option<String>, RunStoreError> {
+        let oldest = now().saturating_sub(RECENT.as_secs());
+        let runs = self.store().history(target, MAX_RECENT)?;
+        let mut recent = runs.into_iter().take_while(|run| run.started > oldest);
+        let run = recent.find(|run| run.end == RunEnd::Finished && run.preset == preset.name());
+        Ok(run.map(|run| run.id))
     }
 
     fn newest(&self, target: &str) -> Result<Option<String>, RunStoreError> {
@@ -273,8 +336,8 @@ impl Service {
     }
 
     /// Returns a run as it is stored until it ends.
-    fn unfinished(&self, run: &Run, preset: Preset) -> StoredRun {
-        let options = vec![format!("preset={}", preset.name())];
+    fn unfinished(&self, run: &Run, holder: Option<String>) -> StoredRun {
+        let options = vec![format!("preset={}", run.preset.name())];
         let mut report = AuditReport::new(self.0.settings.generator.clone(), options);
         report.unaudited.push(Unaudited {
             asked: run.target.clone(),
@@ -282,11 +345,18 @@ impl Service {
             outcome: EndpointVerdict::Inconclusive,
             reason: String::from(BROKEN_OFF),
         });
-        let end = RunEnd::BrokenOff;
-        StoredRun { id: run.id.clone(), target: run.target.clone(), started: now(), end, report }
+        let (id, target) = (run.id.clone(), run.target.clone());
+        StoredRun { id, target, started: now(), end: RunEnd::BrokenOff, holder, report }
     }
 
-    async fn run(&self, run: &Arc<Run>, target: &WebTarget, preset: Preset, mut stored: StoredRun) {
+    /// Audits the target of a run, and stores the report. Returns what was stored.
+    pub(crate) async fn run(
+        &self,
+        run: &Arc<Run>,
+        target: &WebTarget,
+        preset: Preset,
+        mut stored: StoredRun,
+    ) -> StoredRun {
         let extent = Extent { preset, until: None };
         stored.report.unaudited.clear();
         stored.end = tokio::select! {
@@ -300,6 +370,7 @@ impl Service {
         let _ = self.store().delete_before(oldest);
         self.runs().remove(&run.id);
         run.finish();
+        stored
     }
 
     /// Audits all endpoints of a target. The report is complete so far whenever this is dropped.
@@ -392,6 +463,11 @@ impl Service {
         let observer = Arc::new(RunObserver { run: Arc::clone(run), endpoint: index });
         let audit = self.0.settings.audit.with_selection(extent.preset.selection()).observed_by(observer);
         let mut audit = audit.with_implicit_tls(endpoint.implicit);
+        if extent.preset == Preset::Full {
+            let limits = audit.limits();
+            let deadline = limits.deadline.saturating_add(SLOW);
+            audit = audit.with_limits(Limits { slow: Some(SLOW), deadline, ..limits });
+        }
         if let Some(until) = extent.until {
             let limits = audit.limits();
             let deadline = limits.deadline.min(until.saturating_duration_since(Instant::now()));
@@ -417,7 +493,7 @@ impl Service {
         preset: Preset,
         limit: Duration,
     ) -> (AuditReport, bool) {
-        let run = Arc::new(Run::new(String::new(), target.to_string()));
+        let run = Arc::new(Run::new(String::new(), target.to_string(), preset));
         let mut report = AuditReport::new(self.0.settings.generator.clone(), Vec::new());
         // An audit that ends by itself reports what it has found until then.
         let until = Instant::now() + limit.mul_f64(0.9);
@@ -464,7 +540,7 @@ pub(crate) fn now() -> u64 {
 }
 
 /// Returns an id that cannot be guessed: 128 bits.
-fn random_id() -> Result<String, String> {
+pub(crate) fn random_id() -> Result<String, String> {
     let mut octets = [0; 16];
     getrandom::fill(&mut octets).map_err(|error| format!("the system has no random octets: {error}"))?;
     Ok(BASE32_NOPAD.encode(&octets).to_ascii_lowercase())

@@ -44,6 +44,9 @@ impl Site {
 
 /// Returns a stored run. Ids have a fixed alphabet, so others are not looked up.
 pub(crate) fn stored(service: &Service, id: &str) -> Result<Option<StoredRun>, RunStoreError> {
-    let is_id = id.len() == 26 && id.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
-    if is_id { service.store().get(id) } else { Ok(None) }
+    if is_id(id) { service.store().get(id) } else { Ok(None) }
+}
+
+pub(crate) fn is_id(id: &str) -> bool {
+    id.len() == 26 && id.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit())
 }

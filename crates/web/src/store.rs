@@ -6,10 +6,11 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 use starttls_audit::report::{AuditReport, EndpointVerdict};
 
+use crate::bulk::{Bulk, BulkItem};
 use crate::verdict::overall;
 
 /// Runs by id: compressed JSON.
@@ -18,6 +19,11 @@ const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("runs");
 const HISTORY: TableDefinition<'_, (&str, u64, &str), &[u8]> = TableDefinition::new("history");
 /// Targets by time and id, to delete old runs.
 const TIMES: TableDefinition<'_, (u64, &str), &str> = TableDefinition::new("times");
+
+/// Bulks by id.
+const BULKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bulks");
+/// The targets of bulks, by the id of the bulk and their index.
+const BULK_ITEMS: TableDefinition<'_, (&str, u32), &[u8]> = TableDefinition::new("bulk-items");
 
 /// The most runs that are read to find a finished one.
 const MAX_UNFINISHED: usize = 100;
@@ -51,6 +57,9 @@ pub struct StoredRun {
     /// How it ended.
     #[serde(default)]
     pub end: RunEnd,
+    /// The name of the holder whose key started it.
+    #[serde(default)]
+    pub holder: Option<String>,
     /// The report.
     pub report: AuditReport,
 }
@@ -67,6 +76,9 @@ pub struct RunSummary {
     /// How it ended.
     #[serde(default)]
     pub end: RunEnd,
+    /// The extent of its audit.
+    #[serde(default)]
+    pub preset: String,
     /// The worst verdict of its endpoints.
     pub verdict: EndpointVerdict,
     /// The program and its version.
@@ -119,6 +131,8 @@ impl RunStore {
         write.open_table(RUNS).map_err(broken)?;
         write.open_table(HISTORY).map_err(broken)?;
         write.open_table(TIMES).map_err(broken)?;
+        write.open_table(BULKS).map_err(broken)?;
+        write.open_table(BULK_ITEMS).map_err(broken)?;
         write.commit().map_err(broken)?;
         Ok(Self { database })
     }
@@ -128,11 +142,13 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if it cannot be written.
     pub fn put(&self, run: &StoredRun) -> Result<(), RunStoreError> {
+        let preset = run.report.options.iter().find_map(|option| option.strip_prefix("preset="));
         let summary = RunSummary {
             id: run.id.clone(),
             started_at: run.report.started_at.clone(),
             started: run.started,
             end: run.end,
+            preset: preset.unwrap_or_default().to_owned(),
             verdict: overall(&run.report),
             generator: run.report.generator.clone(),
         };
@@ -211,7 +227,76 @@ impl RunStore {
             entries.map(owned).collect::<Result<_, RunStoreError>>()?
         };
         self.remove(&old)?;
+        self.delete_bulks_before(time)?;
         Ok(old.len())
+    }
+
+    /// Adds a bulk with its targets.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be written.
+    pub fn put_bulk(&self, bulk: &Bulk, items: &[BulkItem]) -> Result<(), RunStoreError> {
+        let write = self.database.begin_write().map_err(broken)?;
+        {
+            let value = serde_json::to_vec(bulk).map_err(broken)?;
+            let id = bulk.id.as_str();
+            write.open_table(BULKS).map_err(broken)?.insert(id, value.as_slice()).map_err(broken)?;
+            let mut table = write.open_table(BULK_ITEMS).map_err(broken)?;
+            for (index, item) in (0..).zip(items) {
+                let value = serde_json::to_vec(item).map_err(broken)?;
+                table.insert((id, index), value.as_slice()).map_err(broken)?;
+            }
+        }
+        write.commit().map_err(broken)
+    }
+
+    /// Replaces a target of a bulk.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be written.
+    pub fn put_bulk_item(&self, id: &str, index: u32, item: &BulkItem) -> Result<(), RunStoreError> {
+        let write = self.database.begin_write().map_err(broken)?;
+        let value = serde_json::to_vec(item).map_err(broken)?;
+        let key = (id, index);
+        write.open_table(BULK_ITEMS).map_err(broken)?.insert(key, value.as_slice()).map_err(broken)?;
+        write.commit().map_err(broken)
+    }
+
+    /// Returns the bulk with this id, and its targets.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be read.
+    pub fn bulk(&self, id: &str) -> Result<Option<(Bulk, Vec<BulkItem>)>, RunStoreError> {
+        let read = self.database.begin_read().map_err(broken)?;
+        let table = read.open_table(BULKS).map_err(broken)?;
+        let Some(value) = table.get(id).map_err(broken)? else { return Ok(None) };
+        let bulk = serde_json::from_slice(value.value()).map_err(broken)?;
+        let table = read.open_table(BULK_ITEMS).map_err(broken)?;
+        let mut items = Vec::new();
+        for entry in table.range((id, 0)..=(id, u32::MAX)).map_err(broken)? {
+            items.push(serde_json::from_slice(entry.map_err(broken)?.1.value()).map_err(broken)?);
+        }
+        Ok(Some((bulk, items)))
+    }
+
+    fn delete_bulks_before(&self, time: u64) -> Result<(), RunStoreError> {
+        let mut old: Vec<Bulk> = Vec::new();
+        let read = self.database.begin_read().map_err(broken)?;
+        for entry in read.open_table(BULKS).map_err(broken)?.iter().map_err(broken)? {
+            old.push(serde_json::from_slice(entry.map_err(broken)?.1.value()).map_err(broken)?);
+        }
+        old.retain(|bulk| bulk.started < time);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let write = self.database.begin_write().map_err(broken)?;
+        for Bulk { id, .. } in &old {
+            let id = id.as_str();
+            write.open_table(BULKS).map_err(broken)?.remove(id).map_err(broken)?;
+            let mut items = write.open_table(BULK_ITEMS).map_err(broken)?;
+            items.retain_in((id, 0)..=(id, u32::MAX), |_, _| false).map_err(broken)?;
+        }
+        write.commit().map_err(broken)
     }
 
     fn remove(&self, runs: &[(u64, String, String)]) -> Result<(), RunStoreError> {
@@ -244,8 +329,8 @@ mod tests {
 
     fn run(id: &str, target: &str, started: u64) -> StoredRun {
         let report = AuditReport::new(String::from("starttls 0.0.0"), Vec::new());
-        let end = RunEnd::Finished;
-        StoredRun { id: id.to_owned(), target: target.to_owned(), started, end, report }
+        let (end, holder) = (RunEnd::Finished, None);
+        StoredRun { id: id.to_owned(), target: target.to_owned(), started, end, holder, report }
     }
 
     #[test]

@@ -20,10 +20,11 @@ use super::common::{Resolver, Trust, client_name, duration};
   starttls web                                                  http://127.0.0.1:8080
   starttls web --data runs.redb --allow-target 10.0.0.0/8       for servers of one's own network
   starttls web --listen 0.0.0.0:8080 --public check.example.com --trusted-proxy 192.0.2.10
+  starttls web --api-keys keys.txt --new-api-key alice          a key for the API
   curl 'http://127.0.0.1:8080/probe?target=smtp://mail.example.com&module=quick'
 
 The service runs until a signal ends it. Exit codes:
-  2   wrong usage, an address that cannot be listened on, or a file of reports that cannot be used")]
+  2   wrong usage, an address that cannot be listened on, or a file of reports or keys that cannot be used")]
 pub(crate) struct Web {
     /// Listen on this address. Other addresses than loopback ones need --public
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
@@ -52,6 +53,14 @@ pub(crate) struct Web {
     /// Also audit servers on this port
     #[arg(long, value_name = "PORT")]
     pub(crate) allow_port: Vec<u16>,
+
+    /// Read the keys of the API from this file. Their holders may audit many targets at once, and in full extent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_keys: Option<PathBuf>,
+
+    /// Make a key for this holder, add its digest to the file of --api-keys, show the key once, and exit
+    #[arg(long, value_name = "NAME", requires = "api_keys")]
+    pub(crate) new_api_key: Option<String>,
 
     /// Also look up names of local networks, such as mail.internal and names without a dot
     #[arg(long)]

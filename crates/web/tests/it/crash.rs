@@ -1,6 +1,6 @@
 //! The file of runs when its process is killed.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn stored(id: &str, started: u64, end: RunEnd) -> StoredRun {
             })
             .collect();
     }
-    StoredRun { id: id.to_owned(), target: String::from("x.example"), started, end, report }
+    StoredRun { id: id.to_owned(), target: String::from("x.example"), started, end, holder: None, report }
 }
 
 /// The process that is killed. It stores each run twice, as the service does, and prints what is done.
@@ -39,10 +39,16 @@ fn writer() {
     for number in 0..10_000 {
         let (id, started) = (format!("{round}-{number}"), round * 10_000 + number);
         store.put(&stored(&id, started, RunEnd::BrokenOff)).unwrap();
-        println!("\nbegun {id}");
+        say(&format!("begun {id}"));
         store.put(&stored(&id, started, RunEnd::Finished)).unwrap();
-        println!("\nstored {id}");
+        say(&format!("stored {id}"));
     }
+}
+
+/// Writes a line of its own to standard output, past what the test harness captures.
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "\n{line}").unwrap();
 }
 
 /// Starts the writer, reads this many lines, waits, and kills it. Returns everything that it printed.

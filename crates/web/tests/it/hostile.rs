@@ -43,7 +43,10 @@ async fn defaced(server: SocketAddr, witness: SocketAddr) -> SocketAddr {
                 let (mut from_client, mut to_client) = client.into_split();
                 let Ok(server) = TcpStream::connect(server).await else { return };
                 let (mut from_server, mut to_server) = server.into_split();
-                let requests = tokio::io::copy(&mut from_client, &mut to_server);
+                let requests = async {
+                    tokio::io::copy(&mut from_client, &mut to_server).await?;
+                    to_server.shutdown().await
+                };
                 let responses = async {
                     let mut chunk = vec![0; 65_536];
                     while let Ok(count @ 1..) = from_server.read(&mut chunk).await {

@@ -3,6 +3,7 @@
 
 mod audits;
 mod browser;
+mod bulk;
 mod crash;
 mod devtools;
 mod gate;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls_audit::{Audit, Limits};
 use starttls_dns::{AdTrust, DialPolicy, Stub};
-use starttls_web::{Access, RunStore, TargetPolicy, TargetResolver, WebSettings, serve};
+use starttls_web::{Access, ApiKeys, RunStore, TargetPolicy, TargetResolver, WebSettings, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -38,6 +38,8 @@ pub(crate) struct Options<'a> {
     pub(crate) is_public: bool,
     /// The resolver. By default nothing answers.
     pub(crate) resolver: Option<SocketAddr>,
+    /// The file of keys.
+    pub(crate) keys: &'a str,
     /// The longest wait for one answer of a server; by default longer than a browser needs for what it does meanwhile.
     pub(crate) reply_timeout: Option<Duration>,
 }
@@ -67,6 +69,7 @@ impl Site {
             store: RunStore::in_memory().unwrap(),
             generator: String::from("starttls 0.0.0"),
             keep: Duration::from_secs(3600),
+            keys: ApiKeys::parse(options.keys).unwrap(),
             is_public: options.is_public,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
