@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &Web) -> Result<u8, Failed> {
         return add_key(name, path);
     }
     if !args.listen.ip().is_loopback() && args.public.is_empty() {
-        let hint = "name the host of the page with --public, or listen on a loopback address behind a proxy that asks who comes";
+        let hint = "name the host of the page with --public, or listen on a loopback address behind a proxy that authenticates its clients";
         let what = format!("{} can be reached from other machines", args.listen);
         return Err(Failed::usage(what).hint(Some(hint.to_owned())));
     }
@@ -76,7 +76,9 @@ fn add_key(name: &str, path: &Path) -> Result<u8, Failed> {
     // One write, so that two of them do not mix.
     file.write_all(format!("{end}{}", made.line).as_bytes()).map_err(failed)?;
     writeln!(std::io::stdout().lock(), "{}", made.key)?;
-    console::note(&"the key is not kept and cannot be shown again; a service that is running knows it after a restart");
+    console::note(
+        &"the key is not kept and cannot be shown again; a service that is running knows it after a restart",
+    );
     Ok(exit::DONE)
 }
 
@@ -100,12 +102,18 @@ fn settings(args: &Web, stub: starttls_dns::Stub) -> Result<WebSettings, Failed>
     let audit = Audit::new(|| builder.clone(), limits)?;
     let dial = args.allow_target.iter().fold(DialPolicy::default(), |dial, net| dial.allow(*net));
     let store = match &args.data {
-        Some(path) => RunStore::open(path),
+        Some(path) => RunStore::open(path).map_err(|error| {
+            let hint = "--data names a file of this command that no other process uses, or a new one in a folder that exists";
+            Failed::usage(format!("{}: {error}", path.display())).hint(Some(hint.to_owned()))
+        })?,
         None => {
             console::warning(&"without --data, a restart forgets the reports");
-            RunStore::in_memory()
+            RunStore::in_memory().map_err(|error| Failed::usage(error.to_string()))?
         }
     };
+    if !args.public.is_empty() && args.listen.ip().is_loopback() && args.trusted_proxy.is_empty() {
+        console::warning(&"without --trusted-proxy, all clients of a proxy share the limits of one");
+    }
     Ok(WebSettings {
         audit: audit.client_name(args.client_name.clone().unwrap_or_default()),
         resolver: TargetResolver {
@@ -113,7 +121,7 @@ fn settings(args: &Web, stub: starttls_dns::Stub) -> Result<WebSettings, Failed>
             dial,
             targets: TargetPolicy { ports: args.allow_port.clone(), local_names: args.local_names },
         },
-        store: store.map_err(|error| Failed::usage(error.to_string()))?,
+        store,
         generator: format!("starttls {}", env!("CARGO_PKG_VERSION")),
         keep: Duration::from_secs(86_400 * u64::from(args.keep_days)),
         keys: keys(args.api_keys.as_deref())?,

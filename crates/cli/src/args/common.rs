@@ -231,6 +231,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, InvalidDuration> {
     starttls_report::duration(text, LONGEST)
 }
 
+/// Parses an address to listen on.
+pub(super) fn listener(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| String::from("expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080"))
+}
+
 /// Parses the address of a DNS server. The default port is 53.
 pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);

@@ -1,14 +1,14 @@
 //! The arguments of `web`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use starttls::proto::ClientName;
-use starttls_dns::IpPrefix;
+use starttls_dns::{DnsName, IpPrefix};
 
-use super::common::{Resolver, Trust, client_name, duration};
+use super::common::{Resolver, Trust, client_name, duration, listener};
 
 /// Serve a page that audits servers for colleagues: live conversations, permanent links, history and comparison
 ///
@@ -27,7 +27,7 @@ The service runs until a signal ends it. Exit codes:
   2   wrong usage, an address that cannot be listened on, or a file of reports or keys that cannot be used")]
 pub(crate) struct Web {
     /// Listen on this address. Other addresses than loopback ones need --public
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = listener)]
     pub(crate) listen: SocketAddr,
 
     /// Keep the reports in this file [default: in memory]
@@ -39,7 +39,7 @@ pub(crate) struct Web {
     pub(crate) keep_days: u32,
 
     /// Serve everybody under this host name, with limits for each client and for each audited server
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["allow_target", "local_names"])]
+    #[arg(long, value_name = "HOST", value_parser = host, conflicts_with_all = ["allow_target", "local_names"])]
     pub(crate) public: Vec<String>,
 
     /// Believe the X-Forwarded-For of this proxy
@@ -51,7 +51,7 @@ pub(crate) struct Web {
     pub(crate) allow_target: Vec<IpPrefix>,
 
     /// Also audit servers on this port
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) allow_port: Vec<u16>,
 
     /// Read the keys of the API from this file. Their holders may audit many targets at once, and in full extent
@@ -79,4 +79,19 @@ pub(crate) struct Web {
 
     #[command(flatten)]
     pub(crate) resolver: Resolver,
+}
+
+/// Parses the host of a URL: a name, or an address in the form that URLs have.
+fn host(text: &str) -> Result<String, String> {
+    let is_address = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    let is_name = text.parse::<DnsName>().is_ok_and(|name| name.is_host());
+    match is_address || is_name || text.parse::<Ipv4Addr>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err(String::from(
+            "expected the host in the URL of the page, without scheme, port and path, such as check.example.com",
+        )),
+    }
 }

@@ -112,16 +112,38 @@ fn a_key_is_shown_once_and_works() {
     assert!(make("alice").exits(2).stderr.contains("alice has a key already"));
     assert!(make("a b").exits(2).stderr.contains("invalid name"));
     make("bob").exits(0);
-    let service = start_with(&folder.path().join("runs.redb"), 1, lab.ca_file(), &["--api-keys".as_ref(), keys.as_os_str()]);
+    let service = start_with(
+        &folder.path().join("runs.redb"),
+        1,
+        lab.ca_file(),
+        &["--api-keys".as_ref(), keys.as_os_str()],
+    );
     let body = "{\"targets\": [\"smtp://10.0.0.1\"]}";
     let refused = service.request("POST /api/v1/bulk", body);
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
-    let started = service.request_with("POST /api/v1/bulk", &format!("Authorization: Bearer {key}\r\n"), body);
+    let started =
+        service.request_with("POST /api/v1/bulk", &format!("Authorization: Bearer {key}\r\n"), body);
     assert!(started.starts_with("HTTP/1.1 202"), "{started}");
     std::fs::write(&keys, "alice\n").unwrap();
     let mut command = starttls(["web", "--listen", "127.0.0.1:0", "--resolver", "127.0.0.1", "--api-keys"]);
     let broken = Run::of(command.arg(&keys)).exits(2);
     assert!(broken.stderr.contains("line 1 of the keys: expected NAME"), "{}", broken.stderr);
+}
+
+#[test]
+fn an_invalid_option_is_explained() {
+    for (option, value, expected) in [
+        ("--listen", "localhost:8080", "expected an IP address and a port, such as 127.0.0.1:8080"),
+        ("--public", "https://check.example.com/", "expected the host in the URL of the page"),
+        ("--public", "check.example.com:8080", "without scheme, port and path"),
+        ("--allow-port", "0", "0 is not in 1..=65535"),
+        ("--data", "/dev/full", "/dev/full: the file of reports cannot be used"),
+        ("--api-keys", "/nonexistent/keys", "cannot read /nonexistent/keys"),
+    ] {
+        let mut command = starttls(["web", "--resolver", "127.0.0.1", option, value]);
+        let refused = Run::of(&mut command).exits(2);
+        assert!(refused.stderr.contains(expected), "{option} {value}: {}", refused.stderr);
+    }
 }
 
 #[test]
@@ -136,4 +158,9 @@ fn only_a_public_service_listens_for_other_machines() {
     let mut command = starttls(["web", "--listen", "127.0.0.1:0", "--resolver", "127.0.0.1", "--data"]);
     let broken = Run::of(command.arg(path)).exits(2);
     assert!(broken.stderr.contains("the file of reports cannot be used"), "{}", broken.stderr);
+    assert!(
+        broken.stderr.contains("runs.redb: ") && broken.stderr.contains("hint: --data "),
+        "{}",
+        broken.stderr
+    );
 }
