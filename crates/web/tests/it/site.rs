@@ -100,14 +100,19 @@ impl Site {
 
     /// Sends a request and reads the response up to the end of the connection.
     pub(crate) async fn request(&self, request: &str) -> Reply {
+        Reply::parse(&String::from_utf8(self.octets(request).await).unwrap())
+    }
+
+    /// Sends a request and returns all octets of the response.
+    pub(crate) async fn octets(&self, request: &str) -> Vec<u8> {
         let exchange = async {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut response = Vec::new();
             stream.read_to_end(&mut response).await.unwrap();
-            String::from_utf8(response).unwrap()
+            response
         };
-        Reply::parse(&tokio::time::timeout(DEADLINE, exchange).await.unwrap())
+        tokio::time::timeout(DEADLINE, exchange).await.unwrap()
     }
 
     /// Starts an audit and waits for its end. Returns its path.
