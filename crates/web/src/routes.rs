@@ -13,6 +13,7 @@ use starttls_report::diagram::Theme;
 
 use crate::http::{self, BodyError, HTML, JSON, Reply, SVG, TEXT, later, reply, see_other, set};
 use crate::live;
+use crate::pages::Transcripts;
 use crate::service::{NotStarted, Preset, Requester, Started, now};
 use crate::site::{Site, stored};
 use crate::store::{RunStoreError, StoredRun};
@@ -75,11 +76,14 @@ async fn get(
         ["robots.txt"] => reply(StatusCode::OK, TEXT, ROBOTS),
         ["r", id, "events"] => events(site, client, id, request),
         ["r", id, "live"] => growing(site, client, id),
+        ["r", id, "transcripts"] => {
+            found(stored(service, id), |run| report(site, &run, Transcripts::All))
+        }
         ["r", id, "conversation.svg"] => found(stored(service, id), |run| conversation(&run, query)),
         ["r", name] => match name.split_once('.') {
             None => match service.running(name) {
                 Some(run) => reply(StatusCode::OK, HTML, pages::running(&run.id, &run.target)),
-                None => found(stored(service, name), |run| report(site, &run)),
+                None => found(stored(service, name), |run| report(site, &run, Transcripts::Relevant)),
             },
             Some((id, extension)) => found(stored(service, id), |run| rendered(&run, extension)),
         },
@@ -201,9 +205,9 @@ async fn probe(site: &Site, client: IpAddr, query: &Query, headers: &HeaderMap) 
     reply(StatusCode::OK, METRICS, exporter::probe(&report, is_timed_out))
 }
 
-fn report(site: &Site, run: &StoredRun) -> Reply {
+fn report(site: &Site, run: &StoredRun, transcripts: Transcripts) -> Reply {
     match site.service.history(&run.target, MAX_HISTORY) {
-        Ok(history) => reply(StatusCode::OK, HTML, pages::report(run, &history, now())),
+        Ok(history) => reply(StatusCode::OK, HTML, pages::report(run, &history, now(), transcripts)),
         Err(error) => broken(&error),
     }
 }

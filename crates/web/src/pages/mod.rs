@@ -12,7 +12,7 @@ use crate::assets;
 pub(crate) use compare::compare;
 pub(crate) use history::history;
 pub(crate) use home::{about, home};
-pub(crate) use report::report;
+pub(crate) use report::{Transcripts, report};
 
 /// Returns a page: the navigation, and this content of the element `main`.
 pub(crate) fn page(title: &str, main: &Html) -> String {

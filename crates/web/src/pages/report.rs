@@ -1,18 +1,34 @@
 //! The report of a finished run.
 
+use std::collections::HashSet;
+
+use starttls_audit::filter::is_wrong;
 use starttls_audit::render::html;
-use starttls_audit::report::EndpointVerdict;
+use starttls_audit::report::{AuditReport, CheckOutcome, EndpointVerdict, Finding};
 use starttls_report::html::Html;
 
-use super::{page, segment};
+use super::{link, page, segment};
 use crate::store::{RunEnd, RunSummary, StoredRun};
 use crate::verdict::{overall, word};
 
 /// The age from which the page warns that the report is old, in seconds.
 const OLD: u64 = 30 * 86_400;
 
+/// Which transcripts a page has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transcripts {
+    /// Those that a picture or a problem refers to. An audit has twenty and more, most of which begin alike.
+    Relevant,
+    All,
+}
+
 /// Returns the page. `history` is that of the target, the newest run first.
-pub(crate) fn report(run: &StoredRun, history: &[RunSummary], now: u64) -> String {
+pub(crate) fn report(
+    run: &StoredRun,
+    history: &[RunSummary],
+    now: u64,
+    transcripts: Transcripts,
+) -> String {
     let mut out = Html::default();
     let newer = history.first().filter(|newest| newest.started > run.started);
     let before = history.iter().find(|older| older.started < run.started && older.end == RunEnd::Finished);
@@ -35,9 +51,31 @@ pub(crate) fn report(run: &StoredRun, history: &[RunSummary], now: u64) -> Strin
         out.markup("<p class=\"error\">This report is more than 30 days old.</p>\n");
     }
     actions(&mut out, run, before);
-    out.append(&html::results(&run.report));
+    match transcripts {
+        Transcripts::All => out.append(&html::results(&run.report)),
+        Transcripts::Relevant => {
+            out.append(&html::results(&brief(&run.report)));
+            out.append(&link(&format!("/r/{}/transcripts", run.id), "All transcripts"));
+        }
+    }
     let (word, _) = word(overall(&run.report));
     page(&format!("{word}: {}", run.target), &out)
+}
+
+/// Returns a report without the entries of the transcripts that no picture and no problem refers to.
+fn brief(report: &AuditReport) -> AuditReport {
+    let mut brief = report.clone();
+    for endpoint in &mut brief.endpoints {
+        let is_shown = |it: &&Finding| is_wrong(it) || it.outcome == CheckOutcome::Inconclusive;
+        let evidence = endpoint.findings.iter().filter(is_shown).flat_map(|it| &it.evidence);
+        let shown: HashSet<usize> = evidence.map(|at| at.transcript).chain(html::featured(endpoint)).collect();
+        for (index, transcript) in endpoint.transcripts.iter_mut().enumerate() {
+            if !shown.contains(&index) {
+                transcript.entries.clear();
+            }
+        }
+    }
+    brief
 }
 
 fn actions(out: &mut Html, run: &StoredRun, before: Option<&RunSummary>) {

@@ -50,6 +50,8 @@ fn an_audit_is_followed_and_its_report_stays() {
         for part in ["class=\"sequence\"", "TLS starts here", "EHLO", "Run again", "History of this target"] {
             assert!(report.body.contains(part), "{part}: {}", report.body);
         }
+        let complete = site.get(&format!("{path}/transcripts")).await.body;
+        assert!(complete.matches("class=\"transcript\"").count() >= report.body.matches("class=\"transcript\"").count());
         for (extension, part) in [
             ("json", "\"schema_version\""),
             ("txt", "smtp://127.0.0.1"),
@@ -68,6 +70,27 @@ fn an_audit_is_followed_and_its_report_stays() {
         assert_eq!(again.status, 422, "port {port} belongs to no protocol");
         let again = site.post("/check", &format!("target=smtp://127.0.0.1:{port}")).await;
         assert_eq!(again.headers["location"], path);
+        tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
+    });
+}
+
+/// A page with all transcripts is twice as long.
+#[test]
+fn a_usual_report_is_at_most_60_kb_long() {
+    run(async {
+        let lab = Lab::start(LabOptions::default()).unwrap();
+        let port = smtp_port(&lab);
+        let site = site(&lab, vec![port]).await;
+        let path = site.audited(&format!("smtp://127.0.0.1:{port}")).await;
+        let report = site.get(&path).await.body;
+        assert!(report.len() <= 60_000, "{} octets", report.len());
+        assert_eq!(report.matches("class=\"transcript\"").count(), 1);
+        // Every link of the page leads to something in it.
+        for link in report.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(report.contains(&format!("id=\"{link}\"")), "{link}");
+        }
+        let complete = site.get(&format!("{path}/transcripts")).await.body;
+        assert!(complete.matches("class=\"transcript\"").count() > 10, "{complete}");
         tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
     });
 }

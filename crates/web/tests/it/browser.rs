@@ -176,7 +176,8 @@ async fn examined(browser: &mut Browser, name: &str, axe: &str, looks: &[Look]) 
 /// Returns the source of axe-core.
 fn axe() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/axe-core/package/axe.min.js");
-    std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{} is missing: cargo xtask setup", path.display()))
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|_| panic!("{} is missing: cargo xtask setup", path.display()))
 }
 
 /// Every page in every look, with scripts and without.
@@ -201,12 +202,14 @@ fn no_page_violates_its_policy_or_a_rule_of_accessibility() {
         let refused = site.audited("smtp://10.0.0.1").await;
         let history = format!("/t/smtp%3A%2F%2F127.0.0.1%3A{}", ports[1]);
         let compared = format!("/compare?a={}&b={}", &older[3..], &bad[3..]);
-        let pages: [&str; 10] = [
+        let complete = format!("{good}/transcripts");
+        let pages: [&str; 11] = [
             "/",
             "/?target=example.com",
             "/about",
             "/none",
             &good,
+            &complete,
             &bad,
             &refused,
             &history,

@@ -26,15 +26,17 @@ pub(super) fn choice(endpoint: &EndpointReport) -> Option<(usize, &Transcript)> 
     Some((index, endpoint.transcripts.get(index)?))
 }
 
-/// Writes all transcripts as lists, folded.
+/// Writes the transcripts as lists, folded. Those whose entries were left out are not in it.
 pub(super) fn transcripts(out: &mut Html, number: usize, endpoint: &EndpointReport) {
-    if endpoint.transcripts.is_empty() {
+    let all = endpoint.transcripts.iter().enumerate();
+    let shown: Vec<_> = all.filter(|(_, transcript)| !transcript.entries.is_empty()).collect();
+    if shown.is_empty() {
         return;
     }
     out.markup("<details class=\"fold\">");
-    out.element("summary", &[], format_args!("Transcripts ({})", endpoint.transcripts.len()));
+    out.element("summary", &[], format_args!("Transcripts ({})", shown.len()));
     out.markup("\n");
-    for (index, transcript) in endpoint.transcripts.iter().enumerate() {
+    for (index, transcript) in shown {
         let anchor = format!("e{number}-t{index}");
         out.open("details", &[("class", &"transcript"), ("id", &anchor)]);
         out.element("summary", &[], format_args!("Connection {}: {}", index + 1, transcript.purpose));
