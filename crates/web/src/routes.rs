@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, HeaderName};
+use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderName};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use starttls_audit::render;
@@ -76,9 +76,7 @@ async fn get(
         ["robots.txt"] => reply(StatusCode::OK, TEXT, ROBOTS),
         ["r", id, "events"] => events(site, client, id, request),
         ["r", id, "live"] => growing(site, client, id),
-        ["r", id, "transcripts"] => {
-            found(stored(service, id), |run| report(site, &run, Transcripts::All))
-        }
+        ["r", id, "transcripts"] => found(stored(service, id), |run| report(site, &run, Transcripts::All)),
         ["r", id, "conversation.svg"] => found(stored(service, id), |run| conversation(&run, query)),
         ["r", name] => match name.split_once('.') {
             None => match service.running(name) {
@@ -223,7 +221,13 @@ fn rendered(run: &StoredRun, extension: &str) -> Reply {
         "html" => (HTML, render::html::render(&run.report)),
         _ => return not_found(),
     };
-    reply(StatusCode::OK, media, content)
+    let mut reply = reply(StatusCode::OK, media, content);
+    if matches!(extension, "html" | "xml") {
+        // The policy of the pages forbids the style inside the one, and that of the browser's view of the other.
+        let file = format!("attachment; filename=\"report.{extension}\"");
+        set(&mut reply, CONTENT_DISPOSITION, &file);
+    }
+    reply
 }
 
 /// Returns the picture of a conversation: `endpoint` and `n` choose it, `theme` its colors.

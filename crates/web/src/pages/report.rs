@@ -23,12 +23,7 @@ pub(crate) enum Transcripts {
 }
 
 /// Returns the page. `history` is that of the target, the newest run first.
-pub(crate) fn report(
-    run: &StoredRun,
-    history: &[RunSummary],
-    now: u64,
-    transcripts: Transcripts,
-) -> String {
+pub(crate) fn report(run: &StoredRun, history: &[RunSummary], now: u64, transcripts: Transcripts) -> String {
     let mut out = Html::default();
     let newer = history.first().filter(|newest| newest.started > run.started);
     let before = history.iter().find(|older| older.started < run.started && older.end == RunEnd::Finished);
@@ -39,7 +34,9 @@ pub(crate) fn report(
             out.markup("<p class=\"error\">The audit was stopped before it was finished.</p>\n");
         }
         RunEnd::Postponed => {
-            out.markup("<p class=\"error\">No server was audited: each was audited several times just now.</p>\n");
+            out.markup(
+                "<p class=\"error\">No server was audited: each was audited several times just now.</p>\n",
+            );
         }
         RunEnd::BrokenOff => out.markup("<p class=\"error\">The audit was broken off.</p>\n"),
     }
@@ -68,7 +65,8 @@ fn brief(report: &AuditReport) -> AuditReport {
     for endpoint in &mut brief.endpoints {
         let is_shown = |it: &&Finding| is_wrong(it) || it.outcome == CheckOutcome::Inconclusive;
         let evidence = endpoint.findings.iter().filter(is_shown).flat_map(|it| &it.evidence);
-        let shown: HashSet<usize> = evidence.map(|at| at.transcript).chain(html::featured(endpoint)).collect();
+        let shown: HashSet<usize> =
+            evidence.map(|at| at.transcript).chain(html::featured(endpoint)).collect();
         for (index, transcript) in endpoint.transcripts.iter_mut().enumerate() {
             if !shown.contains(&index) {
                 transcript.entries.clear();
@@ -90,9 +88,14 @@ fn actions(out: &mut Html, run: &StoredRun, before: Option<&RunSummary>) {
     if let Some(before) = before {
         item(out, &format!("/compare?a={}&b={id}", before.id), "What changed since the last report");
     }
-    for (extension, name) in
-        [("json", "JSON"), ("txt", "Text"), ("csv", "CSV"), ("sarif", "SARIF"), ("xml", "JUnit")]
-    {
+    for (extension, name) in [
+        ("html", "HTML"),
+        ("json", "JSON"),
+        ("txt", "Text"),
+        ("csv", "CSV"),
+        ("sarif", "SARIF"),
+        ("xml", "JUnit"),
+    ] {
         item(out, &format!("/r/{id}.{extension}"), name);
     }
     if run.report.endpoints.iter().any(|it| it.outcome != EndpointVerdict::Unreachable) {

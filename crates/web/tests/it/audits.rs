@@ -51,8 +51,12 @@ fn an_audit_is_followed_and_its_report_stays() {
             assert!(report.body.contains(part), "{part}: {}", report.body);
         }
         let complete = site.get(&format!("{path}/transcripts")).await.body;
-        assert!(complete.matches("class=\"transcript\"").count() >= report.body.matches("class=\"transcript\"").count());
+        assert!(
+            complete.matches("class=\"transcript\"").count()
+                >= report.body.matches("class=\"transcript\"").count()
+        );
         for (extension, part) in [
+            ("html", "<style>"),
             ("json", "\"schema_version\""),
             ("txt", "smtp://127.0.0.1"),
             ("csv", "smtp"),
@@ -68,13 +72,17 @@ fn an_audit_is_followed_and_its_report_stays() {
         // The same target again shows the recent report.
         let again = site.post("/check", &format!("target=127.0.0.1:{port}")).await;
         assert_eq!(again.status, 422, "port {port} belongs to no protocol");
-        let again = site.post("/check", &format!("target=smtp://127.0.0.1:{port}")).await;
+        let target = format!("target=smtp://127.0.0.1:{port}");
+        let again = site.post("/check", &format!("{target}&preset=quick")).await;
         assert_eq!(again.headers["location"], path);
+        // It does not answer a request for more.
+        let more = site.post("/check", &target).await;
+        assert_ne!(more.headers["location"], path);
         tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
     });
 }
 
-/// A page with all transcripts is twice as long.
+/// A page with all transcripts is almost four times as long.
 #[test]
 fn a_usual_report_is_at_most_60_kb_long() {
     run(async {
