@@ -1,12 +1,18 @@
 //! Finished runs, in one file.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{
+    CommitError, Database, ReadableDatabase, ReadableTable, StorageBackend, StorageError, TableDefinition,
+    TableError, TransactionError,
+};
 use serde::{Deserialize, Serialize};
 use starttls_audit::report::{AuditReport, EndpointVerdict};
 
@@ -97,15 +103,43 @@ impl std::fmt::Display for RunStoreError {
 
 impl std::error::Error for RunStoreError {}
 
+impl RunStoreError {
+    /// Returns whether the database has refused to act, because an earlier act has failed.
+    fn is_of_earlier_failure(&self) -> bool {
+        let error = self.0.as_ref();
+        let storage = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+            (Some(TransactionError::Storage(error)), ..)
+            | (_, Some(TableError::Storage(error)), _)
+            | (.., Some(CommitError::Storage(error))) => Some(error),
+            _ => error.downcast_ref(),
+        };
+        matches!(storage, Some(StorageError::PreviousIo))
+    }
+}
+
 /// Converts the errors of the database.
 fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RunStoreError {
     RunStoreError(error.into())
 }
 
 /// The file of runs. A run is in it as a whole or not at all, also after a crash.
-#[derive(Debug)]
 pub struct RunStore {
-    database: Database,
+    /// `None` if it could not be opened again.
+    database: RwLock<Option<Database>>,
+    open: OpenDatabase,
+}
+
+/// Opens the database.
+type OpenDatabase = Box<dyn Fn() -> Result<Database, RunStoreError> + Send + Sync>;
+
+impl std::fmt::Debug for RunStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunStore").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+fn on_backend(backend: impl StorageBackend) -> Result<Database, RunStoreError> {
+    Database::builder().create_with_backend(backend).map_err(broken)
 }
 
 impl RunStore {
@@ -114,7 +148,13 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if the file is not a file of runs, or if another program has opened it.
     pub fn open(path: &Path) -> Result<Self, RunStoreError> {
-        Self::new(Database::create(path).map_err(broken)?)
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(broken)?;
+        // A confined service may open no file later on.
+        Self::new(Box::new(move || {
+            let file = file.try_clone().map_err(broken)?;
+            on_backend(FileBackend::new(file).map_err(broken)?)
+        }))
     }
 
     /// Returns a store that forgets everything when it is dropped.
@@ -122,11 +162,11 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if there is not enough memory.
     pub fn in_memory() -> Result<Self, RunStoreError> {
-        let backend = redb::backends::InMemoryBackend::new();
-        Self::new(Database::builder().create_with_backend(backend).map_err(broken)?)
+        Self::new(Box::new(|| on_backend(InMemoryBackend::new())))
     }
 
-    fn new(database: Database) -> Result<Self, RunStoreError> {
+    fn new(open: OpenDatabase) -> Result<Self, RunStoreError> {
+        let database = open()?;
         let write = database.begin_write().map_err(broken)?;
         write.open_table(RUNS).map_err(broken)?;
         write.open_table(HISTORY).map_err(broken)?;
@@ -134,7 +174,22 @@ impl RunStore {
         write.open_table(BULKS).map_err(broken)?;
         write.open_table(BULK_ITEMS).map_err(broken)?;
         write.commit().map_err(broken)?;
-        Ok(Self { database })
+        Ok(Self { database: RwLock::new(Some(database)), open })
+    }
+
+    /// Does something with the database. After an error of the disk, for example because it is full, the database refuses
+    /// everything until it is opened again.
+    fn attempt<T>(&self, act: impl Fn(&Database) -> Result<T, RunStoreError>) -> Result<T, RunStoreError> {
+        if let Some(database) = &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            match act(database) {
+                Err(error) if error.is_of_earlier_failure() => {}
+                result => return result,
+            }
+        }
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // The lock of the file ends first.
+        *database = None;
+        act(database.insert((self.open)()?))
     }
 
     /// Adds a run, or replaces the one with the same id, target and start.
@@ -153,15 +208,17 @@ impl RunStore {
             generator: run.report.generator.clone(),
         };
         let (bytes, summary) = (packed(run)?, serde_json::to_vec(&summary).map_err(broken)?);
-        let write = self.database.begin_write().map_err(broken)?;
-        {
-            let (id, target) = (run.id.as_str(), run.target.as_str());
-            write.open_table(RUNS).map_err(broken)?.insert(id, bytes.as_slice()).map_err(broken)?;
-            let key = (target, u64::MAX - run.started, id);
-            write.open_table(HISTORY).map_err(broken)?.insert(key, summary.as_slice()).map_err(broken)?;
-            write.open_table(TIMES).map_err(broken)?.insert((run.started, id), target).map_err(broken)?;
-        }
-        write.commit().map_err(broken)
+        self.attempt(|database| {
+            let write = database.begin_write().map_err(broken)?;
+            {
+                let (id, target) = (run.id.as_str(), run.target.as_str());
+                write.open_table(RUNS).map_err(broken)?.insert(id, bytes.as_slice()).map_err(broken)?;
+                let key = (target, u64::MAX - run.started, id);
+                write.open_table(HISTORY).map_err(broken)?.insert(key, summary.as_slice()).map_err(broken)?;
+                write.open_table(TIMES).map_err(broken)?.insert((run.started, id), target).map_err(broken)?;
+            }
+            write.commit().map_err(broken)
+        })
     }
 
     /// Returns the run with this id.
@@ -169,10 +226,12 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if the file cannot be read.
     pub fn get(&self, id: &str) -> Result<Option<StoredRun>, RunStoreError> {
-        let read = self.database.begin_read().map_err(broken)?;
-        let table = read.open_table(RUNS).map_err(broken)?;
-        let Some(value) = table.get(id).map_err(broken)? else { return Ok(None) };
-        unpacked(value.value()).map(Some)
+        self.attempt(|database| {
+            let read = database.begin_read().map_err(broken)?;
+            let table = read.open_table(RUNS).map_err(broken)?;
+            let Some(value) = table.get(id).map_err(broken)? else { return Ok(None) };
+            unpacked(value.value()).map(Some)
+        })
     }
 
     /// Returns the latest runs of a target, the newest first.
@@ -180,14 +239,18 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if the file cannot be read.
     pub fn history(&self, target: &str, most: usize) -> Result<Vec<RunSummary>, RunStoreError> {
-        let read = self.database.begin_read().map_err(broken)?;
-        let table = read.open_table(HISTORY).map_err(broken)?;
-        let mut runs = Vec::new();
-        for entry in table.range((target, 0, "")..=(target, u64::MAX, "\u{ff}")).map_err(broken)?.take(most) {
-            let (_, value) = entry.map_err(broken)?;
-            runs.push(serde_json::from_slice(value.value()).map_err(broken)?);
-        }
-        Ok(runs)
+        self.attempt(|database| {
+            let read = database.begin_read().map_err(broken)?;
+            let table = read.open_table(HISTORY).map_err(broken)?;
+            let mut runs = Vec::new();
+            for entry in
+                table.range((target, 0, "")..=(target, u64::MAX, "\u{ff}")).map_err(broken)?.take(most)
+            {
+                let (_, value) = entry.map_err(broken)?;
+                runs.push(serde_json::from_slice(value.value()).map_err(broken)?);
+            }
+            Ok(runs)
+        })
     }
 
     /// Returns the newest run of a target whose audit was finished.
@@ -214,8 +277,8 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if the file cannot be written.
     pub fn delete_before(&self, time: u64) -> Result<usize, RunStoreError> {
-        let old: Vec<(u64, String, String)> = {
-            let read = self.database.begin_read().map_err(broken)?;
+        let old: Vec<(u64, String, String)> = self.attempt(|database| {
+            let read = database.begin_read().map_err(broken)?;
             let table = read.open_table(TIMES).map_err(broken)?;
             let entries = table.range(..(time, "")).map_err(broken)?;
             let owned = |entry: Result<_, redb::StorageError>| {
@@ -224,8 +287,8 @@ impl RunStore {
                 let (started, id) = key.value();
                 Ok((started, id.to_owned(), target.value().to_owned()))
             };
-            entries.map(owned).collect::<Result<_, RunStoreError>>()?
-        };
+            entries.map(owned).collect()
+        })?;
         self.remove(&old)?;
         self.delete_bulks_before(time)?;
         Ok(old.len())
@@ -236,18 +299,20 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if the file cannot be written.
     pub fn put_bulk(&self, bulk: &Bulk, items: &[BulkItem]) -> Result<(), RunStoreError> {
-        let write = self.database.begin_write().map_err(broken)?;
-        {
-            let value = serde_json::to_vec(bulk).map_err(broken)?;
-            let id = bulk.id.as_str();
-            write.open_table(BULKS).map_err(broken)?.insert(id, value.as_slice()).map_err(broken)?;
-            let mut table = write.open_table(BULK_ITEMS).map_err(broken)?;
-            for (index, item) in (0..).zip(items) {
-                let value = serde_json::to_vec(item).map_err(broken)?;
-                table.insert((id, index), value.as_slice()).map_err(broken)?;
+        self.attempt(|database| {
+            let write = database.begin_write().map_err(broken)?;
+            {
+                let value = serde_json::to_vec(bulk).map_err(broken)?;
+                let id = bulk.id.as_str();
+                write.open_table(BULKS).map_err(broken)?.insert(id, value.as_slice()).map_err(broken)?;
+                let mut table = write.open_table(BULK_ITEMS).map_err(broken)?;
+                for (index, item) in (0..).zip(items) {
+                    let value = serde_json::to_vec(item).map_err(broken)?;
+                    table.insert((id, index), value.as_slice()).map_err(broken)?;
+                }
             }
-        }
-        write.commit().map_err(broken)
+            write.commit().map_err(broken)
+        })
     }
 
     /// Replaces a target of a bulk.
@@ -255,11 +320,13 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if the file cannot be written.
     pub fn put_bulk_item(&self, id: &str, index: u32, item: &BulkItem) -> Result<(), RunStoreError> {
-        let write = self.database.begin_write().map_err(broken)?;
-        let value = serde_json::to_vec(item).map_err(broken)?;
-        let key = (id, index);
-        write.open_table(BULK_ITEMS).map_err(broken)?.insert(key, value.as_slice()).map_err(broken)?;
-        write.commit().map_err(broken)
+        self.attempt(|database| {
+            let write = database.begin_write().map_err(broken)?;
+            let value = serde_json::to_vec(item).map_err(broken)?;
+            let key = (id, index);
+            write.open_table(BULK_ITEMS).map_err(broken)?.insert(key, value.as_slice()).map_err(broken)?;
+            write.commit().map_err(broken)
+        })
     }
 
     /// Returns the bulk with this id, and its targets.
@@ -267,47 +334,53 @@ impl RunStore {
     /// # Errors
     /// [`RunStoreError`] if the file cannot be read.
     pub fn bulk(&self, id: &str) -> Result<Option<(Bulk, Vec<BulkItem>)>, RunStoreError> {
-        let read = self.database.begin_read().map_err(broken)?;
-        let table = read.open_table(BULKS).map_err(broken)?;
-        let Some(value) = table.get(id).map_err(broken)? else { return Ok(None) };
-        let bulk = serde_json::from_slice(value.value()).map_err(broken)?;
-        let table = read.open_table(BULK_ITEMS).map_err(broken)?;
-        let mut items = Vec::new();
-        for entry in table.range((id, 0)..=(id, u32::MAX)).map_err(broken)? {
-            items.push(serde_json::from_slice(entry.map_err(broken)?.1.value()).map_err(broken)?);
-        }
-        Ok(Some((bulk, items)))
+        self.attempt(|database| {
+            let read = database.begin_read().map_err(broken)?;
+            let table = read.open_table(BULKS).map_err(broken)?;
+            let Some(value) = table.get(id).map_err(broken)? else { return Ok(None) };
+            let bulk = serde_json::from_slice(value.value()).map_err(broken)?;
+            let table = read.open_table(BULK_ITEMS).map_err(broken)?;
+            let mut items = Vec::new();
+            for entry in table.range((id, 0)..=(id, u32::MAX)).map_err(broken)? {
+                items.push(serde_json::from_slice(entry.map_err(broken)?.1.value()).map_err(broken)?);
+            }
+            Ok(Some((bulk, items)))
+        })
     }
 
     fn delete_bulks_before(&self, time: u64) -> Result<(), RunStoreError> {
-        let mut old: Vec<Bulk> = Vec::new();
-        let read = self.database.begin_read().map_err(broken)?;
-        for entry in read.open_table(BULKS).map_err(broken)?.iter().map_err(broken)? {
-            old.push(serde_json::from_slice(entry.map_err(broken)?.1.value()).map_err(broken)?);
-        }
-        old.retain(|bulk| bulk.started < time);
-        if old.is_empty() {
-            return Ok(());
-        }
-        let write = self.database.begin_write().map_err(broken)?;
-        for Bulk { id, .. } in &old {
-            let id = id.as_str();
-            write.open_table(BULKS).map_err(broken)?.remove(id).map_err(broken)?;
-            let mut items = write.open_table(BULK_ITEMS).map_err(broken)?;
-            items.retain_in((id, 0)..=(id, u32::MAX), |_, _| false).map_err(broken)?;
-        }
-        write.commit().map_err(broken)
+        self.attempt(|database| {
+            let mut old: Vec<Bulk> = Vec::new();
+            let read = database.begin_read().map_err(broken)?;
+            for entry in read.open_table(BULKS).map_err(broken)?.iter().map_err(broken)? {
+                old.push(serde_json::from_slice(entry.map_err(broken)?.1.value()).map_err(broken)?);
+            }
+            old.retain(|bulk| bulk.started < time);
+            if old.is_empty() {
+                return Ok(());
+            }
+            let write = database.begin_write().map_err(broken)?;
+            for Bulk { id, .. } in &old {
+                let id = id.as_str();
+                write.open_table(BULKS).map_err(broken)?.remove(id).map_err(broken)?;
+                let mut items = write.open_table(BULK_ITEMS).map_err(broken)?;
+                items.retain_in((id, 0)..=(id, u32::MAX), |_, _| false).map_err(broken)?;
+            }
+            write.commit().map_err(broken)
+        })
     }
 
     fn remove(&self, runs: &[(u64, String, String)]) -> Result<(), RunStoreError> {
-        let write = self.database.begin_write().map_err(broken)?;
-        for (started, id, target) in runs {
-            write.open_table(RUNS).map_err(broken)?.remove(id.as_str()).map_err(broken)?;
-            let key = (target.as_str(), u64::MAX - started, id.as_str());
-            write.open_table(HISTORY).map_err(broken)?.remove(key).map_err(broken)?;
-            write.open_table(TIMES).map_err(broken)?.remove((*started, id.as_str())).map_err(broken)?;
-        }
-        write.commit().map_err(broken)
+        self.attempt(|database| {
+            let write = database.begin_write().map_err(broken)?;
+            for (started, id, target) in runs {
+                write.open_table(RUNS).map_err(broken)?.remove(id.as_str()).map_err(broken)?;
+                let key = (target.as_str(), u64::MAX - started, id.as_str());
+                write.open_table(HISTORY).map_err(broken)?.remove(key).map_err(broken)?;
+                write.open_table(TIMES).map_err(broken)?.remove((*started, id.as_str())).map_err(broken)?;
+            }
+            write.commit().map_err(broken)
+        })
     }
 }
 
@@ -325,6 +398,9 @@ fn unpacked(bytes: &[u8]) -> Result<StoredRun, RunStoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn run(id: &str, target: &str, started: u64) -> StoredRun {
@@ -369,6 +445,63 @@ mod tests {
         store.put(&run("b", "x.example", 20)).unwrap();
         assert_eq!(store.newest("x.example").unwrap().unwrap().id, "b");
         assert_eq!(store.history("x.example", 9).unwrap().len(), 2);
+    }
+
+    /// A file on a disk that can be full.
+    #[derive(Debug)]
+    struct Disk {
+        file: FileBackend,
+        is_full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn space(&self) -> Result<(), std::io::Error> {
+            match self.is_full.load(Ordering::Relaxed) {
+                true => Err(std::io::ErrorKind::StorageFull.into()),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> Result<u64, std::io::Error> {
+            self.file.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+            self.file.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+            self.space()?;
+            self.file.set_len(len)
+        }
+        fn sync_data(&self) -> Result<(), std::io::Error> {
+            self.file.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+            self.space()?;
+            self.file.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_store_works_again_when_the_disk_has_space_again() {
+        let (file, is_full) = (tempfile::tempfile().unwrap(), Arc::new(AtomicBool::new(false)));
+        let full = Arc::clone(&is_full);
+        let store = RunStore::new(Box::new(move || {
+            let file = FileBackend::new(file.try_clone().unwrap()).unwrap();
+            on_backend(Disk { file, is_full: Arc::clone(&full) })
+        }))
+        .unwrap();
+        store.put(&run("a", "x.example", 10)).unwrap();
+        is_full.store(true, Ordering::Relaxed);
+        let error = store.put(&run("b", "x.example", 20)).unwrap_err().to_string();
+        assert!(error.contains("storage") || error.contains("space"), "{error}");
+        assert!(store.put(&run("b", "x.example", 20)).is_err());
+        is_full.store(false, Ordering::Relaxed);
+        assert_eq!(store.get("a").unwrap().unwrap().target, "x.example");
+        assert!(store.get("b").unwrap().is_none());
+        store.put(&run("b", "x.example", 20)).unwrap();
+        assert_eq!(store.newest("x.example").unwrap().unwrap().id, "b");
     }
 
     #[test]
