@@ -82,7 +82,7 @@ fn add_key(name: &str, path: &Path) -> Result<u8, Failed> {
     Ok(exit::DONE)
 }
 
-/// Reads the keys. Without a file, nobody has one.
+/// Reads the keys. Without a file, there are none.
 fn keys(path: Option<&Path>) -> Result<ApiKeys, Failed> {
     let Some(path) = path else { return Ok(ApiKeys::default()) };
     let text = std::fs::read_to_string(path).map_err(|error| {

@@ -11,10 +11,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use starttls_audit::report::AuditReport;
 
-use crate::bulk::{self, BulkItem, MAX_TARGETS, NoBulk};
+use crate::bulk::{self, BulkItem};
+use crate::bulk_audit::{MAX_TARGETS, NoBulk};
 use crate::http::{self, BodyError, JSON, PROBLEM, Reply, later, reply, set};
 use crate::keys::ApiKey;
-use crate::service::{NotStarted, Preset, Requester, Started};
+use crate::preset::Preset;
+use crate::service::{NotStarted, Requester, Started};
 use crate::site::{Site, is_id, stored};
 use crate::store::RunEnd;
 

@@ -7,7 +7,7 @@ use starttls_audit::report::{EndpointVerdict, EntryKind};
 use starttls_audit::{AuditEvent, AuditObserver};
 use tokio::sync::watch;
 
-use crate::service::Preset;
+use crate::preset::Preset;
 
 /// The most events of a run. An audit of one endpoint has a few hundred.
 const MAX_EVENTS: usize = 20_000;

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use data_encoding::BASE32_NOPAD;
 use starttls_audit::report::{AuditReport, EndpointReport, EndpointVerdict, Severity, Unaudited};
-use starttls_audit::{Audit, Limits, Selection, SurveyExtent, filter};
-use starttls_hello::WalkSize;
+use starttls_audit::{Audit, Limits, filter};
 use starttls_x509::validity;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -18,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::bulk::Bulks;
 use crate::keys::{ApiKey, ApiKeys};
 use crate::limits::Budgets;
+use crate::preset::Preset;
 use crate::resolve::{AllowedEndpoint, Resolution, TargetResolver};
 use crate::run::{LiveEvent, Run, RunObserver};
 use crate::store::{RunEnd, RunStore, RunStoreError, RunSummary, StoredRun};
@@ -40,52 +40,6 @@ const UNFINISHED: &str = "the audit was not finished";
 /// The reason of a run without a report.
 const BROKEN_OFF: &str =
     "the service ended before the audit was finished, or its report could not be written";
-
-/// The extent of an audit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Preset {
-    /// The checks for monitoring.
-    Quick,
-    /// All checks that need no option.
-    #[default]
-    Standard,
-    /// These, with a survey of what TLS offers.
-    Tls,
-    /// These with every suite and group, and the checks that wait for minutes. For holders of keys.
-    Full,
-}
-
-impl Preset {
-    /// Returns the preset with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "quick" => Some(Self::Quick),
-            "standard" | "" => Some(Self::Standard),
-            "tls" => Some(Self::Tls),
-            "full" => Some(Self::Full),
-            _ => None,
-        }
-    }
-
-    /// Returns the name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Standard => "standard",
-            Self::Tls => "tls",
-            Self::Full => "full",
-        }
-    }
-
-    fn selection(self) -> Selection {
-        match self {
-            Self::Quick => Selection::light(),
-            Self::Standard => Selection::default(),
-            Self::Tls => Selection::default().with_survey(SurveyExtent::new(WalkSize::Survey)),
-            Self::Full => Selection::default().with_survey(SurveyExtent::new(WalkSize::Full)),
-        }
-    }
-}
 
 /// How much an audit does, and until when.
 #[derive(Clone, Copy, Debug)]

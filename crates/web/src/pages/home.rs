@@ -3,7 +3,7 @@
 use starttls_report::html::Html;
 
 use super::page;
-use crate::service::Preset;
+use crate::preset::Preset;
 
 /// Returns the page with the form. `error` belongs to the text in the field.
 pub(crate) fn home(text: &str, error: Option<&str>) -> String {
