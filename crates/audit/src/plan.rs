@@ -319,6 +319,11 @@ impl Plan {
         self.protocol.implicit_tls.is_some_and(|tls| tls.port == self.protocol.port)
     }
 
+    /// Returns whether the limits allow one connection at the same time only.
+    pub(crate) fn has_one_connection_at_once(&self) -> bool {
+        self.limits.concurrency <= 1
+    }
+
     /// Returns the ALPN protocol id that the server has to select on this endpoint.
     pub(crate) fn required_alpn(&self) -> Option<&'static str> {
         self.protocol.required_alpn().filter(|_| self.implicit)

@@ -266,7 +266,9 @@ impl Baseline {
     /// Ends with an error before the go-ahead.
     fn stopped(mut self, plan: &Plan, at: Mark, error: &ProbeError) -> Self {
         self.reach = error.reach();
-        self.port_was_asked = error.is_silence() && plan.limits.reply_timeout > port::SILENCE;
+        self.port_was_asked = error.is_silence()
+            && plan.limits.reply_timeout > port::SILENCE
+            && !plan.has_one_connection_at_once();
         let (verdict, finding) = match error {
             ProbeError::Bye(text) if refers(text) => (
                 EndpointVerdict::Violation,

@@ -32,7 +32,7 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
     // A server that starts in cleartext may read the ClientHello as the beginning of a line and wait for its end.
     let nothing = Opening::default();
     let secured = base.inside(plan, session, &nothing);
-    let base = if plan.has_one_port() {
+    let base = if plan.has_one_port() || plan.has_one_connection_at_once() {
         secured.await
     } else {
         match port::or_other(port::in_cleartext(plan), secured).await {

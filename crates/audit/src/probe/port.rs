@@ -32,9 +32,10 @@ impl Diagnosis {
     }
 }
 
-/// Does this work. If it takes longer than a server is usually silent, diagnoses the port meanwhile.
+/// Does this work. If it takes longer than a server is usually silent, diagnoses the port meanwhile, if the limits allow another
+/// connection at the same time.
 pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) -> Result<T, Diagnosis> {
-    if plan.has_one_port() {
+    if plan.has_one_port() || plan.has_one_connection_at_once() {
         return Ok(work.await);
     }
     or_other(Box::pin(probe(plan)), Box::pin(work)).await
