@@ -40,14 +40,16 @@ Commands:
   repeat [--runs N] [-- ARGS...] run the tests N times on an idle machine and N times beside two busy threads (default 10);
                                  ARGS go to cargo test instead of --workspace
   endurance                      run the gateway's endurance tests at their full size, and print their figures
-  simulation                     run the crash matrix of the survey at its full size: fifty kills on a simulated Internet
+  simulation                     run all tests of surveys, and fifty kills of a large survey on a simulated Internet
+  recipes                        run the statements of docs/survey.md with DuckDB and ClickHouse (from PyPI)
   captures FOLDER                compare starttls inspect with the captures of a folder and its truth.tsv
   bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, fail if hostile input is too
                                  expensive, or the gateway is more expensive beside other proxies than recorded there
   bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh, nmap), and compare
                                  what they find
   bench inspect                  measure an inspection beside tshark, tcpflow and ndpiReader
-  bench survey [-- DOMAINS...]   measure a survey on a simulated Internet
+  bench survey [-- DOMAINS...]   measure a survey on a simulated Internet beside sslscan and sslyze; with numbers of domains,
+                                 print the figures only
   bench policy                   measure the policy service beside postfix-mta-sts-resolver
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy, hitch, Envoy and socat (without TLS)
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         ["dist", ref rest @ ..] => dist::run(rest),
         ["endurance"] => endurance::run(),
         ["simulation"] => simulation::run(),
+        ["recipes"] => simulation::recipes(),
         ["features"] => features::run(),
         ["targets"] => targets::run(),
         ["msrv"] => msrv::run(),

@@ -1,4 +1,4 @@
-//! Runs the survey's crash matrix at its full size on a simulated Internet, and prints its figures.
+//! Runs the tests of surveys at their full size on a simulated Internet, among them fifty kills, and prints their figures.
 
 use std::time::Duration;
 
@@ -8,7 +8,16 @@ use crate::{cargo, process};
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) fn run() -> Result<(), String> {
-    let mut test = cargo(["test", "--package", "starttls-cli", "--locked", "--test", "it", "--", "survey::"]);
+    tests("survey")
+}
+
+/// Runs the statements of the guide to surveys with DuckDB and ClickHouse, on the results of a small simulation.
+pub(crate) fn recipes() -> Result<(), String> {
+    tests("survey_recipes")
+}
+
+fn tests(names: &str) -> Result<(), String> {
+    let mut test = cargo(["test", "--package", "starttls-cli", "--locked", "--test", "it", "--", names]);
     test.args(["--include-ignored", "--nocapture", "--test-threads=1"]);
     process::run(&test, LIMIT, None)
 }

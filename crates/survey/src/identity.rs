@@ -8,8 +8,10 @@ use tokio::net::{TcpSocket, UdpSocket};
 
 use crate::error::SurveyError;
 
-/// Checks that the client's name resolves to the address of the connections, and the address back to the name. Servers treat
+/// Checks that the client's name resolves to each address of the connections, and each address back to the name. Servers treat
 /// a client without both as a source of spam, and their operators cannot find out who connects.
+///
+/// Without a chosen source these are the addresses that the system uses, one of each family that has a route to the Internet.
 ///
 /// # Errors
 /// [`SurveyError::Anonymous`] if one of them is missing.
@@ -22,35 +24,45 @@ pub async fn check_identity(
     let name: DnsName = client_name.parse().map_err(|_| {
         anonymous(format!("the client name \"{}\" is not a host name", client_name.escape_debug()))
     })?;
-    let source = match source {
-        Some(source) => source,
-        None => usual_source().await.ok_or_else(|| {
-            anonymous(String::from("this machine has no route to the Internet, so its address is unknown"))
-        })?,
+    let sources = match source {
+        Some(source) => vec![source],
+        None => usual_sources().await,
     };
-    let record = if source.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
-    let forward = stub.ask(&DnsQuestion { name: name.clone(), record }).await;
-    if !forward.records().contains(&RecordData::Address(source)) {
-        return Err(anonymous(format!(
-            "the client name {name} does not resolve to the source address {source}"
-        )));
+    if sources.is_empty() {
+        let why = "this machine has no route to the Internet, so its address is unknown";
+        return Err(anonymous(String::from(why)));
     }
-    let reverse = reverse_name(source).ok_or_else(|| anonymous(format!("{source} has no reverse name")))?;
-    let back = stub.ask(&DnsQuestion { name: reverse, record: RecordType::Ptr }).await;
-    if !back.records().contains(&RecordData::Name(name.clone())) {
-        return Err(anonymous(format!(
-            "the source address {source} does not resolve back to the client name {name}"
-        )));
+    for source in sources {
+        check_source(stub, &name, source).await.map_err(anonymous)?;
     }
     Ok(())
 }
 
-/// Returns the address that the system uses for connections to the Internet. No packet is sent.
-async fn usual_source() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").await.ok()?;
-    // An address of a public DNS service: any public address leads to the default route.
-    socket.connect("9.9.9.9:53").await.ok()?;
-    socket.local_addr().ok().map(|it| it.ip())
+async fn check_source(stub: &Stub, name: &DnsName, source: IpAddr) -> Result<(), String> {
+    let record = if source.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
+    let forward = stub.ask(&DnsQuestion { name: name.clone(), record }).await;
+    if !forward.records().contains(&RecordData::Address(source)) {
+        return Err(format!("the client name {name} does not resolve to the source address {source}"));
+    }
+    let reverse = reverse_name(source).ok_or_else(|| format!("{source} has no reverse name"))?;
+    let back = stub.ask(&DnsQuestion { name: reverse, record: RecordType::Ptr }).await;
+    if !back.records().contains(&RecordData::Name(name.clone())) {
+        return Err(format!("the source address {source} does not resolve back to the client name {name}"));
+    }
+    Ok(())
+}
+
+/// Returns the addresses that the system uses for connections to the Internet. No packet is sent.
+async fn usual_sources() -> Vec<IpAddr> {
+    let mut sources = Vec::new();
+    // Addresses of a public DNS service: any public address leads to the default route.
+    for (any, public) in [("0.0.0.0:0", "9.9.9.9:53"), ("[::]:0", "[2620:fe::fe]:53")] {
+        let Ok(socket) = UdpSocket::bind(any).await else { continue };
+        if socket.connect(public).await.is_ok() {
+            sources.extend(socket.local_addr().ok().map(|it| it.ip()));
+        }
+    }
+    sources
 }
 
 /// Returns the name that has the PTR record of an address (RFC 1035 section 3.5, RFC 3596 section 2.5).
@@ -108,7 +120,11 @@ async fn connect(to: Permitted, source: Option<IpAddr>) -> std::io::Result<()> {
 
 /// Returns the addresses of a domain's preferred exchangers, or those of a host.
 async fn addresses(stub: &Stub, host: &str) -> Vec<IpAddr> {
-    let Ok(name) = host.parse::<DnsName>() else { return host.parse().into_iter().collect() };
+    // An address can be read as a name, too.
+    if let Ok(address) = host.parse() {
+        return vec![address];
+    }
+    let Ok(name) = host.parse::<DnsName>() else { return Vec::new() };
     let answer = stub.ask(&DnsQuestion { name: name.clone(), record: RecordType::Mx }).await;
     let hosts = answer.records().iter().filter_map(|record| match record {
         RecordData::Mx(mx) => match &mx.target {

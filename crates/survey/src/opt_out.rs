@@ -4,13 +4,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use starttls_dns::{DnsName, IpPrefix};
 
 use crate::error::SurveyError;
 use crate::network::NetworkKey;
+
+/// The file is read again after this time.
+const LIST_AGE: Duration = Duration::from_secs(5);
 
 /// One entry of the list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +138,47 @@ impl OptOutList {
             (0..=longest).any(|it| self.0.contains(&OptOutEntry::Prefix(IpPrefix::containing(address, it))));
         by_prefix || matches!(network, NetworkKey::As(number) if self.0.contains(&OptOutEntry::As(number)))
     }
+}
+
+/// The opt-out list in a file, which can change while the survey runs.
+#[derive(Debug, Default)]
+pub(crate) struct OptOutFile {
+    path: Option<PathBuf>,
+    state: Mutex<(Arc<OptOutList>, Option<SystemTime>, Option<Instant>)>,
+}
+
+impl OptOutFile {
+    /// Reads the list. Without a file it is empty.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn new(path: Option<PathBuf>) -> Result<Self, SurveyError> {
+        let list = path.as_deref().map(OptOutList::read).transpose()?.unwrap_or_default();
+        let changed = path.as_deref().and_then(changed_at);
+        Ok(Self { path, state: Mutex::new((Arc::new(list), changed, Some(Instant::now()))) })
+    }
+
+    /// Returns the list, which is at most five seconds old. If the file has become unreadable, the list stays as it was.
+    pub(crate) fn list(&self) -> Arc<OptOutList> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (list, changed, read) = &mut *state;
+        if let Some(path) = self.path.as_deref()
+            && read.is_none_or(|it| it.elapsed() > LIST_AGE)
+        {
+            *read = Some(Instant::now());
+            let now = changed_at(path);
+            if now != *changed
+                && let Ok(new) = OptOutList::read(path)
+            {
+                (*list, *changed) = (Arc::new(new), now);
+            }
+        }
+        Arc::clone(list)
+    }
+}
+
+fn changed_at(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|it| it.modified()).ok()
 }
 
 #[cfg(test)]

@@ -16,11 +16,12 @@ use crate::folder::{RunFolder, Stage, StagePlan};
 use crate::join::{JoinSummary, join};
 use crate::monitor::Monitor;
 use crate::network::AsTable;
+use crate::opt_out::OptOutFile;
 use crate::planning::{plan_addresses, plan_probe, plan_resolve, plan_retry};
 use crate::queue::FilesQueue;
 use crate::settings::RunSettings;
 use crate::stage::names::{ResolveAddresses, ResolveDomains};
-use crate::stage::probe::{OptOutFile, ProbeEndpoints, ProbeOptions};
+use crate::stage::probe::{ProbeEndpoints, ProbeOptions};
 use crate::suffix::Suffixes;
 use crate::worker::{Shared, work};
 
@@ -101,7 +102,7 @@ impl Survey {
             note(SurveyEvent::Planned(Stage::Resolve, plan));
         }
         let opt_out = Arc::new(OptOutFile::new(self.opt_out.clone())?);
-        let job = ResolveDomains { stub: self.stub.clone(), opt_out: opt_out.list().as_ref().clone() };
+        let job = ResolveDomains { stub: self.stub.clone(), opt_out: Arc::clone(&opt_out) };
         if !self.stage(Stage::Resolve, Arc::new(job), &queue, self.questions, note).await? {
             return Ok(SurveyEnd::Stopped);
         }
@@ -193,9 +194,11 @@ impl Survey {
         let done = plan.targets * done / plan.shards.max(1);
         self.monitor.begin(stage, plan.targets, done, plan.floor());
         note(SurveyEvent::Begun(stage));
+        let places = u32::try_from(places.max(1)).unwrap_or(u32::MAX);
         let shared = Shared {
             pace: self.settings.pace,
-            places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(places as usize)),
+            all_places: places,
             monitor: Arc::clone(&self.monitor),
             stop: self.stop.clone(),
         };

@@ -19,7 +19,7 @@ use crate::files::json;
 use crate::folder::Stage;
 use crate::monitor::Monitor;
 use crate::network::subnet;
-use crate::queue::{CAUTIOUS_STARTS, Claim, FATAL_STARTS, Queue, TargetRecord};
+use crate::queue::{CAUTIOUS_STARTS, Claim, FATAL_STARTS, Queue, RECORDED_STARTS, TargetRecord};
 
 /// Results are kept together, at most this many.
 const SAVED_TOGETHER: usize = 16;
@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) pace: Pace,
     /// The places for targets in work.
     pub(crate) places: Arc<Semaphore>,
+    /// The number of places. A target that has all of them is alone in the process.
+    pub(crate) all_places: u32,
     /// The progress.
     pub(crate) monitor: Arc<Monitor>,
     /// Whether the worker has to end.
@@ -261,28 +263,51 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
     async fn shard(&self, mut claim: Claim) -> Result<(), SurveyError> {
         let mut pending = self.pending(&claim)?;
         let mut waiting: Vec<TargetRecord> = Vec::new();
+        // A target that is not dialed needs no budget.
+        pending.retain(|it| match self.job.refuse(&it.target) {
+            Some(refused) => {
+                waiting.push(self.count(refused, Duration::ZERO));
+                false
+            }
+            None => true,
+        });
+        // So many targets at the front are probed in their order, each alone in the process. If the program ends again, it was that
+        // target, and no target of another lane is suspected with it.
+        let mut alone = self.suspects_first(&claim, &mut pending)?;
         if claim.starts >= FATAL_STARTS
+            && alone > 0
             && let Some(fatal) = pending.pop_front()
         {
+            alone -= 1;
             waiting.push(self.count(self.job.skip(&fatal.target, Skipped::Crashed), Duration::ZERO));
+            // The others are not suspected for what this target did.
+            claim.starts = 1;
         }
-        let most = if claim.starts >= CAUTIOUS_STARTS { 1 } else { usize::MAX };
+        if !waiting.is_empty() {
+            self.queue.save(&mut claim, std::mem::take(&mut waiting))?;
+        }
         let mut running = Running { tasks: JoinSet::new(), by_task: HashMap::new() };
         let mut lease = Lease::new(self.queue.lease());
         let mut save_at = Instant::now() + SAVE_AFTER;
         let mut stop = self.shared.stop.clone();
         let (mut place, mut has_started) = (None, false);
+        // It is kept between rounds, so that other lanes do not overtake it again and again.
+        let mut place_to_come = None;
         loop {
             let is_stopped = *stop.borrow_and_update();
             if running.tasks.is_empty() && (pending.is_empty() || is_stopped) {
                 break;
             }
-            let may_start = !is_stopped && !pending.is_empty() && running.tasks.len() < most;
-            if may_start && place.is_none() {
-                place = Arc::clone(&self.shared.places).try_acquire_owned().ok();
+            let is_alone = alone > 0;
+            let (at_once, places) = if is_alone { (1, self.shared.all_places) } else { (usize::MAX, 1) };
+            let may_start = !is_stopped && !pending.is_empty() && running.tasks.len() < at_once;
+            if !may_start {
+                place_to_come = None;
+            } else if place.is_none() && place_to_come.is_none() {
+                place = Arc::clone(&self.shared.places).try_acquire_many_owned(places).ok();
             }
             let next = match (may_start, place.is_some()) {
-                (true, true) => self.next(&pending),
+                (true, true) => self.next(&pending, at_once),
                 (true, false) => Next::WaitForPlace,
                 (false, _) => Next::WaitForEnd,
             };
@@ -292,12 +317,16 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
                         self.queue.start(&claim)?;
                     }
                     if let (Some(it), Some(place)) = (pending.remove(index), place.take()) {
+                        if claim.starts >= RECORDED_STARTS {
+                            self.queue.start_target(&claim, &self.job.key(&it.target))?;
+                        }
                         self.start(it, place, &mut running);
                     }
                 }
                 Next::Leave(index) => {
                     let left = pending.remove(index).map(|it| self.job.skip(&it.target, Skipped::Paused));
                     waiting.extend(left.map(|done| self.count(done, Duration::ZERO)));
+                    alone = alone.saturating_sub(1);
                 }
                 Next::Wait(_) | Next::WaitForEnd | Next::WaitForPlace => {
                     // Other lanes may use the place meanwhile.
@@ -311,8 +340,13 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
                         biased;
                         Some(ended) = running.tasks.join_next_with_id(), if !running.tasks.is_empty() => {
                             waiting.extend(self.ended(ended, &mut running));
+                            alone = alone.saturating_sub(1);
                         }
-                        free = Arc::clone(&self.shared.places).acquire_owned(), if matches!(next, Next::WaitForPlace) => {
+                        free = async {
+                            let all = || Box::pin(Arc::clone(&self.shared.places).acquire_many_owned(places));
+                            place_to_come.get_or_insert_with(all).await
+                        }, if matches!(next, Next::WaitForPlace) => {
+                            place_to_come = None;
                             place = free.ok();
                         }
                         changed = stop.changed(), if !is_stopped => {
@@ -333,7 +367,9 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
                     }
                 }
             }
-            if waiting.len() >= SAVED_TOGETHER || (!waiting.is_empty() && Instant::now() >= save_at) {
+            // The next target after one that was alone may end the program.
+            let is_due = is_alone || waiting.len() >= SAVED_TOGETHER || Instant::now() >= save_at;
+            if !waiting.is_empty() && is_due {
                 self.queue.save(&mut claim, std::mem::take(&mut waiting))?;
                 save_at = Instant::now() + SAVE_AFTER;
             }
@@ -357,12 +393,28 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
         Ok(pending)
     }
 
-    /// Returns what can be done next. A target that may be started uses its budgets from now on.
-    fn next(&self, pending: &VecDeque<Pending<J::Target>>) -> Next {
+    /// Moves the targets to the front that may have ended the program, and returns their number.
+    fn suspects_first(
+        &self,
+        claim: &Claim,
+        pending: &mut VecDeque<Pending<J::Target>>,
+    ) -> Result<usize, SurveyError> {
+        if claim.starts < CAUTIOUS_STARTS {
+            return Ok(0);
+        }
+        let Some(keys) = self.queue.suspects(claim)? else { return Ok(pending.len()) };
+        let is_suspect = |it: &Pending<J::Target>| keys.contains(&self.job.key(&it.target));
+        pending.make_contiguous().sort_by_key(|it| !is_suspect(it));
+        Ok(pending.iter().take_while(|it| is_suspect(it)).count())
+    }
+
+    /// Returns what can be done next with the first targets of those that wait. A target that may be started uses its budgets from now
+    /// on.
+    fn next(&self, pending: &VecDeque<Pending<J::Target>>, first: usize) -> Next {
         let now = self.budgets.now();
         let mut budgets = self.budgets.lock();
         let mut wake = None;
-        for (index, it) in pending.iter().enumerate() {
+        for (index, it) in pending.iter().enumerate().take(first) {
             let Some((_, keys)) = &it.keys else { return Next::Start(index) };
             match budgets.admit(now, keys) {
                 DialAdmission::Now => return Next::Start(index),

@@ -47,8 +47,8 @@ pub(crate) use policy_service::{
 };
 pub(crate) use send::{Send, Stop};
 pub(crate) use survey::{
-    OptOutCommand, Survey, SurveyCommand, SurveyJoin, SurveyPace, SurveyRun, SurveyScope, SurveyStatus,
-    SurveyVerify,
+    OptOutCommand, StatusFormat, Survey, SurveyCommand, SurveyJoin, SurveyPace, SurveyRun, SurveyScope,
+    SurveyStatus, SurveyVerify,
 };
 #[cfg(feature = "web")]
 pub(crate) use web::Web;

@@ -10,7 +10,7 @@ use starttls_dns::{DnsName, IpPrefix};
 use starttls_survey::opt_out::OptOutEntry;
 use starttls_survey::settings::{EvidenceKept, ProbeKind};
 
-use super::common::{Format, Output, Resolver, duration};
+use super::common::{Output, Resolver, duration};
 use crate::candidates;
 
 /// Survey the servers of many domains: resolve, probe politely, and join the results to the domains
@@ -255,12 +255,19 @@ pub(crate) struct SurveyStatus {
     #[arg(long)]
     pub(crate) watch: bool,
 
-    /// json: one object on standard output
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// json: one object on standard output; prometheus: metrics, for the textfile collector of node_exporter
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub(crate) format: StatusFormat,
 
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    Text,
+    Json,
+    Prometheus,
 }
 
 /// Join the results so far to the domains, and write each certificate once

@@ -17,11 +17,11 @@ const LIMIT: Duration = Duration::from_secs(5);
 const MAX_REQUEST: usize = 8 * 1024;
 const AT_ONCE: usize = 8;
 
-/// Starts to serve. The task ends with the runtime.
-pub(super) async fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> Result<(), Failed> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| Failed::usage(format!("cannot listen for --metrics on {address}: {error}")))?;
+/// Starts to serve, and returns the address. The task ends with the runtime.
+pub(super) async fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> Result<SocketAddr, Failed> {
+    let failed = |error| Failed::usage(format!("cannot listen for --metrics on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
     let room = Arc::new(Semaphore::new(AT_ONCE));
     tokio::spawn(async move {
         while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
@@ -37,7 +37,7 @@ pub(super) async fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> Result<
             });
         }
     });
-    Ok(())
+    Ok(bound)
 }
 
 async fn answer(mut stream: TcpStream, monitor: &Monitor) -> std::io::Result<()> {

@@ -81,7 +81,8 @@ fn failed(error: SurveyError) -> Failed {
         SurveyError::Anonymous(_) => (
             exit::USAGE,
             Some(
-                "set the A and PTR records of this machine; use --own-networks only for networks of your own",
+                "set the A or AAAA record and the PTR record of this machine, or choose its address with --source; use \
+                 --own-networks only for networks of your own",
             ),
         ),
         SurveyError::NoWayOut(_) => (

@@ -35,9 +35,6 @@ use crate::{console, exit};
 /// The version of the settings.
 const SETTINGS_VERSION: u32 = 1;
 
-/// The time for the connection to the canary.
-const CANARY_TIMEOUT: Duration = Duration::from_secs(10);
-
 pub(super) async fn run(args: &SurveyRun, plan_only: bool, interruption: Interruption) -> Result<u8, Failed> {
     let console = Console::new(&args.output);
     let protocol = protocol(&args.protocol)?;
@@ -51,7 +48,8 @@ pub(super) async fn run(args: &SurveyRun, plan_only: bool, interruption: Interru
     }
     let monitor = Arc::new(Monitor::default());
     if let Some(address) = args.metrics {
-        metrics::serve(address, Arc::clone(&monitor)).await?;
+        let address = metrics::serve(address, Arc::clone(&monitor)).await?;
+        console.line(Tone::Plain, format_args!("metrics: http://{address}/metrics"));
     }
     let stub = resolver::stub(&args.resolver, args.timeout)?.max_pending(args.questions as usize * 2);
     let policy = policy(&args.scope)?;
@@ -220,7 +218,7 @@ async fn before_probe(
     };
     let port = args.port.unwrap_or(protocol.port);
     match args.canary.clone().or_else(of_contact) {
-        Some(host) => check_way_out(stub, &host, port, args.source, policy, CANARY_TIMEOUT).await,
+        Some(host) => check_way_out(stub, &host, port, args.source, policy, args.timeout).await,
         None => Ok(()),
     }
 }

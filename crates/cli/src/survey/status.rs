@@ -1,6 +1,7 @@
 //! `survey status`: how far a survey is, from its folder alone.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use starttls_survey::{RunFolder, SHARD_TARGETS, Stage};
 use starttls_x509::validity;
 
 use super::{existing, failed};
-use crate::args::{Format, SurveyStatus};
+use crate::args::{StatusFormat, SurveyStatus};
 use crate::console::{Console, Tone};
 use crate::error::Failed;
 use crate::exit;
@@ -57,11 +58,12 @@ pub(super) async fn run(args: &SurveyStatus) -> Result<u8, Failed> {
     loop {
         let report = report(&folder)?;
         match args.format {
-            Format::Json => {
+            StatusFormat::Json => {
                 let json = serde_json::to_string(&report).map_err(Failed::bug)?;
                 writeln!(std::io::stdout().lock(), "{json}")?;
             }
-            Format::Text => show(&report, &console),
+            StatusFormat::Prometheus => write!(std::io::stdout().lock(), "{}", prometheus(&report))?,
+            StatusFormat::Text => show(&report, &console),
         }
         if !args.watch || report.is_done {
             return Ok(exit::DONE);
@@ -104,6 +106,41 @@ fn stage_report(folder: &RunFolder, stage: Stage) -> Result<StageReport, Failed>
         left_at_least_seconds: left.max().unwrap_or_default(),
         invalid_lines: plan.invalid_lines,
     })
+}
+
+/// Returns the state in the text format of Prometheus. Metrics that `--metrics` has too have the same name and meaning.
+fn prometheus(report: &Report) -> String {
+    let mut text = String::new();
+    let head = |text: &mut String, name: &str, help: &str| {
+        let _ = write!(text, "# HELP starttls_survey_{name} {help}\n# TYPE starttls_survey_{name} gauge\n");
+    };
+    type Value = fn(&StageReport) -> u64;
+    let of_stages: [(&str, &str, Value); 8] = [
+        ("planned_targets", "Targets of a stage.", |it| it.targets),
+        ("planned_shards", "Shards of a stage.", |it| it.shards),
+        ("done_shards", "Shards of a stage with a result.", |it| it.done_shards),
+        ("open_lanes", "Lanes with work.", |it| it.open_lanes as u64),
+        ("due_seconds", "Seconds until a stage may begin.", |it| it.due_in_seconds),
+        ("floor_seconds", "The time that the budgets need at least.", |it| it.floor_seconds),
+        ("left_at_least_seconds", "The time that the slowest open lane needs at least.", |it| {
+            it.left_at_least_seconds
+        }),
+        ("invalid_lines", "Lines of the input that are not domains.", |it| it.invalid_lines),
+    ];
+    for (name, help, value) in of_stages {
+        head(&mut text, name, help);
+        for it in &report.stages {
+            let _ = writeln!(text, "starttls_survey_{name}{{stage=\"{}\"}} {}", it.stage, value(it));
+        }
+    }
+    for (name, help, value) in [
+        ("is_running", "1 if a process works on the survey.", report.is_running),
+        ("is_done", "1 if all stages have all of their results.", report.is_done),
+    ] {
+        head(&mut text, name, help);
+        let _ = writeln!(text, "starttls_survey_{name} {}", u8::from(value));
+    }
+    text
 }
 
 fn show(report: &Report, console: &Console) {

@@ -53,6 +53,11 @@ mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 mod survey;
+mod survey_poison;
+mod survey_probes;
+mod survey_recipes;
+mod survey_start;
+mod survey_watch;
 mod usage;
 mod web;
 mod wrong_port;

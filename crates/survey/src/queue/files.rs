@@ -118,10 +118,11 @@ impl FilesQueue {
 
 /// Returns the number of starts since the last result of a target, with the next one.
 fn next_start(path: &Path, rows: usize) -> u32 {
-    let before = fs::read_to_string(path).unwrap_or_default();
-    let before = before
-        .split_once(' ')
-        .and_then(|(starts, rows)| Some((starts.parse::<u32>().ok()?, rows.trim().parse::<usize>().ok()?)));
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let before =
+        text.lines().next().and_then(|line| line.split_once(' ')).and_then(|(starts, rows)| {
+            Some((starts.parse::<u32>().ok()?, rows.trim().parse::<usize>().ok()?))
+        });
     match before {
         Some((starts, then)) if then == rows => starts.saturating_add(1),
         _ => 1,
@@ -183,6 +184,18 @@ impl Queue for FilesQueue {
             .as_mut()
             .map_or(Ok(()), |it| it.write_all(lines.as_bytes()))
             .map_err(SurveyError::file(&path))
+    }
+
+    fn start_target(&self, claim: &Claim, key: &str) -> Result<(), SurveyError> {
+        let path = self.starts(claim.stage, claim.shard);
+        let append = || OpenOptions::new().append(true).open(&path)?.write_all(format!("{key}\n").as_bytes());
+        append().map_err(SurveyError::file(&path))
+    }
+
+    fn suspects(&self, claim: &Claim) -> Result<Option<HashSet<String>>, SurveyError> {
+        let text = fs::read_to_string(self.starts(claim.stage, claim.shard)).unwrap_or_default();
+        let started = text.lines().skip(1).map(str::to_owned);
+        Ok(Some(started.filter(|key| !claim.done.contains(key)).collect()))
     }
 
     async fn finish(&self, claim: Claim) -> Result<(), SurveyError> {
@@ -286,7 +299,10 @@ mod tests {
             queue.open(Stage::Resolve).unwrap();
             let claim = queue.claim(Stage::Resolve, 0).await.unwrap().unwrap();
             assert_eq!(claim.starts, start);
+            let suspects = if start == 1 { HashSet::new() } else { HashSet::from([String::from("a")]) };
+            assert_eq!(queue.suspects(&claim).unwrap(), Some(suspects));
             queue.start(&claim).unwrap();
+            queue.start_target(&claim, "a").unwrap();
         }
         let queue = FilesQueue::new(&run).unwrap();
         queue.open(Stage::Resolve).unwrap();

@@ -45,8 +45,11 @@ pub struct Claim {
     journal: Option<File>,
 }
 
-/// After this many starts without a result, a target probably ends the worker, so that targets are probed one at a time.
+/// After this many starts without a result, a target probably ends the worker, so that each suspect is probed alone.
 pub const CAUTIOUS_STARTS: u32 = 4;
+
+/// From this start on, the queue is told which targets are in work.
+pub const RECORDED_STARTS: u32 = 2;
 
 /// After this many starts without a result, the target that is probed first ends the worker. Ten of them probed it alone.
 pub const FATAL_STARTS: u32 = 14;
@@ -65,6 +68,18 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Records that the worker starts with the first target of a shard.
     fn start(&self, claim: &Claim) -> Result<(), SurveyError>;
+
+    /// Records that the worker starts with this target.
+    fn start_target(&self, claim: &Claim, key: &str) -> Result<(), SurveyError> {
+        let _ = (claim, key);
+        Ok(())
+    }
+
+    /// Returns the keys of the targets that were in work when the last worker ended; `None` if each target may have been.
+    fn suspects(&self, claim: &Claim) -> Result<Option<HashSet<String>>, SurveyError> {
+        let _ = claim;
+        Ok(None)
+    }
 
     /// Keeps results of a shard, so that they need not be repeated after a crash, as far as the queue can.
     fn save(&self, claim: &mut Claim, records: Vec<TargetRecord>) -> Result<(), SurveyError>;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use starttls_dns::{DnsAnswer, DnsName, DnsQuestion, MxTarget, RecordData, RecordType, Stub};
 
 use crate::budget::BudgetKeys;
-use crate::opt_out::OptOutList;
+use crate::opt_out::OptOutFile;
 use crate::row::{AddressRow, DomainRow, DomainStatus, Exchanger, ROW_VERSION};
 use crate::target::NameTarget;
 use crate::worker::{Contact, Done, Job, LaneGate, Skipped, record};
@@ -24,7 +24,7 @@ pub(crate) struct ResolveDomains {
     /// Whom to ask.
     pub(crate) stub: Stub,
     /// Those that are not asked for.
-    pub(crate) opt_out: OptOutList,
+    pub(crate) opt_out: Arc<OptOutFile>,
 }
 
 /// Looks up the addresses of exchangers.
@@ -46,7 +46,7 @@ impl Job for ResolveDomains {
     }
 
     fn refuse(&self, target: &NameTarget) -> Option<Done> {
-        let is_listed = self.opt_out.has_name(&target.name);
+        let is_listed = self.opt_out.list().has_name(&target.name);
         is_listed.then(|| domain_done(DomainRow::without_records(&target.name, DomainStatus::OptedOut)))
     }
 

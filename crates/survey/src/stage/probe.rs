@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use starttls::proto::Protocol;
 use starttls_audit::check::id;
@@ -16,9 +15,8 @@ use starttls_dns::{DialPolicy, Permitted};
 use starttls_x509::validity;
 
 use crate::budget::BudgetKeys;
-use crate::error::SurveyError;
 use crate::files::json;
-use crate::opt_out::OptOutList;
+use crate::opt_out::OptOutFile;
 use crate::queue::TargetRecord;
 use crate::row::{
     Attempt, CertificateFacts, CertificateRow, EndpointOutcome, EndpointRow, EvidenceRow, FindingFacts,
@@ -31,9 +29,6 @@ use crate::worker::{Contact, Done, Job, LaneGate, Skipped};
 /// The most names of a certificate in a row.
 const MAX_NAMES: usize = 100;
 
-/// The opt-out file is read again after this time.
-const OPT_OUT_AGE: Duration = Duration::from_secs(5);
-
 /// Probes endpoints.
 #[derive(Debug)]
 pub(crate) struct ProbeEndpoints {
@@ -44,47 +39,6 @@ pub(crate) struct ProbeEndpoints {
     kind: ProbeKind,
     policy: DialPolicy,
     opt_out: Arc<OptOutFile>,
-}
-
-/// The opt-out list in a file, which can change while the survey runs.
-#[derive(Debug, Default)]
-pub(crate) struct OptOutFile {
-    path: Option<PathBuf>,
-    state: Mutex<(Arc<OptOutList>, Option<SystemTime>, Option<Instant>)>,
-}
-
-impl OptOutFile {
-    /// Reads the list. Without a file it is empty.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub(crate) fn new(path: Option<PathBuf>) -> Result<Self, SurveyError> {
-        let list = path.as_deref().map(OptOutList::read).transpose()?.unwrap_or_default();
-        let changed = path.as_deref().and_then(changed_at);
-        Ok(Self { path, state: Mutex::new((Arc::new(list), changed, Some(Instant::now()))) })
-    }
-
-    /// Returns the list, which is at most five seconds old. If the file has become unreadable, the list stays as it was.
-    pub(crate) fn list(&self) -> Arc<OptOutList> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (list, changed, read) = &mut *state;
-        if let Some(path) = self.path.as_deref()
-            && read.is_none_or(|it| it.elapsed() > OPT_OUT_AGE)
-        {
-            *read = Some(Instant::now());
-            let now = changed_at(path);
-            if now != *changed
-                && let Ok(new) = OptOutList::read(path)
-            {
-                (*list, *changed) = (Arc::new(new), now);
-            }
-        }
-        Arc::clone(list)
-    }
-}
-
-fn changed_at(path: &std::path::Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|it| it.modified()).ok()
 }
 
 /// How endpoints are probed.

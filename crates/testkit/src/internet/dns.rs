@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
-use super::{address, mix};
+use super::{FIVE_ADDRESSES, PROVIDER_ADDRESSES, WHALE_ADDRESSES, address, mix};
 
 const A: u16 = 1;
+const PTR: u16 = 12;
 const MX: u16 = 15;
 
 /// What the zone has at a name.
@@ -12,6 +13,7 @@ const MX: u16 = 15;
 enum Entry {
     Addresses(Vec<Ipv4Addr>),
     Exchangers(Vec<(u16, String)>),
+    Name(String),
     /// The name exists, with other records.
     Nothing,
     NoName,
@@ -58,6 +60,7 @@ fn answer(query: &[u8], addresses: u32) -> Option<Vec<u8>> {
                 .map(|(preference, name)| [&preference.to_be_bytes()[..], &wire(name)].concat())
                 .collect(),
         ),
+        Entry::Name(name) => (0, vec![wire(&name)]),
         Entry::Nothing => (0, Vec::new()),
         Entry::NoName => (3, Vec::new()),
         Entry::ServFail => (2, Vec::new()),
@@ -97,18 +100,23 @@ fn wire(name: &str) -> Vec<u8> {
     octets
 }
 
+/// Returns whether the only exchanger of a domain is a server of its own.
+pub(super) fn has_own_server(domain: u32) -> bool {
+    matches!(domain % 100, 85..=93)
+}
+
+/// Returns the address of a server that belongs to no large provider.
+pub(super) fn own_address(number: u32, addresses: u32) -> Ipv4Addr {
+    let others = addresses.saturating_sub(PROVIDER_ADDRESSES).max(1);
+    address(PROVIDER_ADDRESSES + u32::try_from(mix(number.into()) % u64::from(others)).unwrap_or_default())
+}
+
 /// The zone. Of a hundred domains, 40 are customers of one provider with a name for each customer, 20 use five names of another, 25
 /// use hosters, nine have servers of their own, and the others have unusual records.
 fn entry(name: &str, record: u16, addresses: u32) -> Entry {
     let number = |text: &str, prefix: &str| text.strip_prefix(prefix).and_then(|it| it.parse::<u32>().ok());
     let labels: Vec<&str> = name.split('.').rev().collect();
-    let own = |number: u32| {
-        // The first addresses belong to the large providers.
-        let index = 29
-            + u32::try_from(mix(number.into()) % u64::from(addresses.saturating_sub(29).max(1)))
-                .unwrap_or_default();
-        vec![address(index)]
-    };
+    let own = |number: u32| vec![own_address(number, addresses)];
     match (labels.as_slice(), record) {
         (["test", domain], _) if number(domain, "d").is_some() => {
             let n = number(domain, "d").unwrap_or_default();
@@ -120,7 +128,7 @@ fn entry(name: &str, record: u16, addresses: u32) -> Entry {
                 (0..=39, MX) => Entry::Exchangers(vec![(10, format!("t{n}.mail.whale.test"))]),
                 (40..=59, MX) => Entry::Exchangers(vec![(10, format!("mx{}.five.test", n % 5))]),
                 (60..=84, MX) => Entry::Exchangers(vec![(10, format!("mx.h{}.test", n % 200))]),
-                (85..=93, MX) => Entry::Exchangers(vec![(10, format!("mx.d{n}.test"))]),
+                (_, MX) if has_own_server(n) => Entry::Exchangers(vec![(10, format!("mx.d{n}.test"))]),
                 (94, MX) => Entry::Exchangers(vec![(0, String::new())]),
                 (98, MX) => Entry::Exchangers(vec![(10, String::from("private.test"))]),
                 (99, MX) => Entry::Exchangers(vec![
@@ -133,17 +141,20 @@ fn entry(name: &str, record: u16, addresses: u32) -> Entry {
         }
         (["test", "whale", "mail", tenant], A) if number(tenant, "t").is_some() => {
             let n = number(tenant, "t").unwrap_or_default();
-            Entry::Addresses(vec![address(n % 24), address((n + 7) % 24)])
+            Entry::Addresses(vec![address(n % WHALE_ADDRESSES), address((n + 7) % WHALE_ADDRESSES)])
         }
-        (["test", "five", host], A) if number(host, "mx").is_some() => {
-            Entry::Addresses(vec![address(24 + number(host, "mx").unwrap_or_default() % 5)])
-        }
+        (["test", "five", host], A) if number(host, "mx").is_some() => Entry::Addresses(vec![address(
+            WHALE_ADDRESSES + number(host, "mx").unwrap_or_default() % FIVE_ADDRESSES,
+        )]),
         (["test", hoster, "mx"], A) if number(hoster, "h").is_some() => {
             Entry::Addresses(own(4_000_000 + number(hoster, "h").unwrap_or_default()))
         }
         (["test", domain, "mx"], A) if number(domain, "d").is_some() => {
             Entry::Addresses(own(number(domain, "d").unwrap_or_default()))
         }
+        // Surveyors: one with a name that its address has too, and one whose address has that name.
+        (["test", "sim", "surveyor" | "stranger"], A) => Entry::Addresses(vec![Ipv4Addr::LOCALHOST]),
+        (["arpa", "in-addr", "127", "0", "0", "1"], PTR) => Entry::Name(String::from("surveyor.sim.test")),
         (["test", "private"], A) => Entry::Addresses(vec![Ipv4Addr::new(10, 0, 0, 1)]),
         (["test", "missing"], _) => Entry::NoName,
         _ => Entry::Nothing,

@@ -8,6 +8,7 @@ mod dns;
 mod referee;
 mod server;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub struct Internet {
     pub resolver: SocketAddr,
     /// The record of the connections.
     pub referee: Arc<Referee>,
+    addresses: u32,
     folder: TempDir,
     _runtime: tokio::runtime::Runtime,
 }
@@ -37,20 +39,36 @@ impl Internet {
     /// # Errors
     /// If a socket or a certificate cannot be made.
     pub fn start(addresses: u32) -> io::Result<Self> {
+        Self::start_with(addresses, Behavior::of)
+    }
+
+    /// Starts servers that do what a function of their address returns.
+    ///
+    /// # Errors
+    /// If a socket or a certificate cannot be made.
+    pub fn start_with(addresses: u32, behavior: fn(IpAddr) -> Behavior) -> io::Result<Self> {
         let listener = TcpListener::bind("0.0.0.0:0")?;
         let port = listener.local_addr()?.port();
         let folder = tempfile::tempdir()?;
         let servers = server::Servers::new(folder.path())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let referee = Arc::new(Referee::start(runtime.handle())?);
-        server::listen(listener, servers, Arc::clone(&referee), runtime.handle().clone())?;
+        server::listen(listener, servers, behavior, Arc::clone(&referee), runtime.handle().clone())?;
         let resolver = dns::serve(addresses)?;
-        Ok(Self { port, resolver, referee, folder, _runtime: runtime })
+        Ok(Self { port, resolver, addresses, referee, folder, _runtime: runtime })
     }
 
     /// Returns the file with the root certificate of the sound servers.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join(server::CA_FILE)
+    }
+
+    /// Returns domains with one server each, at an address that no other of them has. There are at most this many.
+    pub fn servers(&self, most: usize) -> Vec<(String, Ipv4Addr)> {
+        let mut taken = BTreeSet::new();
+        let numbers = (0..self.addresses.saturating_mul(20)).filter(|it| dns::has_own_server(*it));
+        let servers = numbers.map(|it| (format!("d{it}.test"), dns::own_address(it, self.addresses)));
+        servers.filter(|(_, address)| taken.insert(*address)).take(most).collect()
     }
 
     /// Writes a list of domains, `d0.test` and so on.
@@ -71,6 +89,17 @@ fn address(index: u32) -> Ipv4Addr {
     let [network, subnet, host] = [index % 250, index / 250 % 250, index / 62_500 % 250];
     let octet = |number: u32| u8::try_from(number + 1).unwrap_or(u8::MAX);
     Ipv4Addr::new(127, octet(network), octet(subnet), octet(host))
+}
+
+/// The number of addresses of the large providers, which come first.
+const WHALE_ADDRESSES: u32 = 24;
+const FIVE_ADDRESSES: u32 = 5;
+const PROVIDER_ADDRESSES: u32 = WHALE_ADDRESSES + FIVE_ADDRESSES;
+
+/// Returns the suffix of the large provider that an address belongs to.
+pub fn provider(at: Ipv4Addr) -> Option<&'static str> {
+    let index = (0..PROVIDER_ADDRESSES).find(|index| address(*index) == at)?;
+    Some(if index < WHALE_ADDRESSES { "whale.test" } else { "five.test" })
 }
 
 /// Returns a number that looks random and depends on the input alone (SplitMix64).

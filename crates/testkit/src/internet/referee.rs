@@ -1,24 +1,38 @@
 //! Records the connections at the servers, and compares them with budgets. What the client believes does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::provider;
+
 /// The record of all connections.
-#[derive(Debug)]
 pub struct Referee {
     started: Instant,
     visits: Mutex<Vec<Visit>>,
+    /// The names of clients in EHLO, in cleartext and in TLS.
+    hellos: Mutex<BTreeSet<String>>,
+    watcher: OnceLock<Watcher>,
+    handshakes: AtomicUsize,
     /// The longest time that a thread of this process waited for its turn, in microseconds. A connection may be recorded so much late.
     lag: Arc<AtomicU64>,
     /// The same for a task of the servers' runtime, which notices the end of a connection.
     task_lag: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
+}
+
+type Watcher = Box<dyn Fn(Ipv4Addr) + Send + Sync>;
+
+impl fmt::Debug for Referee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Referee").field("connections", &self.connections()).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +45,7 @@ struct Visit {
 /// A budget that was exceeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excess {
-    /// The address or network.
+    /// The address, network or suffix.
     pub network: String,
     /// What was counted, and what is permitted.
     pub why: String,
@@ -58,14 +72,56 @@ impl Referee {
                 record_lag(&of_thread, before.elapsed().saturating_sub(pause));
             }
         })?;
-        Ok(Self { started: Instant::now(), visits: Mutex::default(), lag, task_lag, is_over })
+        Ok(Self {
+            started: Instant::now(),
+            visits: Mutex::default(),
+            hellos: Mutex::default(),
+            watcher: OnceLock::new(),
+            handshakes: AtomicUsize::new(0),
+            lag,
+            task_lag,
+            is_over,
+        })
     }
 
     pub(super) fn opened(&self, address: IpAddr) -> usize {
         let IpAddr::V4(address) = address.to_canonical() else { return usize::MAX };
-        let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
-        visits.push(Visit { address, opened: self.started.elapsed(), closed: None });
-        visits.len() - 1
+        let visit = {
+            let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+            visits.push(Visit { address, opened: self.started.elapsed(), closed: None });
+            visits.len() - 1
+        };
+        if let Some(watcher) = self.watcher.get() {
+            watcher(address);
+        }
+        visit
+    }
+
+    /// Calls a function for each connection from now on, before the server answers. The first call decides.
+    pub fn watch(&self, watcher: impl Fn(Ipv4Addr) + Send + Sync + 'static) {
+        let _ = self.watcher.set(Box::new(watcher));
+    }
+
+    /// Records the name in a line of a client, if it is an EHLO.
+    pub(super) fn heard(&self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        if let Some((verb, name)) = text.trim_end().split_once(' ')
+            && verb.eq_ignore_ascii_case("EHLO")
+        {
+            self.hellos.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        }
+    }
+
+    /// Returns the names of clients.
+    pub fn hellos(&self) -> BTreeSet<String> {
+        self.hellos.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the number of connections that were opened in the last moments of this length.
+    pub fn recent(&self, length: Duration, mut counts: impl FnMut(Ipv4Addr) -> bool) -> usize {
+        let since = self.started.elapsed().saturating_sub(length);
+        let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        visits.iter().filter(|it| it.opened >= since && counts(it.address)).count()
     }
 
     pub(super) fn closed(&self, visit: usize) {
@@ -74,6 +130,15 @@ impl Referee {
         if let Some(visit) = visits.get_mut(visit) {
             visit.closed = Some(now);
         }
+    }
+
+    pub(super) fn shook_hands(&self) {
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of TLS handshakes that succeeded.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.load(Ordering::Relaxed)
     }
 
     /// Returns the number of connections.
@@ -89,6 +154,7 @@ impl Referee {
     /// Forgets all connections.
     pub fn reset(&self) {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.handshakes.store(0, Ordering::Relaxed);
         self.lag.store(0, Ordering::Relaxed);
         self.task_lag.store(0, Ordering::Relaxed);
     }
@@ -101,17 +167,34 @@ impl Referee {
     /// Returns the networks of this prefix length that were connected to more often than permitted. Connections are recorded late by
     /// at most the lag, of which this process and its clients each have one, so that many more may come in a window.
     pub fn excess(&self, length: u8, per_second: f64, at_once: usize) -> Vec<Excess> {
-        let mut networks: BTreeMap<u32, Vec<Visit>> = BTreeMap::new();
         let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+        let network = |address| Some(format!("{}/{length}", Ipv4Addr::from_bits(u32::from(address) & mask)));
+        self.excess_of(network, per_second, at_once)
+    }
+
+    /// Returns the suffixes of the large providers that were connected to more often than permitted. Their servers are at addresses
+    /// of their own, in many networks.
+    pub fn excess_of_suffixes(&self, per_second: f64, at_once: usize) -> Vec<Excess> {
+        self.excess_of(|address| provider(address).map(str::to_owned), per_second, at_once)
+    }
+
+    fn excess_of(
+        &self,
+        group: impl Fn(Ipv4Addr) -> Option<String>,
+        per_second: f64,
+        at_once: usize,
+    ) -> Vec<Excess> {
+        let mut networks: BTreeMap<String, Vec<Visit>> = BTreeMap::new();
         for visit in self.visits.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            networks.entry(u32::from(visit.address) & mask).or_default().push(*visit);
+            if let Some(network) = group(visit.address) {
+                networks.entry(network).or_default().push(*visit);
+            }
         }
         let slack = 2 * self.lag() + Duration::from_millis(20);
         let late = slack + 2 * Duration::from_micros(self.task_lag.load(Ordering::Relaxed));
         let mut found = Vec::new();
         for (network, mut visits) in networks {
             visits.sort_by_key(|it| it.opened);
-            let network = format!("{}/{length}", Ipv4Addr::from(network));
             for window in [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(20)] {
                 let permitted = 1 + ((window + slack).as_secs_f64() * per_second).ceil() as usize;
                 let counts = visits.iter().enumerate().map(|(index, first)| {

@@ -1,7 +1,7 @@
 //! The mail servers of the simulation. One listener accepts the connections of all of them.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,20 +100,21 @@ impl Servers {
         })
     }
 
-    async fn serve(&self, mut stream: TcpStream, behavior: Behavior) -> io::Result<()> {
+    async fn serve(&self, mut stream: TcpStream, behavior: Behavior, referee: &Referee) -> io::Result<()> {
         match behavior {
-            Behavior::Sound => self.upgraded(&self.modern, stream).await,
-            Behavior::Tls12 => self.upgraded(&self.tls12, stream).await,
+            Behavior::Sound => upgraded(&self.modern, stream, referee).await,
+            Behavior::Tls12 => upgraded(&self.tls12, stream, referee).await,
             Behavior::Slow => {
                 // A client that is gone must not count as connected.
                 match timeout(SLOW, stream.peek(&mut [0])).await {
                     Ok(_) => Ok(()),
-                    Err(_) => self.upgraded(&self.modern, stream).await,
+                    Err(_) => upgraded(&self.modern, stream, referee).await,
                 }
             }
             Behavior::NoOffer => {
                 scripted(
                     &mut stream,
+                    referee,
                     &[
                         b"220 sim.test ESMTP\r\n",
                         b"250-sim.test\r\n250 SIZE 1000\r\n",
@@ -122,9 +123,11 @@ impl Servers {
                 )
                 .await
             }
-            Behavior::Refuses => scripted(&mut stream, &[GREETING, OFFER, b"454 4.7.0 not now\r\n"]).await,
+            Behavior::Refuses => {
+                scripted(&mut stream, referee, &[GREETING, OFFER, b"454 4.7.0 not now\r\n"]).await
+            }
             Behavior::TurnsAway => {
-                scripted(&mut stream, &[b"421 4.7.0 sim.test too many connections\r\n"]).await
+                scripted(&mut stream, referee, &[b"421 4.7.0 sim.test too many connections\r\n"]).await
             }
             Behavior::Silent => until_closed(&mut stream).await,
             Behavior::Closes => Ok(()),
@@ -133,7 +136,7 @@ impl Servers {
                 stream.read_buf(&mut Vec::with_capacity(512)).await.map(drop)
             }
             Behavior::Injects => {
-                scripted(&mut stream, &[GREETING, OFFER, b"220 go ahead\r\n250 injected\r\n"]).await
+                scripted(&mut stream, referee, &[GREETING, OFFER, b"220 go ahead\r\n250 injected\r\n"]).await
             }
             Behavior::NoHandshake => {
                 for part in [GREETING, OFFER, b"220 go ahead\r\n"] {
@@ -142,27 +145,28 @@ impl Servers {
                 }
                 Ok(())
             }
-            Behavior::Garbage => scripted(&mut stream, &[b"\x00\x01\x02 hello\r\n"]).await,
+            Behavior::Garbage => scripted(&mut stream, referee, &[b"\x00\x01\x02 hello\r\n"]).await,
         }
     }
+}
 
-    async fn upgraded(&self, acceptor: &Acceptor, stream: TcpStream) -> io::Result<()> {
-        // A client that ends before the upgrade is not an error here.
-        let Ok(mut inside) = acceptor.accept(stream).await else { return Ok(()) };
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if inside.read_buf(&mut line).await? == 0 {
-                return Ok(());
-            }
-            let is_quit = line.to_ascii_uppercase().starts_with(b"QUIT");
-            let reply: &[u8] =
-                if is_quit { b"221 2.0.0 bye\r\n" } else { b"250-sim.test\r\n250 SIZE 1000\r\n" };
-            inside.write_all(reply).await?;
-            inside.flush().await?;
-            if is_quit {
-                return inside.shutdown().await;
-            }
+async fn upgraded(acceptor: &Acceptor, stream: TcpStream, referee: &Referee) -> io::Result<()> {
+    // A client that ends before the upgrade is not an error here.
+    let Ok(mut inside) = acceptor.accept(stream).await else { return Ok(()) };
+    referee.shook_hands();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if inside.read_buf(&mut line).await? == 0 {
+            return Ok(());
+        }
+        referee.heard(&line);
+        let is_quit = line.to_ascii_uppercase().starts_with(b"QUIT");
+        let reply: &[u8] = if is_quit { b"221 2.0.0 bye\r\n" } else { b"250-sim.test\r\n250 SIZE 1000\r\n" };
+        inside.write_all(reply).await?;
+        inside.flush().await?;
+        if is_quit {
+            return inside.shutdown().await;
         }
     }
 }
@@ -171,10 +175,14 @@ const GREETING: &[u8] = b"220 sim.test ESMTP\r\n";
 const OFFER: &[u8] = b"250-sim.test\r\n250 STARTTLS\r\n";
 
 /// Sends each part after what the client sent since the one before, and then waits for the client's end.
-async fn scripted(stream: &mut TcpStream, parts: &[&[u8]]) -> io::Result<()> {
+async fn scripted(stream: &mut TcpStream, referee: &Referee, parts: &[&[u8]]) -> io::Result<()> {
     for (index, part) in parts.iter().enumerate() {
-        if index > 0 && stream.read_buf(&mut Vec::with_capacity(2048)).await? == 0 {
-            return Ok(());
+        if index > 0 {
+            let mut line = Vec::with_capacity(2048);
+            if stream.read_buf(&mut line).await? == 0 {
+                return Ok(());
+            }
+            referee.heard(&line);
         }
         stream.write_all(part).await?;
     }
@@ -196,6 +204,7 @@ async fn until_closed(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io:
 pub(super) fn listen(
     listener: TcpListener,
     servers: Servers,
+    behavior: fn(IpAddr) -> Behavior,
     referee: Arc<Referee>,
     runtime: Handle,
 ) -> io::Result<()> {
@@ -214,7 +223,7 @@ pub(super) fn listen(
                     && let Ok(stream) = TcpStream::from_std(stream)
                 {
                     let _ = stream.set_nodelay(true);
-                    let _ = timeout(SESSION, servers.serve(stream, Behavior::of(address))).await;
+                    let _ = timeout(SESSION, servers.serve(stream, behavior(address), &referee)).await;
                 }
                 referee.closed(visit);
             });
