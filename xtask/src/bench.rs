@@ -18,6 +18,8 @@ const SURVEYS: [&str; 2] =
     ["<!-- surveys: written by `cargo xtask bench audit` -->\n", "<!-- end of surveys -->\n"];
 const INSPECT: [&str; 2] =
     ["<!-- inspect: written by `cargo xtask bench inspect` -->\n", "<!-- end of inspect -->\n"];
+const SURVEY: [&str; 2] =
+    ["<!-- survey: written by `cargo xtask bench survey` -->\n", "<!-- end of survey -->\n"];
 const POLICY: [&str; 2] =
     ["<!-- policy: written by `cargo xtask bench policy` -->\n", "<!-- end of policy -->\n"];
 /// The headers of the tables.
@@ -28,6 +30,9 @@ const DIFFERENCES: &str = "| tool | servers | found by | what | why |\n|---|---|
 const SERVICES: &str = "| service | answers/s, one at a time | median, µs | p99, µs | answers/s, 50 in one write \
                         | MiB, 10,000 domains | MiB, 100,000 domains | start, ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n";
 const CAPTURES: &str = "| file | tool | CPU, s | ns/packet | GiB/s | MiB resident | times inspect |\n|---|---|--:|--:|--:|--:|--:|\n";
+const GROWTH: &str = "| domains | endpoints | handshakes | domains/s (DNS) | endpoints/s | handshakes/s | CPU, ms/domain (DNS) \
+                      | CPU, ms/endpoint | MiB |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+const BULK: &str = "| tool | hosts | wall, s | hosts/s | CPU, ms/host | connections/host | MiB |\n|---|--:|--:|--:|--:|--:|--:|\n";
 const BOUNDS: &str = "| what | measured | limit |\n|---|---|---|\n";
 
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
@@ -39,6 +44,11 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         ["policy"] => {
             let figures = output("starttls-cli", "policy")?;
             publish(POLICY, &[facts()?, table(SERVICES, "policy", &figures)].join("\n"))
+        }
+        ["survey"] => {
+            let figures = output("starttls-cli", "survey")?;
+            let tables = [facts()?, table(GROWTH, "growth", &figures), table(BULK, "tool", &figures)];
+            publish(SURVEY, &tables.join("\n"))
         }
         ["inspect"] => {
             let figures = output("starttls-inspect", "inspect")?;

@@ -1,16 +1,21 @@
-//! The speed of a survey on a simulated Internet: endpoints per second, processor time and memory, servers on the same machine.
+//! The speed of a survey on a simulated Internet: endpoints and handshakes per second, processor time and memory, with the servers on
+//! the same machine, beside tools that read a list of hosts.
 //!
-//! `cargo xtask bench survey` runs it; arguments are numbers of domains.
+//! `cargo xtask bench survey` runs it and writes `docs/benchmarks.md`, which explains the columns. Arguments are numbers of domains.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
 
+mod measure;
+
 use std::error::Error;
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
-use starttls_testkit::internet::Internet;
+use measure::{children, command, venv};
+use starttls_testkit::internet::{Behavior, Internet};
+use starttls_testkit::process::program;
 
 /// The domains of the runs, without arguments.
 const DOMAINS: [u32; 3] = [10_000, 100_000, 1_000_000];
@@ -18,64 +23,134 @@ const DOMAINS: [u32; 3] = [10_000, 100_000, 1_000_000];
 /// Domains with servers of their own are a tenth, and each has an address of its own.
 const ADDRESSES_PER_DOMAIN: f64 = 0.12;
 
+/// The sound servers that each program connects to. The other tools take seconds for what the survey does in a fraction of one.
+const SERVERS: usize = 20_000;
+const SERVERS_OF_TOOLS: usize = 200;
+
+/// The tools, in the mode that asks least beyond the certificate.
+const TOOLS: [(&str, &str); 2] = [
+    (
+        "sslscan",
+        "sslscan --starttls-smtp --no-colour --show-certificate --no-ciphersuites --no-groups --no-fallback \
+         --no-renegotiation --no-compression --no-heartbleed --no-check-certificate --targets={list}",
+    ),
+    ("sslyze", "{venv}/bin/sslyze --starttls smtp --certinfo --targets_in={list}"),
+];
+
 fn main() -> ExitCode {
     // `cargo test --benches` runs no measurement.
     if !std::env::args().any(|arg| arg == "--bench") {
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<u32> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
-    let wanted = if wanted.is_empty() { DOMAINS.to_vec() } else { wanted };
-    for domains in wanted {
-        if let Err(problem) = measure(domains) {
+    let (domains, servers) = match wanted.iter().max() {
+        None => (DOMAINS.to_vec(), SERVERS),
+        Some(most) => (wanted.clone(), SERVERS.min(*most as usize)),
+    };
+    let measured = domains.into_iter().try_for_each(grow).and_then(|()| compare(servers));
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
             eprintln!("error: {problem}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }
 
-fn measure(domains: u32) -> Result<(), Box<dyn Error>> {
+/// Surveys this many domains of an Internet in which servers do all kinds of things.
+fn grow(domains: u32) -> Result<(), Box<dyn Error>> {
     let internet = Internet::start((f64::from(domains) * ADDRESSES_PER_DOMAIN) as u32)?;
     let folder = tempfile::tempdir()?;
     let list = folder.path().join("domains.txt");
     Internet::write_domains(&list, domains)?;
-    let survey = |command: &str| {
-        let mut it = Command::new(env!("CARGO_BIN_EXE_starttls"));
-        it.args(["survey", command]).arg(&list).arg("--out").arg(folder.path().join("out"));
-        it.args([
-            "--client-name",
-            "probe.sim.test",
-            "--own-networks",
-            "--allow-special",
-            "127.0.0.0/8",
-            "-q",
-        ]);
-        it.args(["--port", &internet.port.to_string(), "--resolver", &internet.resolver.to_string()]);
-        it.arg("--ca-file").arg(internet.ca_file()).args(["--no-system-roots", "--retry-after", "none"]);
-        // The machine decides, not the budgets.
-        for budget in ["--address-rate", "--subnet-rate", "--network-rate", "--suffix-rate"] {
-            it.args([budget, "100000"]);
-        }
-        it.args(["--timeout", "2s", "--parallel", "2000", "--pause", "1ms"]).stdout(Stdio::null());
-        it
-    };
-    let (planned, dns, _) = run(survey("plan"))?;
-    let before = internet.referee.connections();
-    let (ran, cpu, memory) = run(survey("run"))?;
-    let endpoints = (internet.referee.connections() - before) as f64;
+    let dns = run(&mut survey("plan", &internet, &list, folder.path()))?;
+    let probes = run(&mut survey("run", &internet, &list, folder.path()))?;
+    let (endpoints, handshakes) = (internet.referee.connections(), internet.referee.handshakes());
     println!(
-        "survey\t{domains}\t{endpoints:.0}\t{:.0}\t{:.0}\t{:.3}\t{:.3}\t{memory}",
-        f64::from(domains) / planned.as_secs_f64(),
-        endpoints / ran.as_secs_f64(),
-        dns.as_secs_f64() * 1e3 / f64::from(domains),
-        cpu.as_secs_f64() * 1e3 / endpoints,
+        "growth\t{domains}\t{endpoints}\t{handshakes}\t{:.0}\t{:.0}\t{:.0}\t{:.3}\t{:.3}\t{}",
+        per_second(domains as usize, &dns),
+        per_second(endpoints, &probes),
+        per_second(handshakes, &probes),
+        millis_each(&dns, domains as usize),
+        millis_each(&probes, endpoints),
+        dns.memory.max(probes.memory),
     );
     Ok(())
 }
 
-/// Runs a command, and returns its time, its processor time, and its largest memory in MiB.
-fn run(mut command: Command) -> Result<(Duration, Duration, u64), Box<dyn Error>> {
-    let (before, started) = (spent()?, Instant::now());
+/// Asks sound servers for their certificates, with the survey and with other tools.
+fn compare(servers: usize) -> Result<(), Box<dyn Error>> {
+    program("sslscan", "sslscan")?;
+    let venv = venv()?;
+    let internet = Internet::start_with(u32::try_from(servers)? * 2, |_| Behavior::Sound)?;
+    let folder = tempfile::tempdir()?;
+    let hosts = internet.servers(servers);
+    for hosts in [&hosts[..], &hosts[..SERVERS_OF_TOOLS.min(hosts.len())]] {
+        let list = folder.path().join(format!("{}.txt", hosts.len()));
+        let lines: String = hosts.iter().map(|(domain, _)| format!("{domain}\n")).collect();
+        fs::write(&list, lines)?;
+        let out = folder.path().join(hosts.len().to_string());
+        fs::create_dir_all(&out)?;
+        run(&mut survey("plan", &internet, &list, &out))?;
+        row("starttls survey", hosts.len(), &internet, &mut survey("run", &internet, &list, &out))?;
+    }
+    let hosts = &hosts[..SERVERS_OF_TOOLS.min(hosts.len())];
+    let list = folder.path().join("addresses.txt");
+    let lines: String = hosts.iter().map(|(_, address)| format!("{address}:{}\n", internet.port)).collect();
+    fs::write(&list, lines)?;
+    let words = [("{list}", list.display().to_string()), ("{venv}", venv.display().to_string())];
+    for (name, line) in TOOLS {
+        let mut tool = command(line, &words);
+        // Their reports are not compared here; `cargo xtask bench audit` compares what they find.
+        tool.stdout(File::create(folder.path().join("report"))?).stderr(Stdio::null());
+        row(name, hosts.len(), &internet, &mut tool)?;
+    }
+    Ok(())
+}
+
+/// Measures one program, and fails if it did not complete a handshake with each host.
+fn row(name: &str, hosts: usize, internet: &Internet, command: &mut Command) -> Result<(), Box<dyn Error>> {
+    internet.referee.reset();
+    let cost = run(command)?;
+    let (connections, handshakes) = (internet.referee.connections(), internet.referee.handshakes());
+    if handshakes < hosts {
+        return Err(format!("{name} completed {handshakes} handshakes with {hosts} hosts").into());
+    }
+    println!(
+        "tool\t{name}\t{hosts}\t{:.2}\t{:.0}\t{:.3}\t{:.1}\t{}",
+        cost.wall.as_secs_f64(),
+        per_second(hosts, &cost),
+        millis_each(&cost, hosts),
+        connections as f64 / hosts as f64,
+        cost.memory,
+    );
+    Ok(())
+}
+
+fn survey(command: &str, internet: &Internet, list: &Path, folder: &Path) -> Command {
+    let mut it = Command::new(env!("CARGO_BIN_EXE_starttls"));
+    it.args(["survey", command]).arg(list).arg("--out").arg(folder.join("out"));
+    it.args(["--client-name", "probe.sim.test", "--own-networks", "--allow-special", "127.0.0.0/8", "-q"]);
+    it.args(["--port", &internet.port.to_string(), "--resolver", &internet.resolver.to_string()]);
+    it.arg("--ca-file").arg(internet.ca_file()).args(["--no-system-roots", "--retry-after", "none"]);
+    // The machine decides, not the budgets.
+    for budget in ["--address-rate", "--subnet-rate", "--network-rate", "--suffix-rate"] {
+        it.args([budget, "100000"]);
+    }
+    it.args(["--timeout", "2s", "--parallel", "2000", "--pause", "1ms"]).stdout(Stdio::null());
+    it
+}
+
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+    /// The most resident memory, in MiB.
+    memory: u64,
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Result<Cost, Box<dyn Error>> {
+    let (before, started) = (children()?, Instant::now());
     let mut child = command.spawn()?;
     let status = format!("/proc/{}/status", child.id());
     let mut memory = 0;
@@ -83,22 +158,25 @@ fn run(mut command: Command) -> Result<(Duration, Duration, u64), Box<dyn Error>
         if let Some(ended) = child.try_wait()? {
             break ended;
         }
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let text = fs::read_to_string(&status).unwrap_or_default();
         let peak = text
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         memory = peak.unwrap_or(memory);
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(20));
     };
+    let wall = started.elapsed();
     match ended.code() {
-        Some(0 | 7) => Ok((started.elapsed(), spent()? - before, memory / 1024)),
-        _ => Err(format!("the survey failed: {ended}").into()),
+        // The survey ends with 7 if endpoints stayed throttled.
+        Some(0 | 7) => Ok(Cost { wall, cpu: children()? - before, memory: memory / 1024 }),
+        _ => Err(format!("{} failed: {ended}", command.get_program().display()).into()),
     }
 }
 
-/// Returns the processor time of all child processes that have ended.
-fn spent() -> Result<Duration, Box<dyn Error>> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let spent = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(spent.try_into()?))
+fn per_second(count: usize, cost: &Cost) -> f64 {
+    count as f64 / cost.wall.as_secs_f64()
+}
+
+fn millis_each(cost: &Cost, count: usize) -> f64 {
+    cost.cpu.as_secs_f64() * 1e3 / count.max(1) as f64
 }

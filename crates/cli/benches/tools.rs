@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
 
+#[path = "measure/counter.rs"]
+mod counter;
 mod measure;
 
 use std::error::Error;
@@ -13,7 +15,8 @@ use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use measure::{Counter, children, command, venv};
+use counter::Counter;
+use measure::{children, command, venv};
 use starttls::proto::Escaped;
 use starttls_audit::render::json;
 use starttls_audit::report::CheckOutcome;

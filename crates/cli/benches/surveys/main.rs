@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
 
+#[path = "../measure/counter.rs"]
+mod counter;
 #[path = "../measure/mod.rs"]
 mod measure;
 mod offer;
@@ -19,7 +21,8 @@ use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use measure::{Counter, children, command, venv};
+use counter::Counter;
+use measure::{children, command, venv};
 use offer::Offer;
 use reasons::Explained;
 use servers::{SERVERS, Server};
