@@ -63,8 +63,8 @@ fn grow(domains: u32) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let list = folder.path().join("domains.txt");
     Internet::write_domains(&list, domains)?;
-    let dns = run(&mut survey("plan", &internet, &list, folder.path()))?;
-    let probes = run(&mut survey("run", &internet, &list, folder.path()))?;
+    let dns = run(&mut survey("plan", &internet, &list, folder.path(), "2s"))?;
+    let probes = run(&mut survey("run", &internet, &list, folder.path(), "2s"))?;
     let (endpoints, handshakes) = (internet.referee.connections(), internet.referee.handshakes());
     println!(
         "growth\t{domains}\t{endpoints}\t{handshakes}\t{:.0}\t{:.0}\t{:.0}\t{:.3}\t{:.3}\t{}",
@@ -91,8 +91,9 @@ fn compare(servers: usize) -> Result<(), Box<dyn Error>> {
         fs::write(&list, lines)?;
         let out = folder.path().join(hosts.len().to_string());
         fs::create_dir_all(&out)?;
-        run(&mut survey("plan", &internet, &list, &out))?;
-        row("starttls survey", hosts.len(), &internet, &mut survey("run", &internet, &list, &out))?;
+        run(&mut survey("plan", &internet, &list, &out, "10s"))?;
+        let mut survey = survey("run", &internet, &list, &out, "10s");
+        row("starttls survey", hosts.len(), &internet, &mut survey)?;
     }
     let hosts = &hosts[..SERVERS_OF_TOOLS.min(hosts.len())];
     let list = folder.path().join("addresses.txt");
@@ -127,7 +128,7 @@ fn row(name: &str, hosts: usize, internet: &Internet, command: &mut Command) -> 
     Ok(())
 }
 
-fn survey(command: &str, internet: &Internet, list: &Path, folder: &Path) -> Command {
+fn survey(command: &str, internet: &Internet, list: &Path, folder: &Path, timeout: &str) -> Command {
     let mut it = Command::new(env!("CARGO_BIN_EXE_starttls"));
     it.args(["survey", command]).arg(list).arg("--out").arg(folder.join("out"));
     it.args(["--client-name", "probe.sim.test", "--own-networks", "--allow-special", "127.0.0.0/8", "-q"]);
@@ -137,7 +138,8 @@ fn survey(command: &str, internet: &Internet, list: &Path, folder: &Path) -> Com
     for budget in ["--address-rate", "--subnet-rate", "--network-rate", "--suffix-rate"] {
         it.args([budget, "100000"]);
     }
-    it.args(["--timeout", "2s", "--parallel", "2000", "--pause", "1ms"]).stdout(Stdio::null());
+    // More at once make each of them slower, until answers come too late.
+    it.args(["--timeout", timeout, "--parallel", "500", "--pause", "1ms"]).stdout(Stdio::null());
     it
 }
 
