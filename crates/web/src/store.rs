@@ -436,6 +436,20 @@ mod tests {
         assert_eq!((ids("x.example", 9), ids("x.example.org", 9)), (vec![], vec![String::from("c")]));
     }
 
+    /// The first files had neither ends nor holders.
+    #[test]
+    fn a_run_of_an_older_version_is_read() {
+        let mut old = serde_json::to_value(run("a", "x.example", 10)).unwrap();
+        let fields = old.as_object_mut().unwrap();
+        assert!(fields.remove("end").is_some() && fields.remove("holder").is_some());
+        fields.insert(String::from("is_stopped"), false.into());
+        let read: StoredRun = serde_json::from_value(old).unwrap();
+        assert_eq!((read.end, read.holder, read.started), (RunEnd::Finished, None, 10));
+        let summary = r#"{"id":"a","started_at":"","started":10,"verdict":"sound","generator":""}"#;
+        let read: RunSummary = serde_json::from_str(summary).unwrap();
+        assert_eq!((read.end, read.preset.as_str()), (RunEnd::Finished, ""));
+    }
+
     #[test]
     fn a_run_is_replaced_when_it_ends() {
         let store = RunStore::in_memory().unwrap();
