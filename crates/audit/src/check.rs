@@ -7,7 +7,10 @@ mod certificate;
 pub mod id;
 mod session;
 mod survey;
+mod translation;
 mod upgrade;
+
+pub use translation::CheckText;
 
 use crate::report::Severity;
 

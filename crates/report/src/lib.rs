@@ -1,5 +1,5 @@
-//! What reports and messages share: escaped text, durations, suggestions for misspelled words, HTML pages, pictures of
-//! conversations, JUnit for build servers, SARIF for code scanning.
+//! What reports and messages share: escaped text, the languages of pages, durations, suggestions for misspelled words, HTML
+//! pages, pictures of conversations, JUnit for build servers, SARIF for code scanning.
 //!
 //! ```
 //! use starttls_report::junit::{self, TestCase, TestResult, TestSuite};
@@ -16,9 +16,11 @@ mod duration;
 mod escape;
 pub mod html;
 pub mod junit;
+mod language;
 mod nearest;
 pub mod sarif;
 
 pub use duration::{InvalidDuration, duration};
 pub use escape::{Markup, Plain, json};
+pub use language::{Language, Plural, Text};
 pub use nearest::{nearest, scheme_hint};
