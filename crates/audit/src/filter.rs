@@ -1,6 +1,9 @@
 //! Filters of a report: the selected checks, the threshold, and the baseline.
 
+use starttls_report::{Language, Text};
+
 use crate::report::{AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
+use crate::words;
 
 /// Returns whether the finding is a problem, whether the baseline contains it or not.
 pub fn is_wrong(finding: &Finding) -> bool {
@@ -33,13 +36,7 @@ pub fn settle(endpoint: &mut EndpointReport, fail_on: Severity) {
         (false, true) => EndpointVerdict::Inconclusive,
         (false, false) => EndpointVerdict::Sound,
     };
-    endpoint.summary = match endpoint.not_selected {
-        0 => summary(endpoint),
-        some => {
-            let left_out = plural(some, "check was not selected", "checks were not selected");
-            format!("{}; {left_out}", summary(endpoint))
-        }
-    };
+    endpoint.summary = summary(endpoint, Language::English);
 }
 
 /// Returns whether the findings decide the verdict.
@@ -48,36 +45,38 @@ fn is_open(verdict: EndpointVerdict) -> bool {
 }
 
 /// Returns the findings in one line.
-fn summary(endpoint: &EndpointReport) -> String {
+pub(crate) fn summary(endpoint: &EndpointReport, language: Language) -> String {
     let count =
         |wanted: fn(&Finding) -> bool| endpoint.findings.iter().filter(|finding| wanted(finding)).count();
-    let passed =
-        plural(count(|finding| finding.outcome == CheckOutcome::Pass), "check passed", "checks passed");
+    let passed = words::PASSED.filled(language, count(|finding| finding.outcome == CheckOutcome::Pass));
     let inconclusive = count(|finding| finding.outcome == CheckOutcome::Inconclusive);
     let known = count(|finding| is_wrong(finding) && finding.known);
-    match (worst(endpoint), known, inconclusive) {
-        (None, 0, 0) => format!("{passed}, no problems found"),
-        (None, 0, _) => {
-            let inconclusive = plural(inconclusive, "check was inconclusive", "checks were inconclusive");
-            format!("{inconclusive}; no problems found; {passed}")
+    let fill = |text: Text, values: &[(&str, &dyn std::fmt::Display)]| text.filled(language, values);
+    let found = match (worst(endpoint), known) {
+        (None, 0) if inconclusive == 0 => fill(words::NO_PROBLEMS, &[("passed", &passed)]),
+        (None, 0) => {
+            let inconclusive = words::INCONCLUSIVE.filled(language, inconclusive);
+            fill(words::INCONCLUSIVE_ONLY, &[("inconclusive", &inconclusive), ("passed", &passed)])
         }
-        (None, _, 0) => format!("no new problems, {known} known; {passed}"),
-        (None, ..) => format!("no new problems, {known} known; {passed}, {inconclusive} inconclusive"),
-        (Some(worst), ..) => {
-            let worst = severity_word(worst);
-            let found = match known {
-                0 => format!("{}, the worst {worst}", plural(count(is_new), "finding", "findings")),
-                _ => {
-                    let new = plural(count(is_new), "new finding", "new findings");
-                    format!("{new}, the worst {worst}; {known} known")
-                }
+        (None, _) => fill(words::KNOWN_ONLY, &[("known", &known), ("passed", &passed)]),
+        (Some(worst), _) => {
+            let worst = words::severity(worst).of(language);
+            let (text, noun) = match known {
+                0 => (words::FOUND, words::FINDINGS),
+                _ => (words::FOUND_AND_KNOWN, words::NEW_FINDINGS),
             };
-            let inconclusive = match inconclusive {
-                0 => String::new(),
-                some => format!(", {some} inconclusive"),
-            };
-            format!("{found}; {passed}{inconclusive}")
+            let findings = noun.filled(language, count(is_new));
+            fill(text, &[("findings", &findings), ("worst", &worst), ("known", &known), ("passed", &passed)])
         }
+    };
+    let is_counted = inconclusive == 0 || (worst(endpoint).is_none() && known == 0);
+    let found = match is_counted {
+        true => found,
+        false => fill(words::AND_INCONCLUSIVE, &[("summary", &found), ("count", &inconclusive)]),
+    };
+    match endpoint.not_selected {
+        0 => found,
+        some => format!("{found}; {}", words::NOT_SELECTED.filled(language, some)),
     }
 }
 
@@ -88,12 +87,7 @@ pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
 
 /// Returns the word for a severity.
 pub(crate) fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-        Severity::Critical => "critical",
-    }
+    words::severity(severity).of(Language::English)
 }
 
 /// Marks the problems that `older` contains with at least the same severity as known, and returns their number.

@@ -28,6 +28,7 @@ mod session;
 mod survey;
 pub mod tls_profile;
 mod tls_version;
+mod words;
 
 use std::pin::Pin;
 use std::sync::Arc;

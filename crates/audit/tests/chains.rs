@@ -11,6 +11,7 @@ use starttls_audit::report::{AuditReport, CheckOutcome, EndpointReport, Endpoint
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::Quirk;
+use starttls_report::Language;
 
 async fn audited(odd: &Quirk) -> EndpointReport {
     let authority = Authority::new().unwrap();
@@ -53,7 +54,7 @@ async fn certificates_that_no_client_needs_do_not_count() {
             let value: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
             assert_eq!(value as i64, expires.not_after_unix, "{line}");
         }
-        assert!(html::render(&report).contains(&expires.not_after));
+        assert!(html::render(&report, Language::English).contains(&expires.not_after));
         seen += 1;
     }
     assert_eq!(seen, 3);

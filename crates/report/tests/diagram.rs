@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use starttls_proto::Side;
+use starttls_report::Language;
 use starttls_report::diagram::{
     Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, Theme, When,
 };
@@ -55,6 +56,7 @@ fn injection() -> Diagram {
     }
     rows[4].marks.push(Mark { text: String::from("srv-inject-eager"), target: None });
     Diagram {
+        language: Language::English,
         title: String::from("A command that crosses the boundary"),
         names: [String::from("client"), String::from("mail.example.com")],
         rows,
@@ -89,6 +91,7 @@ fn hostile() -> Diagram {
     }
     let crossing = |from, to| Crossing { from, to, text: wide.clone() };
     Diagram {
+        language: Language::English,
         title: HOSTILE.to_owned(),
         names: [wide.clone(), long],
         rows,
@@ -155,7 +158,7 @@ fn hostile_text_stays_text() {
     let mut page = Html::default();
     page.append(&diagram.figure("p", "t"));
     page.append(&diagram.list(Some("t")));
-    for markup in [diagram.to_svg(Theme::Dark), html::page(HOSTILE, &page)] {
+    for markup in [diagram.to_svg(Theme::Dark), html::page(Language::English, HOSTILE, &page)] {
         assert!(markup.contains("&lt;script&gt;") && !markup.contains("<script"));
         assert!(!markup.contains(|c: char| c.is_control() && c != '\n'));
         assert!(!markup.contains(['\u{202e}', '\0']));
@@ -184,7 +187,7 @@ fn a_long_wait_is_shown() {
 fn the_picture_in_a_page_has_no_style_of_its_own() {
     let figure = injection().figure("p", "t");
     assert!(!figure.as_str().contains("style"));
-    let page = html::page("title", &figure);
+    let page = html::page(Language::English, "title", &figure);
     assert_eq!(page.matches("<style>").count(), 1);
     assert!(!page.contains("unsafe-inline"));
 }

@@ -1,23 +1,26 @@
 //! The badge of a target: its verdict and the age of the newest report.
 
+use starttls_audit::render::html::verdict_text;
 use starttls_audit::report::EndpointVerdict;
+use starttls_report::Language;
 use starttls_report::html::Html;
 
 use crate::store::RunSummary;
-use crate::verdict::word;
+use crate::words;
 
 const DAY: u64 = 86_400;
 /// The age from which a report says nothing about now.
 const OLD: u64 = 30 * DAY;
 
-/// Returns an image with the verdict of this run.
-pub(crate) fn badge(newest: Option<&RunSummary>, now: u64) -> String {
+/// Returns an image with the verdict of this run, in a language.
+pub(crate) fn badge(newest: Option<&RunSummary>, now: u64, language: Language) -> String {
     let age = newest.map(|run| now.saturating_sub(run.started));
     let (text, color) = match (newest, age) {
         (Some(run), Some(age)) => {
-            let (word, _) = word(run.verdict);
+            let verdict = verdict_text(run.verdict).of(language);
             let days = age / DAY;
-            let text = if days == 0 { format!("{word} · today") } else { format!("{word} · {days} d") };
+            let text = if days == 0 { words::BADGE_TODAY } else { words::BADGE_DAYS };
+            let text = text.filled(language, &[("verdict", &verdict), ("days", &days)]);
             let color = match run.verdict {
                 _ if age > OLD => "#5b6675",
                 EndpointVerdict::Sound => "#13693a",
@@ -26,7 +29,7 @@ pub(crate) fn badge(newest: Option<&RunSummary>, now: u64) -> String {
             };
             (text, color)
         }
-        _ => (String::from("no report"), "#5b6675"),
+        _ => (words::BADGE_NONE.of(language).to_owned(), "#5b6675"),
     };
     // The usual fonts of 11 px are about 7 px wide.
     let width = |text: &str| 7 * text.chars().count() + 12;
@@ -39,6 +42,7 @@ pub(crate) fn badge(newest: Option<&RunSummary>, now: u64) -> String {
             ("width", &(left + right)),
             ("height", &20),
             ("role", &"img"),
+            ("lang", &language),
             ("font-family", &"Verdana, DejaVu Sans, sans-serif"),
             ("font-size", &11),
         ],
@@ -69,10 +73,11 @@ mod tests {
             verdict,
             generator: String::new(),
         };
-        let sound = badge(Some(&run(EndpointVerdict::Sound)), 1_003 * DAY + 5);
+        let sound = badge(Some(&run(EndpointVerdict::Sound)), 1_003 * DAY + 5, Language::English);
         assert!(sound.contains("STARTTLS: sound · 3 d") && sound.contains("#13693a"), "{sound}");
-        let old = badge(Some(&run(EndpointVerdict::Sound)), 1_031 * DAY);
+        let old = badge(Some(&run(EndpointVerdict::Sound)), 1_031 * DAY, Language::German);
         assert!(old.contains("#5b6675") && !old.contains("#13693a"), "{old}");
-        assert!(badge(None, 0).contains("no report"));
+        assert!(old.contains("in Ordnung · 31 T.") && old.contains("lang=\"de\""), "{old}");
+        assert!(badge(None, 0, Language::English).contains("no report"));
     }
 }

@@ -12,11 +12,12 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName,
-    HeaderValue, LOCATION, ORIGIN, RETRY_AFTER, VARY,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HOST,
+    HeaderName, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER, VARY,
 };
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use starttls_dns::IpPrefix;
+use starttls_report::Language;
 
 /// The body of a response.
 pub(crate) type Body = BoxBody<Bytes, Infallible>;
@@ -114,6 +115,16 @@ pub(crate) fn see_other(path: &str) -> Reply {
 /// Adds the time after which a client may try again.
 pub(crate) fn later(mut reply: Reply, wait: Duration) -> Reply {
     set(&mut reply, RETRY_AFTER, &wait.as_secs().max(1).to_string());
+    reply
+}
+
+/// Adds the language of a page, unless it has one. A cache must not show it to a browser that prefers another one.
+pub(crate) fn in_language(mut reply: Reply, language: Language) -> Reply {
+    let is_page = reply.headers().get(CONTENT_TYPE).is_some_and(|media| media == HTML);
+    if is_page && !reply.headers().contains_key(CONTENT_LANGUAGE) {
+        set(&mut reply, CONTENT_LANGUAGE, language.tag());
+        reply.headers_mut().append(VARY, HeaderValue::from_static("accept-language"));
+    }
     reply
 }
 

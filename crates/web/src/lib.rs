@@ -26,6 +26,8 @@ mod site;
 mod store;
 mod target;
 mod verdict;
+mod view;
+mod words;
 
 pub use bulk::{Bulk, BulkItem, BulkState};
 pub use keys::{ApiKeys, InvalidApiKeys, NewApiKey};

@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 use http_body_util::channel::Sender;
 use hyper::body::Bytes;
 use starttls_audit::report::EntryKind;
+use starttls_report::diagram;
 use starttls_report::html::Html;
+use starttls_report::{Language, Text};
 
 use crate::pages;
 use crate::run::{LiveEvent, Run};
+use crate::view::View;
+use crate::words;
 
 /// The time between two comments on a connection without events, so that proxies keep it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -98,24 +102,26 @@ pub(crate) async fn events(run: Arc<Run>, mut from: usize, mut sender: Sender<By
 pub(crate) const DONE: &str = "event: done\ndata: {}\n\n";
 
 /// Writes the page that grows until the run is finished.
-pub(crate) async fn page(run: Arc<Run>, mut sender: Sender<Bytes>, _viewer: Viewer) {
+pub(crate) async fn page(view: View, run: Arc<Run>, mut sender: Sender<Bytes>, _viewer: Viewer) {
     let until = Instant::now() + GROWING;
-    let (head, tail) = pages::growing(&run.id, &run.target);
+    let (head, tail) = pages::growing(&view, &run.id, &run.target);
     if send(&mut sender, head).await.is_err() {
         return;
     }
-    let (mut from, path) = (0, format!("/r/{}", run.id));
+    let (language, path) = (view.language, format!("/r/{}", run.id));
+    let mut from = 0;
     let end = loop {
         let left = until.saturating_duration_since(Instant::now());
         let Ok(events) = tokio::time::timeout(left, run.events(from)).await else {
-            break pages::link(&format!("{path}/live"), "The audit is still running: look again");
+            let again = view.link(&format!("{path}/live"));
+            break pages::link(&again, words::LOOK_AGAIN.of(language));
         };
         if events.is_empty() {
-            break pages::link(&path, "Finished: see the report");
+            break pages::link(&view.link(&path), words::FINISHED.of(language));
         }
         from += events.len();
         let mut part = Html::default();
-        events.iter().for_each(|event| row(&mut part, event));
+        events.iter().for_each(|event| row(&mut part, language, event));
         if send(&mut sender, part.into_string()).await.is_err() {
             return;
         }
@@ -131,51 +137,58 @@ async fn send(sender: &mut Sender<Bytes>, text: String) -> Result<(), ()> {
 }
 
 /// Writes an event as an item of a list.
-fn row(out: &mut Html, event: &LiveEvent) {
-    out.markup("<li class=\"");
-    let (kind, text) = match event {
-        LiveEvent::Entry { kind, .. } => (
-            match kind {
-                EntryKind::Client => "client clear",
-                EntryKind::Server => "server clear",
-                EntryKind::ClientInside => "client inside",
-                EntryKind::ServerInside => "server inside",
-                EntryKind::Boundary => "boundary",
-                EntryKind::Event => "event",
-            },
-            None,
-        ),
-        LiveEvent::Endpoint { target, address, .. } => ("event", Some(format!("{target} ({address})"))),
-        LiveEvent::Connection { number, purpose, .. } => {
-            ("event", Some(format!("connection {number}: {purpose}")))
-        }
-        LiveEvent::Verdict { target, summary, .. } => ("event", Some(format!("{target}: {summary}"))),
-        LiveEvent::LeftOut { target, reason } => ("event", Some(format!("{target}: {reason}"))),
+fn row(out: &mut Html, language: Language, event: &LiveEvent) {
+    let (class, side) = match event {
+        LiveEvent::Entry { kind, .. } => kind_of(*kind),
+        _ => ("event", None),
     };
-    out.markup(kind);
-    out.markup("\">");
+    out.open("li", &[("class", &class)]);
     match event {
         LiveEvent::Entry { number, at_ms, text, .. } => {
             out.element("span", &[("class", &"when")], format_args!("{at_ms:.1} ms"));
             out.markup("<div class=\"said\">");
-            let who = match kind {
-                "client clear" => "client, cleartext",
-                "server clear" => "server, cleartext",
-                "client inside" => "client, inside TLS",
-                "server inside" => "server, inside TLS",
-                _ => "",
-            };
-            out.element("span", &[("class", &"who")], format_args!("connection {number} {who}"));
-            out.element("code", &[("translate", &"no")], text);
-            out.markup("</div>");
+            let side = side.map_or("", |side: Text| side.of(language));
+            let who = words::CONNECTION_SIDE.filled(language, &[("number", number), ("side", &side)]);
+            out.element("span", &[("class", &"who")], who.trim_end());
+            out.element("code", &[("translate", &"no"), ("lang", &"")], text);
         }
-        _ => {
-            out.markup("<span class=\"when\"></span><div class=\"said\">");
-            out.element("strong", &[], text.unwrap_or_default());
-            out.markup("</div>");
+        LiveEvent::Endpoint { target, address, .. } => {
+            named(out, target, |out| out.text(format_args!("({address})")));
+        }
+        LiveEvent::Verdict { target, summary, .. } => {
+            named(out, target, |out| out.english(language, summary))
+        }
+        LiveEvent::LeftOut { target, reason } => named(out, target, |out| out.english(language, reason)),
+        LiveEvent::Connection { number, purpose, .. } => {
+            out.markup("<span class=\"when\"></span><div class=\"said\"><strong>");
+            let values = [("number", number.to_string()), ("why", purpose.clone())];
+            let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
+            out.sentence(language, words::CONNECTION, &values);
+            out.markup("</strong>");
         }
     }
-    out.markup("</li>\n");
+    out.markup("</div></li>\n");
+}
+
+/// Writes the start of an item: a target, and what happened to it.
+fn named(out: &mut Html, target: &str, write: impl FnOnce(&mut Html)) {
+    out.markup("<span class=\"when\"></span><div class=\"said\"><strong>");
+    out.peer(target);
+    out.markup(" ");
+    write(out);
+    out.markup("</strong>");
+}
+
+/// Returns the class of a message's item, and who sent it.
+fn kind_of(kind: EntryKind) -> (&'static str, Option<Text>) {
+    match kind {
+        EntryKind::Client => ("client clear", Some(diagram::CLIENT_CLEARTEXT)),
+        EntryKind::Server => ("server clear", Some(diagram::SERVER_CLEARTEXT)),
+        EntryKind::ClientInside => ("client inside", Some(diagram::CLIENT_INSIDE)),
+        EntryKind::ServerInside => ("server inside", Some(diagram::SERVER_INSIDE)),
+        EntryKind::Boundary => ("boundary", None),
+        EntryKind::Event => ("event", None),
+    }
 }
 
 #[cfg(test)]
@@ -199,11 +212,14 @@ mod tests {
     fn rows_are_escaped() {
         let mut out = Html::default();
         let text = String::from("<script>\u{202e}");
+        let language = Language::German;
+        let entry = LiveEvent::Entry { endpoint: 0, number: 1, at_ms: 0.5, kind: EntryKind::Server, text };
+        row(&mut out, language, &entry);
         row(
             &mut out,
-            &LiveEvent::Entry { endpoint: 0, number: 1, at_ms: 0.5, kind: EntryKind::Server, text },
+            language,
+            &LiveEvent::LeftOut { target: String::from("<b>"), reason: String::from("&") },
         );
-        row(&mut out, &LiveEvent::LeftOut { target: String::from("<b>"), reason: String::from("&") });
         let out = out.into_string();
         assert!(!out.contains("<script") && !out.contains("<b>") && !out.contains('\u{202e}'), "{out}");
     }

@@ -1,5 +1,6 @@
 //! Which request gets which response.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use starttls_audit::render;
 use starttls_audit::report::Severity;
+use starttls_report::Text;
 use starttls_report::diagram::Theme;
+use starttls_report::html::Html;
 
 use crate::http::{self, BodyError, HTML, JSON, Reply, SVG, TEXT, later, reply, see_other, set};
 use crate::live;
@@ -18,7 +21,8 @@ use crate::preset::Preset;
 use crate::service::{NotStarted, Requester, Started, now};
 use crate::site::{Site, stored};
 use crate::store::{RunStoreError, StoredRun};
-use crate::{api, assets, badge, exporter, pages};
+use crate::view::{self, View};
+use crate::{api, assets, badge, exporter, pages, words};
 
 /// The most runs in a history.
 const MAX_HISTORY: usize = 100;
@@ -40,16 +44,20 @@ pub(crate) async fn respond(site: &Site, peer: IpAddr, request: Request<Incoming
     if let ["api", "v1", rest @ ..] = segments.as_slice() {
         return api::respond(site, client, rest, request).await;
     }
-    match (request.method().as_str(), segments.as_slice()) {
-        ("GET" | "HEAD", rest) => get(site, client, rest, &path, &query, &request).await,
-        ("POST", ["check"]) => check(site, client, request).await,
-        ("POST", ["r", id, "stop"]) => stop(site, id),
-        _ => not_found(),
-    }
+    let location = view::location(&path, query.fields());
+    let view = View::new(query.get("lang"), request.headers(), location);
+    let reply = match (request.method().as_str(), segments.as_slice()) {
+        ("GET" | "HEAD", rest) => get(site, &view, client, rest, &path, &query, &request).await,
+        ("POST", ["check"]) => check(site, &view, client, request).await,
+        ("POST", ["r", id, "stop"]) => stop(site, &view, id),
+        _ => not_found(&view),
+    };
+    http::in_language(reply, view.language)
 }
 
 async fn get(
     site: &Site,
+    view: &View,
     client: IpAddr,
     segments: &[&str],
     path: &str,
@@ -58,10 +66,10 @@ async fn get(
 ) -> Reply {
     let service = &site.service;
     match segments {
-        [""] => reply(StatusCode::OK, HTML, pages::home(query.get("target"), None)),
+        [""] => reply(StatusCode::OK, HTML, pages::home(view, query.get("target"), None)),
         ["about"] => {
             let settings = service.settings();
-            reply(StatusCode::OK, HTML, pages::about(&settings.generator, settings.is_public))
+            reply(StatusCode::OK, HTML, pages::about(view, &settings.generator, settings.is_public))
         }
         ["assets", _] => match assets::asset(path) {
             Some(asset) => {
@@ -69,43 +77,53 @@ async fn get(
                 set(&mut reply, CACHE_CONTROL, "public, max-age=31536000, immutable");
                 reply
             }
-            None => not_found(),
+            None => not_found(view),
         },
         ["health"] => reply(StatusCode::OK, TEXT, "ok\n"),
         ["metrics"] => reply(StatusCode::OK, METRICS, exporter::metrics(service, site.viewers.count())),
         ["probe"] => probe(site, client, query, request.headers()).await,
         ["robots.txt"] => reply(StatusCode::OK, TEXT, ROBOTS),
-        ["r", id, "events"] => events(site, client, id, request),
-        ["r", id, "live"] => growing(site, client, id),
-        ["r", id, "transcripts"] => found(stored(service, id), |run| report(site, &run, Transcripts::All)),
-        ["r", id, "conversation.svg"] => found(stored(service, id), |run| conversation(&run, query)),
+        ["r", id, "events"] => events(site, view, client, id, request),
+        ["r", id, "live"] => growing(site, view, client, id),
+        ["r", id, "transcripts"] => {
+            found(view, stored(service, id), |run| report(site, view, &run, Transcripts::All))
+        }
+        ["r", id, "conversation.svg"] => {
+            found(view, stored(service, id), |run| conversation(view, &run, query))
+        }
         ["r", name] => match name.split_once('.') {
             None => match service.running(name) {
-                Some(run) => reply(StatusCode::OK, HTML, pages::running(&run.id, &run.target)),
-                None => found(stored(service, name), |run| report(site, &run, Transcripts::Relevant)),
+                Some(run) => reply(StatusCode::OK, HTML, pages::running(view, &run.id, &run.target)),
+                None => {
+                    found(view, stored(service, name), |run| report(site, view, &run, Transcripts::Relevant))
+                }
             },
-            Some((id, extension)) => found(stored(service, id), |run| rendered(&run, extension)),
+            Some((id, extension)) => found(view, stored(service, id), |run| rendered(view, &run, extension)),
         },
         ["t", target] => match service.history(target, MAX_HISTORY) {
-            Ok(runs) => reply(StatusCode::OK, HTML, pages::history(target, &runs)),
-            Err(error) => broken(&error),
+            Ok(runs) => reply(StatusCode::OK, HTML, pages::history(view, target, &runs)),
+            Err(error) => broken(view, &error),
         },
         ["t", target, "badge.svg"] => match service.store().newest(target) {
             Ok(newest) => {
-                let mut reply = reply(StatusCode::OK, SVG, badge::badge(newest.as_ref(), now()));
+                let mut reply = reply(
+                    StatusCode::OK,
+                    SVG,
+                    badge::badge(newest.as_ref(), now(), view.chosen().unwrap_or_default()),
+                );
                 set(&mut reply, CACHE_CONTROL, "public, max-age=300");
                 reply
             }
-            Err(error) => broken(&error),
+            Err(error) => broken(view, &error),
         },
         ["compare"] => match (stored(service, query.get("a")), stored(service, query.get("b"))) {
             (Ok(Some(before)), Ok(Some(after))) => {
-                reply(StatusCode::OK, HTML, pages::compare(&before, &after))
+                reply(StatusCode::OK, HTML, pages::compare(view, &before, &after))
             }
-            (Err(error), _) | (_, Err(error)) => broken(&error),
-            _ => not_found(),
+            (Err(error), _) | (_, Err(error)) => broken(view, &error),
+            _ => not_found(view),
         },
-        _ => not_found(),
+        _ => not_found(view),
     }
 }
 
@@ -116,51 +134,69 @@ const ROBOTS: &str =
     "User-agent: *\nDisallow: /r/\nDisallow: /t/\nDisallow: /compare\nDisallow: /api/\nDisallow: /probe\n";
 
 /// Starts a run for the form.
-async fn check(site: &Site, client: IpAddr, request: Request<Incoming>) -> Reply {
+async fn check(site: &Site, view: &View, client: IpAddr, request: Request<Incoming>) -> Reply {
+    let headers = request.headers().clone();
+    let view = view.at(String::from("/"));
     let form = match http::body(request, http::MAX_BODY).await {
         Ok(body) => Query::new(&body),
         Err(BodyError::TooLong) => {
-            return error(StatusCode::PAYLOAD_TOO_LARGE, "Too long", "the form is too long");
+            return error(&view, StatusCode::PAYLOAD_TOO_LARGE, words::TOO_LONG, words::FORM_TOO_LONG);
         }
-        Err(BodyError::Broken) => return error(StatusCode::BAD_REQUEST, "Broken", "the form is incomplete"),
+        Err(BodyError::Broken) => {
+            return error(&view, StatusCode::BAD_REQUEST, words::BROKEN, words::FORM_BROKEN);
+        }
     };
     let text = form.get("target");
+    let location = view::location("/", [("target", text)].into_iter());
+    let view = match form.get("lang") {
+        "" => view.at(location),
+        chosen => View::new(chosen, &headers, location),
+    };
+    let reply = started(site, &view, client, &form);
+    // The form may name another language than the address does.
+    http::in_language(reply, view.language)
+}
+
+fn started(site: &Site, view: &View, client: IpAddr, form: &Query) -> Reply {
+    let text = form.get("target");
     let Some(preset) = Preset::named(form.get("preset")) else {
-        return error(StatusCode::BAD_REQUEST, "Unknown extent", "the extents are quick, standard and tls");
+        return error(view, StatusCode::BAD_REQUEST, words::UNKNOWN_EXTENT, words::EXTENTS);
     };
     match site.service.start(text, preset, form.get("fresh") == "1", &Requester::Visitor(client)) {
-        Ok(Started::New(id) | Started::Known(id)) => see_other(&format!("/r/{id}")),
+        Ok(Started::New(id) | Started::Known(id)) => see_other(&view.link(&format!("/r/{id}"))),
         Err(NotStarted::Target(invalid)) => {
-            reply(StatusCode::UNPROCESSABLE_ENTITY, HTML, pages::home(text, Some(&invalid.to_string())))
+            reply(StatusCode::UNPROCESSABLE_ENTITY, HTML, pages::home(view, text, Some(&invalid)))
         }
         Err(NotStarted::NeedsKey) => {
-            error(StatusCode::FORBIDDEN, "Not permitted", "this extent is for programs with a key of the API")
+            error(view, StatusCode::FORBIDDEN, words::NOT_PERMITTED, words::NEEDS_KEY)
         }
         Err(NotStarted::Client(wait)) => {
             let minutes = wait.as_secs().div_ceil(60);
-            let text = format!("you have started several audits; try again in {minutes} min");
-            later(error(StatusCode::TOO_MANY_REQUESTS, "Too many audits", &text), wait)
+            let mut text = Html::default();
+            text.sentence(view.language, words::TRY_AGAIN, &[("count", &minutes.to_string())]);
+            let page = pages::error(view, words::TOO_MANY, &text);
+            later(reply(StatusCode::TOO_MANY_REQUESTS, HTML, page), wait)
         }
         Err(NotStarted::Busy) => {
-            let text = "too many audits are waiting; try again in a minute";
-            later(error(StatusCode::SERVICE_UNAVAILABLE, "Busy", text), Duration::from_secs(60))
+            let busy = error(view, StatusCode::SERVICE_UNAVAILABLE, words::BUSY, words::AUDITS_WAIT);
+            later(busy, Duration::from_secs(60))
         }
-        Err(NotStarted::Broken(text)) => error(StatusCode::INTERNAL_SERVER_ERROR, "Error", &text),
+        Err(NotStarted::Broken(text)) => broken(view, &text),
     }
 }
 
-fn stop(site: &Site, id: &str) -> Reply {
+fn stop(site: &Site, view: &View, id: &str) -> Reply {
     if let Some(run) = site.service.running(id) {
         run.stop();
     }
-    see_other(&format!("/r/{}", pages::segment(id)))
+    see_other(&view.link(&format!("/r/{}", pages::segment(id))))
 }
 
-fn events(site: &Site, client: IpAddr, id: &str, request: &Request<Incoming>) -> Reply {
+fn events(site: &Site, view: &View, client: IpAddr, id: &str, request: &Request<Incoming>) -> Reply {
     let Some(run) = site.service.running(id) else {
-        return found(stored(&site.service, id), |_| reply(StatusCode::OK, EVENTS, live::DONE));
+        return found(view, stored(&site.service, id), |_| reply(StatusCode::OK, EVENTS, live::DONE));
     };
-    let Some(viewer) = site.viewers.add(client) else { return too_many_viewers() };
+    let Some(viewer) = site.viewers.add(client) else { return too_many_viewers(view) };
     let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let from = last.map_or(0, |last: usize| last.saturating_add(1));
     let (sender, mut reply) = http::stream(EVENTS);
@@ -169,18 +205,20 @@ fn events(site: &Site, client: IpAddr, id: &str, request: &Request<Incoming>) ->
     reply
 }
 
-fn growing(site: &Site, client: IpAddr, id: &str) -> Reply {
-    let Some(run) = site.service.running(id) else { return see_other(&format!("/r/{}", pages::segment(id))) };
-    let Some(viewer) = site.viewers.add(client) else { return too_many_viewers() };
+fn growing(site: &Site, view: &View, client: IpAddr, id: &str) -> Reply {
+    let Some(run) = site.service.running(id) else {
+        return see_other(&view.link(&format!("/r/{}", pages::segment(id))));
+    };
+    let Some(viewer) = site.viewers.add(client) else { return too_many_viewers(view) };
     let (sender, mut reply) = http::stream(HTML);
     set(&mut reply, HeaderName::from_static("x-accel-buffering"), "no");
-    tokio::spawn(live::page(run, sender, viewer));
+    tokio::spawn(live::page(view.clone(), run, sender, viewer));
     reply
 }
 
-fn too_many_viewers() -> Reply {
-    let text = "too many pages follow audits; the report will be at the same link";
-    later(error(StatusCode::SERVICE_UNAVAILABLE, "Busy", text), Duration::from_secs(60))
+fn too_many_viewers(view: &View) -> Reply {
+    let busy = error(view, StatusCode::SERVICE_UNAVAILABLE, words::BUSY, words::PAGES_FOLLOW);
+    later(busy, Duration::from_secs(60))
 }
 
 /// Audits a target for Prometheus. The modules are the presets.
@@ -204,23 +242,23 @@ async fn probe(site: &Site, client: IpAddr, query: &Query, headers: &HeaderMap) 
     reply(StatusCode::OK, METRICS, exporter::probe(&report, is_timed_out))
 }
 
-fn report(site: &Site, run: &StoredRun, transcripts: Transcripts) -> Reply {
+fn report(site: &Site, view: &View, run: &StoredRun, transcripts: Transcripts) -> Reply {
     match site.service.history(&run.target, MAX_HISTORY) {
-        Ok(history) => reply(StatusCode::OK, HTML, pages::report(run, &history, now(), transcripts)),
-        Err(error) => broken(&error),
+        Ok(history) => reply(StatusCode::OK, HTML, pages::report(view, run, &history, now(), transcripts)),
+        Err(error) => broken(view, &error),
     }
 }
 
 /// Returns the report in another format.
-fn rendered(run: &StoredRun, extension: &str) -> Reply {
+fn rendered(view: &View, run: &StoredRun, extension: &str) -> Reply {
     let (media, content) = match extension {
         "json" => (JSON, render::json::render(&run.report)),
         "txt" => (TEXT, render::text::render(&run.report, render::text::Style::default())),
         "csv" => ("text/csv; charset=utf-8", render::csv::render(&run.report)),
         "sarif" => ("application/sarif+json", render::sarif::render(&run.report, None)),
         "xml" => ("application/xml", render::junit::render(&run.report, Severity::Warning)),
-        "html" => (HTML, render::html::render(&run.report)),
-        _ => return not_found(),
+        "html" => (HTML, render::html::render(&run.report, view.language)),
+        _ => return not_found(view),
     };
     let mut reply = reply(StatusCode::OK, media, content);
     if matches!(extension, "html" | "xml") {
@@ -232,7 +270,7 @@ fn rendered(run: &StoredRun, extension: &str) -> Reply {
 }
 
 /// Returns the picture of a conversation: `endpoint` and `n` choose it, `theme` its colors.
-fn conversation(run: &StoredRun, query: &Query) -> Reply {
+fn conversation(view: &View, run: &StoredRun, query: &Query) -> Reply {
     let theme = match query.get("theme") {
         "light" => Theme::Light,
         "dark" => Theme::Dark,
@@ -241,30 +279,38 @@ fn conversation(run: &StoredRun, query: &Query) -> Reply {
     let index: usize = query.get("endpoint").parse().unwrap_or(0);
     let diagram = run.report.endpoints.get(index).and_then(|endpoint| {
         let transcript = query.get("n").parse().ok().or_else(|| render::html::featured(endpoint))?;
-        render::html::diagram(endpoint, transcript)
+        // Another site shows the picture, so that its address decides.
+        render::html::diagram(endpoint, transcript, view.chosen().unwrap_or_default())
     });
-    diagram.map_or_else(not_found, |diagram| reply(StatusCode::OK, SVG, diagram.to_svg(theme)))
+    diagram.map_or_else(|| not_found(view), |diagram| reply(StatusCode::OK, SVG, diagram.to_svg(theme)))
 }
 
-fn found(run: Result<Option<StoredRun>, RunStoreError>, respond: impl FnOnce(StoredRun) -> Reply) -> Reply {
+fn found(
+    view: &View,
+    run: Result<Option<StoredRun>, RunStoreError>,
+    respond: impl FnOnce(StoredRun) -> Reply,
+) -> Reply {
     match run {
         Ok(Some(run)) => respond(run),
-        Ok(None) => not_found(),
-        Err(error) => broken(&error),
+        Ok(None) => not_found(view),
+        Err(error) => broken(view, &error),
     }
 }
 
-fn error(status: StatusCode, title: &str, text: &str) -> Reply {
-    reply(status, HTML, pages::error(title, text))
+fn error(view: &View, status: StatusCode, title: Text, text: Text) -> Reply {
+    let mut sentence = Html::default();
+    sentence.text(text.of(view.language));
+    reply(status, HTML, pages::error(view, title, &sentence))
 }
 
-fn broken(failure: &RunStoreError) -> Reply {
-    error(StatusCode::INTERNAL_SERVER_ERROR, "Error", &failure.to_string())
+fn broken(view: &View, failure: &dyn Display) -> Reply {
+    let mut sentence = Html::default();
+    sentence.english(view.language, failure);
+    reply(StatusCode::INTERNAL_SERVER_ERROR, HTML, pages::error(view, words::ERROR, &sentence))
 }
 
-fn not_found() -> Reply {
-    let text = "this page does not exist. A report may have been deleted, and an audit ends with a restart of the service";
-    error(StatusCode::NOT_FOUND, "Not found", text)
+fn not_found(view: &View) -> Reply {
+    error(view, StatusCode::NOT_FOUND, words::NOT_FOUND, words::NO_PAGE)
 }
 
 fn decoded(segment: &str) -> String {
@@ -277,6 +323,11 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     pub(crate) fn new(text: &[u8]) -> Self {
         Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// Returns the names and values.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Returns the value of a field; empty if it is missing.

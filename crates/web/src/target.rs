@@ -4,7 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use starttls::proto::{InvalidUrl, Protocol, ServiceUrl, Start, by_port, host_and_port};
-use starttls_dns::DnsName;
+use starttls_dns::{DnsName, InvalidName};
+use starttls_report::html::Html;
+use starttls_report::{Language, Text};
+
+use crate::words;
 
 /// The longest text of a target, in octets.
 const LONGEST: usize = 300;
@@ -51,11 +55,30 @@ pub struct TargetPolicy {
 
 /// Why a text is not a target, in words for a visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidTarget(String);
+pub struct InvalidTarget {
+    text: Text,
+    /// The value of the placeholder in the text, and its name.
+    values: Vec<(&'static str, String)>,
+}
+
+impl InvalidTarget {
+    fn new(text: Text, values: &[(&'static str, &dyn fmt::Display)]) -> Self {
+        Self { text, values: values.iter().map(|(name, value)| (*name, value.to_string())).collect() }
+    }
+
+    /// Returns the sentence in a language.
+    pub(crate) fn sentence(&self, language: Language) -> Html {
+        let values: Vec<_> = self.values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut out = Html::default();
+        out.sentence(language, self.text, &values);
+        out
+    }
+}
 
 impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let values: Vec<_> = self.values.iter().map(|(name, value)| (*name, value as _)).collect();
+        f.write_str(&self.text.filled(Language::English, &values))
     }
 }
 
@@ -64,7 +87,7 @@ impl std::error::Error for InvalidTarget {}
 impl From<InvalidUrl> for InvalidTarget {
     fn from(invalid: InvalidUrl) -> Self {
         let hint = invalid.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        Self(format!("{invalid}{hint}"))
+        Self::new(words::ENGLISH, &[("why", &format_args!("{invalid}{hint}"))])
     }
 }
 
@@ -76,10 +99,10 @@ impl WebTarget {
     pub fn parse(text: &str, policy: &TargetPolicy) -> Result<Self, InvalidTarget> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(InvalidTarget(String::from("enter a domain or the URL of a server")));
+            return Err(InvalidTarget::new(words::TARGET_MISSING, &[]));
         }
         if text.len() > LONGEST {
-            return Err(InvalidTarget(format!("the target is longer than {LONGEST} octets")));
+            return Err(InvalidTarget::new(words::TARGET_LONG, &[("count", &LONGEST)]));
         }
         let (protocol, start, host, port) = if text.contains("://") {
             let url = ServiceUrl::parse(text)?;
@@ -90,21 +113,19 @@ impl WebTarget {
             let Some(port) = port else {
                 return match host.parse::<IpAddr>() {
                     Ok(address) => {
-                        let hint = format!("name the protocol too, for example smtp://{address}");
-                        Err(InvalidTarget(hint))
+                        let example = format!("smtp://{address}");
+                        Err(InvalidTarget::new(words::NAME_PROTOCOL, &[("example", &example)]))
                     }
                     Err(_) => Ok(Self::Domain(name(host, policy)?)),
                 };
             };
-            let (protocol, start) = by_port(port)
-                .ok_or_else(|| InvalidTarget(format!("port {port} is not the port of a known protocol")))?;
+            let (protocol, start) =
+                by_port(port).ok_or_else(|| InvalidTarget::new(words::UNKNOWN_PORT, &[("port", &port)]))?;
             (protocol, start, host, port)
         };
         if !is_accepted(protocol, port, policy) {
-            let scheme = protocol.name;
-            return Err(InvalidTarget(format!(
-                "port {port} is not a port of {scheme} that this service asks"
-            )));
+            let values: [(&str, &dyn fmt::Display); 2] = [("port", &port), ("protocol", &protocol.name)];
+            return Err(InvalidTarget::new(words::OTHER_PORT, &values));
         }
         let host = match host.parse::<IpAddr>() {
             Ok(address) => TargetHost::Address(address),
@@ -122,15 +143,16 @@ pub(crate) fn is_accepted(protocol: &Protocol, port: u16, policy: &TargetPolicy)
 
 /// Parses a name that DNS may know. Names of local networks would let a visitor ask servers that only this machine sees.
 fn name(text: &str, policy: &TargetPolicy) -> Result<DnsName, InvalidTarget> {
-    let name: DnsName = text.parse().map_err(|error| InvalidTarget(format!("{error}")))?;
+    let name: DnsName =
+        text.parse().map_err(|error: InvalidName| InvalidTarget::new(words::ENGLISH, &[("why", &error)]))?;
     if !name.is_host() {
-        return Err(InvalidTarget(format!("\"{name}\" is not the name of a host")));
+        return Err(InvalidTarget::new(words::NOT_A_HOST, &[("name", &name)]));
     }
     let last = name.as_str().rsplit('.').next().unwrap_or_default();
     let is_local = !name.as_str().contains('.')
         || ["localhost", "local", "internal", "arpa", "onion", "test", "invalid"].contains(&last);
     if is_local && !policy.local_names {
-        return Err(InvalidTarget(format!("\"{name}\" is a name of a local network")));
+        return Err(InvalidTarget::new(words::LOCAL_NAME, &[("name", &name)]));
     }
     Ok(name)
 }

@@ -20,16 +20,11 @@ pub(crate) fn overall(report: &AuditReport) -> EndpointVerdict {
     verdicts.max_by_key(rank).unwrap_or(EndpointVerdict::Inconclusive)
 }
 
-/// Returns the word for a verdict, and the class of its color.
-pub(crate) fn word(verdict: EndpointVerdict) -> (&'static str, &'static str) {
+/// Returns the class of the color for a verdict.
+pub(crate) fn class(verdict: EndpointVerdict) -> &'static str {
     match verdict {
-        EndpointVerdict::Sound => ("sound", "good"),
-        EndpointVerdict::Findings => ("not sound", "bad"),
-        EndpointVerdict::Declined => ("declined", "bad"),
-        EndpointVerdict::Unreachable => ("unreachable", "bad"),
-        EndpointVerdict::TlsFailed => ("TLS failed", "bad"),
-        EndpointVerdict::Violation => ("protocol violation", "bad"),
-        EndpointVerdict::WrongPort => ("wrong port", "bad"),
-        EndpointVerdict::Inconclusive => ("inconclusive", "inconclusive"),
+        EndpointVerdict::Sound => "good",
+        EndpointVerdict::Inconclusive => "inconclusive",
+        _ => "bad",
     }
 }

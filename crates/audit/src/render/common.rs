@@ -1,5 +1,6 @@
 //! Shared by the renderers: the order of the findings, the words, and the excerpts of transcripts.
 
+use starttls_report::Language;
 use starttls_x509::validity;
 
 use crate::filter::{is_wrong, plural};
@@ -7,6 +8,7 @@ use crate::report::{
     AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind, Evidence, Finding,
     Presented, TlsSummary, Transcript,
 };
+use crate::words;
 
 /// Returns all problems, worst first, with their index in the report.
 pub(crate) fn wrong(endpoint: &EndpointReport) -> Vec<(usize, &Finding)> {
@@ -84,16 +86,7 @@ pub(crate) fn boundary(text: &str) -> (&'static str, &str) {
 
 /// Returns the word for a verdict.
 pub(crate) fn verdict_word(verdict: EndpointVerdict) -> &'static str {
-    match verdict {
-        EndpointVerdict::Sound => "sound",
-        EndpointVerdict::Findings => "not sound",
-        EndpointVerdict::Declined => "declined",
-        EndpointVerdict::Unreachable => "unreachable",
-        EndpointVerdict::TlsFailed => "TLS failed",
-        EndpointVerdict::Violation => "protocol violation",
-        EndpointVerdict::WrongPort => "wrong port",
-        EndpointVerdict::Inconclusive => "inconclusive",
-    }
+    words::verdict(verdict).of(Language::English)
 }
 
 /// Returns the name of a verdict in JSON.
@@ -151,8 +144,9 @@ fn outcome_word(outcome: CheckOutcome) -> &'static str {
     }
 }
 
-/// Returns several endpoints in one line: "3 endpoints: 1 sound, 2 not sound".
-pub(crate) fn overview(report: &AuditReport) -> String {
+/// Returns several endpoints in one line: "3 endpoints: 1 sound, 2 not sound". The reason why a target has no endpoint is not
+/// in it.
+pub(crate) fn counts(report: &AuditReport, language: Language) -> String {
     const ORDER: [EndpointVerdict; 8] = [
         EndpointVerdict::Sound,
         EndpointVerdict::Findings,
@@ -166,20 +160,30 @@ pub(crate) fn overview(report: &AuditReport) -> String {
     let count = |verdict| report.endpoints.iter().filter(|endpoint| endpoint.outcome == verdict).count();
     let parts: Vec<_> = ORDER
         .iter()
-        .map(|&verdict| (count(verdict), verdict_word(verdict)))
+        .map(|&verdict| (count(verdict), words::verdict(verdict).of(language)))
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    let mut overview = plural(report.endpoints.len(), "endpoint", "endpoints");
-    if !parts.is_empty() {
-        overview = format!("{overview}: {}", parts.join(", "));
-    }
     if report.endpoints.is_empty() && report.unaudited.is_empty() {
-        overview = String::from(NO_ENDPOINTS);
+        return words::NO_ENDPOINTS.of(language).to_owned();
     }
+    let mut counts = words::ENDPOINTS.filled(language, report.endpoints.len());
+    if !parts.is_empty() {
+        let values: [(&str, &dyn std::fmt::Display); 2] =
+            [("endpoints", &counts), ("verdicts", &parts.join(", "))];
+        counts = words::COUNTED.filled(language, &values);
+    }
+    match report.unaudited.len() {
+        0 => counts,
+        some => format!("{counts}; {}", words::WITHOUT_ENDPOINT.filled(language, some)),
+    }
+}
+
+/// Returns several endpoints in one line, with the reason why the first target without an endpoint has none.
+pub(crate) fn overview(report: &AuditReport) -> String {
+    let mut overview = counts(report, Language::English);
     if let [first, ..] = report.unaudited.as_slice() {
-        let targets = plural(report.unaudited.len(), "target", "targets");
-        overview = format!("{overview}; {targets} without an endpoint: {}: {}", first.asked, first.reason);
+        overview = format!("{overview}: {}: {}", first.asked, first.reason);
         if report.unaudited.len() > 1 {
             overview += "; …";
         }
@@ -211,7 +215,7 @@ pub(crate) fn effort(endpoint: &EndpointReport) -> String {
 }
 
 /// The text for a report without endpoints.
-const NO_ENDPOINTS: &str = "no endpoints to audit";
+const NO_ENDPOINTS: &str = words::NO_ENDPOINTS.of(Language::English);
 
 /// Returns why a report has no endpoints: the answers of DNS that are not empty.
 pub(crate) fn nothing_to_audit(report: &AuditReport) -> String {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use starttls_audit::filter::is_wrong;
 use starttls_audit::render::html;
 use starttls_audit::report::{AuditReport, Finding};
+use starttls_report::Language;
 
 use crate::{hostile, sample};
 
@@ -85,7 +86,7 @@ fn findings(report: &AuditReport) -> impl Iterator<Item = &Finding> {
 #[test]
 fn the_findings_can_be_read_from_the_page() {
     let report = sample::all();
-    let dom = dom(&html::render(&report));
+    let dom = dom(&html::render(&report, Language::English));
     let mut shown: Vec<_> = tags(&dom, " data-check=")
         .into_iter()
         .map(|tag| (attribute(tag, "data-check").to_owned(), attribute(tag, "data-outcome").to_owned()))
@@ -108,7 +109,7 @@ fn the_findings_can_be_read_from_the_page() {
 
 #[test]
 fn every_link_refers_to_an_id_of_the_page() {
-    let dom = dom(&html::render(&sample::all()));
+    let dom = dom(&html::render(&sample::all(), Language::English));
     let ids: Vec<_> = tags(&dom, " id=\"").into_iter().map(|tag| attribute(tag, "id")).collect();
     let links: Vec<_> = tags(&dom, " href=").into_iter().map(|tag| attribute(tag, "href")).collect();
     assert!(!links.is_empty());
@@ -128,7 +129,7 @@ fn every_link_refers_to_an_id_of_the_page() {
 #[test]
 fn the_browser_shows_hostile_text_as_text() {
     let report = hostile::hostile();
-    let dom = dom(&html::render(&report));
+    let dom = dom(&html::render(&report, Language::English));
     assert_eq!(tags(&dom, " data-check=").len(), findings(&report).count());
     for element in ["<script", "<img", "<a href=\"http"] {
         assert!(!dom.contains(element), "{element} in the page");
@@ -160,7 +161,7 @@ const OVERFLOW: &str = "for (const it of page.querySelectorAll('details')) it.op
 fn no_page_scrolls_horizontally() {
     for report in [sample::all(), hostile::hostile(), nine()] {
         for width in [320, 900] {
-            let dom = dom(&framed(&html::render(&report), width, OVERFLOW));
+            let dom = dom(&framed(&html::render(&report, Language::English), width, OVERFLOW));
             assert_eq!(title(&dom), "fits", "at {width} px");
         }
     }
@@ -177,14 +178,14 @@ fn nine() -> AuditReport {
 
 #[test]
 fn nine_endpoints_print_on_at_most_nine_pages() {
-    let pages = printed_pages(&html::render(&nine()));
+    let pages = printed_pages(&html::render(&nine(), Language::English));
     assert!((1..=9).contains(&pages), "{pages} pages");
-    assert!(printed_pages(&html::render(&sample::report(vec![sample::wrong()]))) <= 2);
+    assert!(printed_pages(&html::render(&sample::report(vec![sample::wrong()]), Language::English)) <= 2);
 }
 
 #[test]
 fn what_is_wrong_is_first_and_sound_endpoints_are_last() {
-    let dom = dom(&html::render(&sample::all()));
+    let dom = dom(&html::render(&sample::all(), Language::English));
     let verdicts: Vec<_> =
         tags(&dom, " data-verdict=").into_iter().map(|tag| attribute(tag, "data-verdict")).collect();
     assert_eq!(verdicts, ["findings", "inconclusive", "sound"]);
@@ -196,7 +197,7 @@ fn what_is_wrong_is_first_and_sound_endpoints_are_last() {
 
 #[test]
 fn the_picture_shows_what_crossed_the_boundary() {
-    let dom = dom(&html::render(&sample::report(vec![sample::wrong()])));
+    let dom = dom(&html::render(&sample::report(vec![sample::wrong()]), Language::English));
     assert!(dom.contains("<svg class=\"sequence\"") && dom.contains("crossed: srv-inject-eager"), "{dom}");
     // Styles in elements are against the policy of the page.
     assert!(!dom.contains(" style="));
@@ -205,7 +206,7 @@ fn the_picture_shows_what_crossed_the_boundary() {
 /// The policy of the page stops this script; without the policy, the script changes the title.
 #[test]
 fn the_policy_of_the_page_stops_scripts() {
-    let page = html::render(&sample::all());
+    let page = html::render(&sample::all(), Language::English);
     let script = "<script>document.title = 'run'</script></body>";
     let with_policy = dom(&page.replace("</body>", script));
     assert!(!with_policy.contains("<title>run</title>"));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use starttls_audit::render::{csv, html, json, junit, nagios, prometheus, sarif, testssl, text};
 use starttls_audit::report::{AuditReport, Severity};
+use starttls_report::Language;
 
 use crate::sample;
 
@@ -39,7 +40,7 @@ fn renderings() -> BTreeMap<&'static str, String> {
         ("testssl", testssl::render(&report)),
         ("junit", junit::render(&report, Severity::Warning)),
         ("sarif", sarif::render(&report, None)),
-        ("html", html::render(&report)),
+        ("html", html::render(&report, Language::English)),
         ("nagios", nagios::render(&report, nagios::Thresholds::default())),
         ("prometheus", prometheus::render(&report)),
     ])
@@ -131,7 +132,7 @@ fn nothing_is_escaped_twice() {
         (text::render(&report, text::Style::default()), r#"421 \x1b[31m\"away\" \xff\r\n"#),
         (csv::render(&report), ""),
         (nagios::render(&report, thresholds), r"421 \x1b[31m\x22away\x22 \xff\r\n"),
-        (html::render(&report), r"421 \x1b[31m\&quot;away\&quot; \xff\r\n"),
+        (html::render(&report, Language::English), r"421 \x1b[31m\&quot;away\&quot; \xff\r\n"),
         (junit::render(&report, Severity::Warning), r"421 \x1b[31m\&quot;away\&quot; \xff\r\n"),
     ] {
         assert!(out.contains(expected), "{expected}: {out}");

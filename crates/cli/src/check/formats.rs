@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use starttls_audit::render;
 use starttls_audit::report::AuditReport;
+use starttls_report::Language;
 
 use crate::args::{Check, ReportFormat};
 use crate::console::Console;
@@ -75,7 +76,7 @@ fn rendered(args: &Check, format: ReportFormat, report: &AuditReport) -> String 
         ReportFormat::Csv => render::csv::render(report),
         ReportFormat::Junit => render::junit::render(report, args.fail_on.into()),
         ReportFormat::Sarif => render::sarif::render(report, args.sarif_location.as_deref()),
-        ReportFormat::Html => render::html::render(report),
+        ReportFormat::Html => render::html::render(report, Language::English),
         ReportFormat::Nagios => render::nagios::render(report, thresholds(args)),
         ReportFormat::Prometheus => render::prometheus::render(report),
         ReportFormat::TestsslJson => render::testssl::render(report),

@@ -2,6 +2,7 @@
 
 use starttls::proto::Side;
 use starttls_audit::report::CertificateReport;
+use starttls_report::Language;
 use starttls_report::diagram::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When};
 use starttls_report::html::{self, Html};
 use starttls_x509::validity;
@@ -25,7 +26,7 @@ pub(crate) fn render(reports: &[(&Target, &Report)]) -> String {
         [(target, report)] => format!("{target}: {}", outcome(report.outcome).1),
         reports => format!("{} connections", reports.len()),
     };
-    html::page(&title, &out)
+    html::page(Language::English, &title, &out)
 }
 
 fn connection(out: &mut Html, number: usize, target: &Target, report: &Report) {
@@ -131,6 +132,7 @@ fn diagram(target: &Target, report: &Report) -> Diagram {
     }
     let crossings = beyond.map(|from| Crossing { from, to: rows.len() - 1, text: String::from(BEYOND) });
     Diagram {
+        language: Language::English,
         title: format!("Conversation with {}, {}", target.host.ascii, target.protocol.title),
         names: [String::from("starttls connect"), target.host.ascii.clone()],
         rows,

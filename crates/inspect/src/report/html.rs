@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use starttls_proto::Side;
+use starttls_report::Language;
 use starttls_report::diagram::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When};
 use starttls_report::html::{self, Html};
 
@@ -81,7 +82,7 @@ impl HtmlReport {
         }
         listed(&mut out, servers, clients);
         out.markup("</main>\n");
-        html::page(&self.title(servers, clients), &out)
+        html::page(Language::English, &self.title(servers, clients), &out)
     }
 
     fn title(&self, servers: &[ServerSummary], clients: &[ClientSummary]) -> String {

@@ -2,7 +2,8 @@
 
 use starttls_proto::Side;
 
-use super::{Diagram, DiagramRow, RowContent, line_end};
+use super::{Diagram, DiagramRow, RowContent, line_end, words};
+use crate::Language;
 use crate::html::Html;
 
 pub(super) fn list(diagram: &Diagram, anchor: Option<&str>) -> Html {
@@ -11,7 +12,7 @@ pub(super) fn list(diagram: &Diagram, anchor: Option<&str>) -> Html {
     out.markup("\n");
     for (index, row) in diagram.rows.iter().enumerate() {
         let crossed = diagram.crossings.iter().filter(|crossing| crossing.to == index);
-        entry(&mut out, row, anchor.map(|anchor| format!("{anchor}-{index}")));
+        entry(&mut out, diagram.language, row, anchor.map(|anchor| format!("{anchor}-{index}")));
         for crossing in crossed {
             out.element("span", &[("class", &"mark")], format_args!("▲ {}", crossing.text));
         }
@@ -22,17 +23,19 @@ pub(super) fn list(diagram: &Diagram, anchor: Option<&str>) -> Html {
     out
 }
 
-fn entry(out: &mut Html, row: &DiagramRow, id: Option<String>) {
+fn entry(out: &mut Html, language: Language, row: &DiagramRow, id: Option<String>) {
     let (class, who) = match &row.content {
         RowContent::Message { from, inside_tls, .. } => match (from, inside_tls) {
-            (Side::Client, false) => ("client clear", "client, cleartext"),
-            (Side::Server, false) => ("server clear", "server, cleartext"),
-            (Side::Client, true) => ("client inside", "client, inside TLS"),
-            (Side::Server, true) => ("server inside", "server, inside TLS"),
+            (Side::Client, false) => ("client clear", Some(words::CLIENT_CLEARTEXT)),
+            (Side::Server, false) => ("server clear", Some(words::SERVER_CLEARTEXT)),
+            (Side::Client, true) => ("client inside", Some(words::CLIENT_INSIDE)),
+            (Side::Server, true) => ("server inside", Some(words::SERVER_INSIDE)),
         },
-        RowContent::Boundary { handshake, .. } if handshake.starts_tls() => ("boundary", handshake.label()),
-        RowContent::Boundary { handshake, .. } => ("boundary failed", handshake.label()),
-        RowContent::Event(_) => ("event", ""),
+        RowContent::Boundary { handshake, .. } if handshake.starts_tls() => {
+            ("boundary", Some(handshake.label()))
+        }
+        RowContent::Boundary { handshake, .. } => ("boundary failed", Some(handshake.label())),
+        RowContent::Event(_) => ("event", None),
     };
     let class = format!("{class}{}", if row.is_evidence { " hit" } else { "" });
     match &id {
@@ -41,10 +44,10 @@ fn entry(out: &mut Html, row: &DiagramRow, id: Option<String>) {
     }
     out.element("span", &[("class", &"when")], &row.when);
     out.markup("<div class=\"said\">");
-    if !who.is_empty() {
-        out.element("span", &[("class", &"who")], who);
+    if let Some(who) = who {
+        out.element("span", &[("class", &"who")], who.of(language));
     }
-    content(out, &row.content);
+    content(out, language, &row.content);
     out.markup("</div>");
     for mark in &row.marks {
         match &mark.target {
@@ -58,12 +61,12 @@ fn entry(out: &mut Html, row: &DiagramRow, id: Option<String>) {
     }
 }
 
-fn content(out: &mut Html, content: &RowContent) {
+fn content(out: &mut Html, language: Language, content: &RowContent) {
     match content {
         RowContent::Message { lines, octets, .. } => {
             for line in lines {
                 let (said, end) = line_end(line);
-                out.markup("<code translate=\"no\">");
+                out.markup("<code translate=\"no\" lang=\"\">");
                 out.text(said);
                 if !end.is_empty() {
                     out.element("span", &[("class", &"end")], end);
@@ -71,14 +74,20 @@ fn content(out: &mut Html, content: &RowContent) {
                 out.close("code");
             }
             if let Some(octets) = octets {
-                out.element("code", &[("class", &"bytes"), ("translate", &"no")], octets);
+                out.element("code", &[("class", &"bytes"), ("translate", &"no"), ("lang", &"")], octets);
             }
         }
         RowContent::Boundary { facts, .. } => {
             for fact in facts {
-                out.element("span", &[("class", &"fact")], fact);
+                out.open("span", &[("class", &"fact")]);
+                out.english(language, fact);
+                out.close("span");
             }
         }
-        RowContent::Event(text) => out.element("span", &[], text),
+        RowContent::Event(text) => {
+            out.markup("<span>");
+            out.english(language, text);
+            out.markup("</span>");
+        }
     }
 }

@@ -2,19 +2,24 @@
 
 mod list;
 mod svg;
+mod words;
 
 use std::fmt;
 
 use starttls_proto::Side;
 
 use crate::html::Html;
+use crate::{Language, Text};
 
 pub use svg::Theme;
+pub use words::{CLIENT_CLEARTEXT, CLIENT_INSIDE, SERVER_CLEARTEXT, SERVER_INSIDE};
 
 /// The messages and events of one connection, in the order of time. The picture shows them as a sequence diagram; the list is
 /// its text alternative.
 #[derive(Clone, Debug, Default)]
 pub struct Diagram {
+    /// The language of the labels.
+    pub language: Language,
     /// What it shows: "Conversation with mail.example.com, SMTP".
     pub title: String,
     /// The names of the client and of the server.
@@ -110,11 +115,11 @@ impl HandshakeResult {
     }
 
     /// Returns the label of the boundary.
-    fn label(self) -> &'static str {
+    fn label(self) -> Text {
         match self {
-            Self::Done | Self::Unknown => "TLS starts here",
-            Self::Failed => "TLS should have started here",
-            Self::Missing => "TLS was agreed here, and no handshake was seen",
+            Self::Done | Self::Unknown => words::STARTS,
+            Self::Failed => words::FAILED,
+            Self::Missing => words::MISSING,
         }
     }
 }
@@ -149,7 +154,7 @@ impl Diagram {
         out.append(&svg::inline(self, anchor));
         out.open("figcaption", &[]);
         out.text(format_args!("{} ", self.title));
-        out.element("a", &[("href", &format_args!("#{text}"))], "as text");
+        out.element("a", &[("href", &format_args!("#{text}"))], words::AS_TEXT.of(self.language));
         out.close("figcaption");
         out.close("figure");
         out.markup("\n");
@@ -168,30 +173,32 @@ impl Diagram {
 
     /// Describes the diagram in one sentence.
     pub fn description(&self) -> String {
+        let language = self.language;
         let messages = |inside: bool| {
             let is = |row: &&DiagramRow| matches!(row.content, RowContent::Message { inside_tls, .. } if inside_tls == inside);
-            match self.rows.iter().filter(is).count() {
-                1 => String::from("1 message"),
-                count => format!("{count} messages"),
-            }
+            words::MESSAGES.filled(language, self.rows.iter().filter(is).count())
         };
         let boundary = self.rows.iter().find_map(|row| match row.content {
             RowContent::Boundary { handshake, .. } => Some(handshake),
             _ => None,
         });
         let rest = match boundary {
-            None => String::from("no TLS"),
-            Some(HandshakeResult::Failed) => String::from("then a TLS handshake that failed"),
-            Some(HandshakeResult::Missing) => String::from("then no TLS, although it was agreed"),
-            Some(_) => format!("then the start of TLS, then {} inside TLS", messages(true)),
+            None => words::NO_TLS.of(language).to_owned(),
+            Some(HandshakeResult::Failed) => words::THEN_FAILED.of(language).to_owned(),
+            Some(HandshakeResult::Missing) => words::THEN_MISSING.of(language).to_owned(),
+            Some(_) => words::THEN_INSIDE.filled(language, &[("messages", &messages(true))]),
         };
         let mut marks: Vec<_> =
             self.rows.iter().flat_map(|row| &row.marks).map(|mark| mark.text.as_str()).collect();
         marks.extend(self.crossings.iter().map(|crossing| crossing.text.as_str()));
         marks.sort_unstable();
         marks.dedup();
-        let marks = if marks.is_empty() { String::new() } else { format!(". Marked: {}", marks.join(", ")) };
-        format!("{} in cleartext, {rest}{marks}", messages(false))
+        let values: [(&str, &dyn fmt::Display); 2] = [("messages", &messages(false)), ("rest", &rest)];
+        let description = words::DESCRIPTION.filled(language, &values);
+        if marks.is_empty() {
+            return description;
+        }
+        words::MARKED.filled(language, &[("description", &description), ("marks", &marks.join(", "))])
     }
 }
 

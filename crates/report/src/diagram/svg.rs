@@ -7,9 +7,9 @@ use std::fmt::Display;
 
 use starttls_proto::Side;
 
-use super::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When, line_end, parts};
-use crate::Plain;
+use super::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When, line_end, parts, words};
 use crate::html::{DARK, Html, LIGHT};
+use crate::{Language, Plain};
 
 /// The colors of an image file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl<'a> Drawing<'a> {
             let waited = waited.filter(|waited| *waited >= LONG_WAIT);
             last = at.or(last);
             top += if waited.is_some() { WAIT_HEIGHT } else { 0 };
-            let lines = lines(&row.content);
+            let lines = lines(diagram.language, &row.content);
             let count = u32::try_from(lines.len()).unwrap_or(u32::MAX);
             let content = match row.content {
                 RowContent::Message { .. } => 31 + LINE * count,
@@ -156,11 +156,14 @@ impl<'a> Drawing<'a> {
 
     fn draw(&self, out: &mut Html) {
         self.bands(out);
+        let language = self.diagram.language;
         for (x, name) in [CLIENT, SERVER].into_iter().zip(&self.diagram.names) {
-            label(out, "name", (x, 40), Anchor::Middle, shortened(name, 40));
+            in_other_language(out, language, "", |out| {
+                label(out, "name", (x, 40), Anchor::Middle, shortened(name, 40));
+            });
             line(out, "lifeline", (x, 52), (x, self.height - 8));
         }
-        self.blocks.iter().for_each(|block| block.draw(out));
+        self.blocks.iter().for_each(|block| block.draw(out, language));
         self.diagram.crossings.iter().for_each(|crossing| self.crossing(out, crossing));
     }
 
@@ -168,12 +171,13 @@ impl<'a> Drawing<'a> {
     fn bands(&self, out: &mut Html) {
         for part in self.blocks.chunk_by(|one, next| one.inside == next.inside) {
             let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
-            let (class, text) = if first.inside { ("inside", "inside TLS") } else { ("clear", "cleartext") };
+            let (class, text) =
+                if first.inside { ("inside", words::INSIDE) } else { ("clear", words::CLEARTEXT) };
             let top = first.top - if first.waited.is_some() { WAIT_HEIGHT } else { 0 };
             let height = last.bottom - top;
             let class = format!("band {class}");
             out.empty("rect", &[("class", &class), ("y", &top), ("width", &WIDTH), ("height", &height)]);
-            label(out, class, (12, top + 20), Anchor::Start, text);
+            label(out, class, (12, top + 20), Anchor::Start, text.of(self.diagram.language));
         }
     }
 
@@ -203,17 +207,19 @@ impl<'a> Drawing<'a> {
 }
 
 impl Block<'_> {
-    fn draw(&self, out: &mut Html) {
+    fn draw(&self, out: &mut Html, language: Language) {
         if let Some(waited) = self.waited {
-            wait(out, self.top - WAIT_HEIGHT, waited);
+            wait(out, language, self.top - WAIT_HEIGHT, waited);
         }
         if self.row.when != When::Unknown {
             label(out, "time", (CLIENT - 28, self.top + 20), Anchor::End, &self.row.when);
         }
         match &self.row.content {
-            RowContent::Message { from, .. } => self.message(out, *from),
-            RowContent::Boundary { handshake, .. } => self.boundary(out, *handshake),
-            RowContent::Event(_) => self.event(out),
+            RowContent::Message { from, .. } => {
+                in_other_language(out, language, "", |out| self.message(out, *from));
+            }
+            RowContent::Boundary { handshake, .. } => self.boundary(out, language, *handshake),
+            RowContent::Event(_) => in_other_language(out, language, ENGLISH, |out| self.event(out)),
         }
         for (Mark { text, .. }, y) in self.row.marks.iter().zip((self.top + 20..).step_by(LINE as usize)) {
             label(out, "mark", (MARKS, y), Anchor::Start, format_args!("▲ {}", shortened(text, MAX_MARK)));
@@ -266,15 +272,17 @@ impl Block<'_> {
         out.empty("path", &[("class", &format_args!("{class} head")), ("d", &path)]);
     }
 
-    fn boundary(&self, out: &mut Html, handshake: HandshakeResult) {
+    fn boundary(&self, out: &mut Html, language: Language, handshake: HandshakeResult) {
         let y = self.top;
         let (class, sign) = if handshake.starts_tls() { ("seam", "") } else { ("seam failed", "✕ ") };
         line(out, class, (0, y), (WIDTH, y));
-        let text = format!("{sign}{}", handshake.label());
+        let text = format!("{sign}{}", handshake.label().of(language));
         label(out, class, (MIDDLE, y + 20), Anchor::Middle, text);
-        for (Line { text, .. }, y) in self.lines.iter().zip((y + 38..).step_by(LINE as usize)) {
-            label(out, "fact", (MIDDLE, y), Anchor::Middle, text);
-        }
+        in_other_language(out, language, ENGLISH, |out| {
+            for (Line { text, .. }, y) in self.lines.iter().zip((y + 38..).step_by(LINE as usize)) {
+                label(out, "fact", (MIDDLE, y), Anchor::Middle, text);
+            }
+        });
     }
 
     fn event(&self, out: &mut Html) {
@@ -284,14 +292,28 @@ impl Block<'_> {
     }
 }
 
+const ENGLISH: &str = Language::English.tag();
+
+/// Draws a part with texts that are not in the language of the picture. An English picture needs no such mark: its texts are those
+/// of the program, and what peers sent.
+fn in_other_language(out: &mut Html, picture: Language, tag: &'static str, draw: impl FnOnce(&mut Html)) {
+    if picture == Language::English {
+        return draw(out);
+    }
+    out.open("g", &[("lang", &tag)]);
+    draw(out);
+    out.close("g");
+}
+
 /// Draws a long time without a message.
-fn wait(out: &mut Html, top: u32, milliseconds: f64) {
+fn wait(out: &mut Html, language: Language, top: u32, milliseconds: f64) {
     for x in [CLIENT, SERVER] {
         let path = format!("M{x} {}l-7 4l14 6l-14 6l14 6l-7 4", top + 5);
         out.empty("path", &[("class", &"wait"), ("d", &path)]);
     }
-    let seconds = milliseconds / 1000.0;
-    label(out, "event", (MIDDLE, top + 22), Anchor::Middle, format_args!("{seconds:.1} s waiting"));
+    let seconds = format!("{:.1}", milliseconds / 1000.0);
+    let text = words::WAITING.filled(language, &[("seconds", &seconds)]);
+    label(out, "event", (MIDDLE, top + 22), Anchor::Middle, text);
 }
 
 #[derive(Clone, Copy)]
@@ -315,7 +337,7 @@ fn line(out: &mut Html, class: &'static str, (x1, y1): (u32, u32), (x2, y2): (u3
 }
 
 /// Returns the lines that are shown. The list has the whole text.
-fn lines(content: &RowContent) -> Vec<Line> {
+fn lines(language: Language, content: &RowContent) -> Vec<Line> {
     let mut shown = Vec::new();
     match content {
         RowContent::Message { lines, .. } => {
@@ -340,7 +362,7 @@ fn lines(content: &RowContent) -> Vec<Line> {
     if shown.len() > MAX_LINES {
         let more = shown.len() - (MAX_LINES - 1);
         shown.truncate(MAX_LINES - 1);
-        shown.push(Line { text: format!("+ {more} lines"), end: "" });
+        shown.push(Line { text: words::MORE_LINES.filled(language, &[("count", &more)]), end: "" });
     }
     shown
 }

@@ -5,7 +5,8 @@ mod parts;
 
 use std::fmt::{self, Display, Write};
 
-use crate::Markup;
+use crate::language::{TextPart, parts};
+use crate::{Language, Markup, Text};
 
 pub(crate) use page::{DARK, LIGHT};
 pub use page::{STYLE, page};
@@ -60,6 +61,51 @@ impl Html {
         self.open(name, attributes);
         self.text(text);
         self.close(name);
+    }
+
+    /// Adds a text of the program, with parts in place of its placeholders.
+    pub fn phrase(&mut self, text: &str, values: &[(&str, &Self)]) {
+        for part in parts(text) {
+            match part {
+                TextPart::Plain(text) => self.text(text),
+                TextPart::Code(text) => self.element("code", &[("lang", &""), ("translate", &"no")], text),
+                TextPart::Placeholder(name) => match values.iter().find(|(known, _)| *known == name) {
+                    Some((_, value)) => self.append(value),
+                    None => self.text(format_args!("{{{name}}}")),
+                },
+            }
+        }
+    }
+
+    /// Adds text of a peer, or a name. Its language is not known, it is not translated, and its direction does not change the
+    /// text around it.
+    pub fn peer(&mut self, text: impl Display) {
+        self.element("bdi", &[("lang", &""), ("translate", &"no")], text);
+    }
+
+    /// Adds a sentence of the program with values in place of its placeholders. A value with the name `why` is a sentence in
+    /// English, such as the error of a library; the others are names, numbers, or text of a peer.
+    pub fn sentence(&mut self, language: Language, text: Text, values: &[(&str, &str)]) {
+        let part = |(name, value): &(&'_ str, &str)| {
+            let mut part = Self::default();
+            match *name {
+                "why" => part.english(language, value),
+                _ if value.bytes().all(|byte| byte.is_ascii_digit()) => part.text(value),
+                _ => part.peer(value),
+            }
+            part
+        };
+        let parts: Vec<Self> = values.iter().map(part).collect();
+        let named: Vec<_> = values.iter().map(|(name, _)| *name).zip(&parts).collect();
+        self.phrase(text.of(language), &named);
+    }
+
+    /// Adds text that exists in English only to a page in this language.
+    pub fn english(&mut self, page: Language, text: impl Display) {
+        match page {
+            Language::English => self.text(text),
+            _ => self.element("span", &[("lang", &Language::English)], text),
+        }
     }
 
     /// Adds another part.

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use starttls_proto::base64;
 
 use super::Html;
+use crate::Language;
 
 /// The colors on a light background, and those on a dark one.
 pub(crate) const LIGHT: &str = include_str!("light.css");
@@ -19,14 +20,16 @@ pub const STYLE: &str = concat!(
     include_str!("../diagram/diagram.css"),
 );
 
-/// Returns a page that can be opened from a file: its style is inside. Its Content-Security-Policy forbids scripts, network
+/// Returns a page in this language that can be opened from a file: its style is inside. Its Content-Security-Policy forbids scripts, network
 /// access, forms and every other style, in case an escape is missing.
-pub fn page(title: &str, body: &Html) -> String {
+pub fn page(language: Language, title: &str, body: &Html) -> String {
     let digest = base64::encode(&Sha256::digest(STYLE));
     let policy =
         format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'");
     let mut out = Html::default();
-    out.markup("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    out.markup("<!DOCTYPE html>\n");
+    out.open("html", &[("lang", &language)]);
+    out.markup("\n<head>\n<meta charset=\"utf-8\">\n");
     out.open("meta", &[("http-equiv", &"Content-Security-Policy"), ("content", &policy)]);
     out.markup(
         "\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\

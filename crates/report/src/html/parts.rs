@@ -21,6 +21,25 @@ impl Html {
         self.row("fact screen", name, text);
     }
 
+    /// Adds a name and its value as [`fact`](Self::fact) does. The value is not part of a language: a name, an address, a digest.
+    pub fn data_fact(&mut self, name: &'static str, text: &str) {
+        self.data_row("fact", name, text);
+    }
+
+    /// Adds a name and its value as [`data_fact`](Self::data_fact) does. Paper does not show them.
+    pub fn minor_data_fact(&mut self, name: &'static str, text: &str) {
+        self.data_row("fact screen", name, text);
+    }
+
+    /// Adds a name and its value to a `dl` with the class `facts`.
+    pub fn fact_of(&mut self, name: &'static str, value: &Self) {
+        self.markup("<div class=\"fact\">");
+        self.element("dt", &[], name);
+        self.markup("<dd>");
+        self.append(value);
+        self.markup("</dd></div>\n");
+    }
+
     /// Adds a time of RFC 3339 in UTC to a `dl` with the class `facts`, with the name of the zone, unless it is empty.
     pub fn time_fact(&mut self, name: &'static str, time: &str) {
         if time.is_empty() {
@@ -40,6 +59,16 @@ impl Html {
         self.open("div", &[("class", &class)]);
         self.element("dt", &[], name);
         self.element("dd", &[], text);
+        self.markup("</div>\n");
+    }
+
+    fn data_row(&mut self, class: &'static str, name: &'static str, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.open("div", &[("class", &class)]);
+        self.element("dt", &[], name);
+        self.element("dd", &[("lang", &""), ("translate", &"no")], text);
         self.markup("</div>\n");
     }
 }

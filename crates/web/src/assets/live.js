@@ -3,6 +3,8 @@ const run = location.pathname;
 const status = document.getElementById("status");
 const log = document.getElementById("log");
 const connections = new Map();
+// The page has the words in its language.
+const words = log.dataset;
 let count = 0;
 
 function element(name, className, text) {
@@ -12,18 +14,31 @@ function element(name, className, text) {
   return it;
 }
 
-function heading(text) {
-  log.append(element("h2", "", text));
+// A name of a peer and text in English. Neither is in the language of the page.
+function named(name, className, target, text) {
+  const it = element(name, className);
+  const peer = element("bdi", "", target);
+  peer.lang = "";
+  peer.translate = false;
+  const rest = element("span", "", text);
+  rest.lang = "en";
+  it.append(peer, " ", rest);
+  log.append(it);
 }
 
 const handlers = {
-  endpoint: (it) => heading(`${it.target} (${it.address})`),
-  "left-out": (it) => log.append(element("p", "hint", `${it.target}: ${it.reason}`)),
-  verdict: (it) => log.append(element("p", "verdict", `${it.target}: ${it.summary}`)),
+  endpoint: (it) => named("h2", "", it.target, `(${it.address})`),
+  "left-out": (it) => named("p", "hint", it.target, it.reason),
+  verdict: (it) => named("p", "verdict", it.target, it.summary),
   connection: (it) => {
     const details = element("details", "transcript");
     details.open = it.number === 1;
-    details.append(element("summary", "", `Connection ${it.number}: ${it.purpose}`));
+    const [before, after] = words.connection.replace("{number}", it.number).split("{why}");
+    const summary = element("summary", "", before);
+    const purpose = element("span", "", it.purpose);
+    purpose.lang = "en";
+    summary.append(purpose, after);
+    details.append(summary);
     const list = element("ol", "messages");
     details.append(list);
     log.append(details);
@@ -35,8 +50,8 @@ const handlers = {
     if (!list) return;
     const side = { client: "client clear", server: "server clear", "client-inside": "client inside",
       "server-inside": "server inside", boundary: "boundary", event: "event" }[it.kind];
-    const who = { client: "client, cleartext", server: "server, cleartext", "client-inside": "client, inside TLS",
-      "server-inside": "server, inside TLS" }[it.kind];
+    const who = { client: words.client, server: words.server, "client-inside": words.clientInside,
+      "server-inside": words.serverInside }[it.kind];
     const item = element("li", side);
     item.append(element("span", "when", `${it.at_ms.toFixed(1)} ms`));
     const said = element("div", "said");
@@ -45,6 +60,7 @@ const handlers = {
     for (const line of who ? it.text.split(/(?<=\\n)(?=.)/) : [it.text]) {
       const shown = element(name, "", line);
       shown.translate = false;
+      shown.lang = who ? "" : "en";
       said.append(shown);
     }
     item.append(said);
@@ -59,19 +75,18 @@ source.onmessage = (message) => {
 };
 source.addEventListener("done", () => {
   source.close();
-  status.textContent = "Finished. The report follows.";
-  location.replace(run);
+  status.textContent = words.finished;
+  location.replace(run + location.search);
 });
 source.onerror = () => {
-  status.textContent = source.readyState === EventSource.CLOSED
-    ? "The audit cannot be followed here. Load this page again for its report."
-    : "The connection to this service was lost. It is tried again.";
+  status.textContent = source.readyState === EventSource.CLOSED ? words.refused : words.lost;
 };
 
 // Screen readers announce the status, so it changes rarely.
 setInterval(() => {
   if (source.readyState === EventSource.OPEN) {
-    const text = count === 1 ? "1 connection so far" : `${count} connections so far`;
+    const isOne = count === 1 || (count === 0 && words.singularZero === "true");
+    const text = (isOne ? words.one : words.many).replace("{count}", count);
     if (status.textContent !== text) status.textContent = text;
   }
 }, 3000);

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 
 use starttls_audit::filter::is_wrong;
-use starttls_audit::render::html;
+use starttls_audit::render::html::{self, verdict_text};
 use starttls_audit::report::{AuditReport, CheckOutcome, EndpointVerdict, Finding};
 use starttls_report::html::Html;
 
-use super::{link, page, segment};
+use super::{keep_language, link, page, segment};
 use crate::store::{RunEnd, RunSummary, StoredRun};
-use crate::verdict::{overall, word};
+use crate::verdict::overall;
+use crate::view::View;
+use crate::words;
 
 /// The age from which the page warns that the report is old, in seconds.
 const OLD: u64 = 30 * 86_400;
@@ -23,40 +25,48 @@ pub(crate) enum Transcripts {
 }
 
 /// Returns the page. `history` is that of the target, the newest run first.
-pub(crate) fn report(run: &StoredRun, history: &[RunSummary], now: u64, transcripts: Transcripts) -> String {
+pub(crate) fn report(
+    view: &View,
+    run: &StoredRun,
+    history: &[RunSummary],
+    now: u64,
+    transcripts: Transcripts,
+) -> String {
+    let language = view.language;
     let mut out = Html::default();
     let newer = history.first().filter(|newest| newest.started > run.started);
     let before = history.iter().find(|older| older.started < run.started && older.end == RunEnd::Finished);
-    out.append(&html::head(&run.report));
-    match run.end {
-        RunEnd::Finished => {}
-        RunEnd::Stopped => {
-            out.markup("<p class=\"error\">The audit was stopped before it was finished.</p>\n");
-        }
-        RunEnd::Postponed => {
-            out.markup(
-                "<p class=\"error\">No server was audited: each was audited several times just now.</p>\n",
-            );
-        }
-        RunEnd::BrokenOff => out.markup("<p class=\"error\">The audit was broken off.</p>\n"),
+    out.append(&html::head(&run.report, language));
+    let end = match run.end {
+        RunEnd::Finished => None,
+        RunEnd::Stopped => Some(words::STOPPED),
+        RunEnd::Postponed => Some(words::POSTPONED),
+        RunEnd::BrokenOff => Some(words::BROKEN_OFF),
+    };
+    if let Some(end) = end {
+        out.element("p", &[("class", &"error")], end.of(language));
     }
     if let Some(newer) = newer {
-        out.markup("<p class=\"error\">This report is not the newest one: ");
-        out.element("a", &[("href", &format_args!("/r/{}", newer.id))], &newer.started_at);
-        out.markup(" is newer.</p>\n");
+        let mut link = Html::default();
+        link.element("a", &[("href", &view.link(&format!("/r/{}", newer.id)))], &newer.started_at);
+        out.markup("<p class=\"error\">");
+        out.phrase(words::NOT_NEWEST.of(language), &[("newer", &link)]);
+        out.markup("</p>\n");
     } else if now.saturating_sub(run.started) > OLD {
-        out.markup("<p class=\"error\">This report is more than 30 days old.</p>\n");
+        out.element("p", &[("class", &"error")], words::OLD.of(language));
     }
-    actions(&mut out, run, before);
+    actions(&mut out, view, run, before);
     match transcripts {
-        Transcripts::All => out.append(&html::results(&run.report)),
+        Transcripts::All => out.append(&html::results(&run.report, language)),
         Transcripts::Relevant => {
-            out.append(&html::results(&brief(&run.report)));
-            out.append(&link(&format!("/r/{}/transcripts", run.id), "All transcripts"));
+            out.append(&html::results(&brief(&run.report), language));
+            let all = view.link(&format!("/r/{}/transcripts", run.id));
+            out.append(&link(&all, words::ALL_TRANSCRIPTS.of(language)));
         }
     }
-    let (word, _) = word(overall(&run.report));
-    page(&format!("{word}: {}", run.target), &out)
+    let verdict = verdict_text(overall(&run.report)).of(language);
+    let values: [(&str, &dyn std::fmt::Display); 2] = [("verdict", &verdict), ("target", &run.target)];
+    page(view, &words::VERDICT_TITLE.filled(language, &values), &out)
 }
 
 /// Returns a report without the entries of the transcripts that no picture and no problem refers to.
@@ -76,30 +86,36 @@ fn brief(report: &AuditReport) -> AuditReport {
     brief
 }
 
-fn actions(out: &mut Html, run: &StoredRun, before: Option<&RunSummary>) {
-    let id = &run.id;
+fn actions(out: &mut Html, view: &View, run: &StoredRun, before: Option<&RunSummary>) {
+    let (id, language) = (&run.id, view.language);
     out.markup(
         "<div class=\"actions\"><form method=\"post\" action=\"/check\"><input type=\"hidden\" name=\"fresh\" value=\"1\">",
     );
+    keep_language(out, view);
     out.empty("input", &[("type", &"hidden"), ("name", &"target"), ("value", &run.target)]);
-    out.markup("<button class=\"plain\">Run again</button></form></div>\n<ul class=\"links\">\n");
-    let history = format!("/t/{}", segment(&run.target));
-    item(out, &history, "History of this target");
+    out.element("button", &[("class", &"plain")], words::RUN_AGAIN.of(language));
+    out.markup("</form></div>\n<ul class=\"links\">\n");
+    let history = view.link(&format!("/t/{}", segment(&run.target)));
+    item(out, &history, words::HISTORY.of(language));
     if let Some(before) = before {
-        item(out, &format!("/compare?a={}&b={id}", before.id), "What changed since the last report");
+        let path = view.link(&format!("/compare?a={}&b={id}", before.id));
+        item(out, &path, words::CHANGED_SINCE_LAST.of(language));
     }
     for (extension, name) in [
         ("html", "HTML"),
         ("json", "JSON"),
-        ("txt", "Text"),
+        ("txt", words::TEXT.of(language)),
         ("csv", "CSV"),
         ("sarif", "SARIF"),
         ("xml", "JUnit"),
     ] {
-        item(out, &format!("/r/{id}.{extension}"), name);
+        let path = format!("/r/{id}.{extension}");
+        // The other formats are in English.
+        let path = if extension == "html" { view.link(&path) } else { path };
+        item(out, &path, name);
     }
     if run.report.endpoints.iter().any(|it| it.outcome != EndpointVerdict::Unreachable) {
-        item(out, &format!("/r/{id}/conversation.svg"), "Picture of the conversation");
+        item(out, &view.link(&format!("/r/{id}/conversation.svg")), words::PICTURE.of(language));
     }
     out.markup("</ul>\n");
 }

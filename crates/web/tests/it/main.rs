@@ -8,5 +8,7 @@ mod crash;
 mod devtools;
 mod gate;
 mod hostile;
+mod languages;
+mod markup;
 mod refusals;
 mod site;

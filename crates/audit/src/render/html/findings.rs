@@ -1,28 +1,44 @@
 //! The findings of an endpoint.
 
 use starttls_report::html::Html;
+use starttls_report::{Language, Text};
 
 use super::super::common;
 use super::transcript;
 use crate::check::check;
 use crate::filter::{is_wrong, severity_word};
-use crate::report::{CheckOutcome, EndpointReport, Finding};
+use crate::report::{EndpointReport, Finding};
+use crate::words;
 
-/// Writes findings with their evidence, their fix and the reason why they matter.
-pub(super) fn articles(
-    out: &mut Html,
-    title: &'static str,
-    class: &'static str,
-    number: usize,
-    endpoint: &EndpointReport,
-    findings: &[(usize, &Finding)],
-) {
-    if findings.is_empty() {
-        return;
+/// Writes the findings of one endpoint.
+pub(super) struct Articles<'a> {
+    pub(super) language: Language,
+    /// The number of the endpoint, which its anchors contain.
+    pub(super) number: usize,
+    pub(super) endpoint: &'a EndpointReport,
+}
+
+impl Articles<'_> {
+    /// Writes findings with their evidence, their fix and the reason why they matter.
+    pub(super) fn write(
+        &self,
+        out: &mut Html,
+        title: Text,
+        class: &'static str,
+        findings: &[(usize, &Finding)],
+    ) {
+        if findings.is_empty() {
+            return;
+        }
+        out.element("h3", &[], title.of(self.language));
+        out.markup("\n");
+        for &(index, finding) in findings {
+            self.article(out, class, index, finding);
+        }
     }
-    out.element("h3", &[], title);
-    out.markup("\n");
-    for &(index, finding) in findings {
+
+    fn article(&self, out: &mut Html, class: &'static str, index: usize, finding: &Finding) {
+        let (language, number) = (self.language, self.number);
         let severity = severity_word(finding.severity);
         out.open(
             "article",
@@ -35,77 +51,94 @@ pub(super) fn articles(
             ],
         );
         out.markup("\n<h4>");
-        let word = if is_wrong(finding) { severity } else { "inconclusive" };
-        out.badge(word, word);
-        out.text(format_args!("{} ", finding.summary));
-        out.element("code", &[("class", &"id")], &finding.id);
+        match is_wrong(finding) {
+            true => out.badge(severity, words::severity(finding.severity).of(language)),
+            false => out.badge("inconclusive", words::INCONCLUSIVE_BADGE.of(language)),
+        }
+        sentence(out, language, finding);
+        out.markup(" ");
+        id(out, finding);
         out.markup("</h4>\n");
-        details(out, finding);
+        details(out, language, finding);
         for &at in &finding.evidence {
-            transcript::excerpt(out, number, endpoint, at);
+            transcript::excerpt(out, language, number, self.endpoint, at);
         }
-        if let Some(fix) = &finding.fix {
-            out.markup("<p class=\"fix\"><strong>Fix:</strong> ");
-            out.text(fix);
-            out.markup("</p>\n");
-        }
+        fix(out, language, finding);
         if let Some(row) = check(&finding.id) {
-            out.markup("<details class=\"why\"><summary>Why it matters</summary>");
-            out.element("p", &[], row.why);
-            out.element("p", &[("class", &"spec")], row.spec);
-            out.markup("</details>\n");
+            out.markup("<details class=\"why\">");
+            out.element("summary", &[], words::WHY.of(language));
+            out.element("p", &[], row.text(language).why);
+            out.open("p", &[("class", &"spec")]);
+            out.english(language, row.spec);
+            out.markup("</p></details>\n");
         }
         out.markup("</article>\n");
     }
-}
 
-/// Writes findings as a folded list.
-pub(super) fn list(
-    out: &mut Html,
-    title: &'static str,
-    number: usize,
-    endpoint: &EndpointReport,
-    findings: &[(usize, &Finding)],
-) {
-    if findings.is_empty() {
-        return;
-    }
-    out.markup("<details class=\"fold\">");
-    out.element("summary", &[], format_args!("{title} ({})", findings.len()));
-    out.markup("\n<ul>\n");
-    for &(index, finding) in findings {
-        let text = match finding.outcome {
-            CheckOutcome::NotRun => common::not_run(finding),
-            _ => finding.summary.clone(),
-        };
-        out.open(
-            "li",
-            &[
-                ("id", &format_args!("e{number}-f{index}")),
-                ("data-check", &finding.id),
-                ("data-outcome", &common::outcome_key(finding.outcome)),
-            ],
-        );
-        out.text(format_args!("{text} "));
-        out.element("code", &[("class", &"id")], &finding.id);
-        details(out, finding);
-        if let Some(&at) = finding.evidence.iter().find(|at| common::excerpt(endpoint, **at).is_some()) {
-            out.markup(" ");
-            transcript::link(out, number, at);
+    /// Writes findings as a folded list.
+    pub(super) fn list(&self, out: &mut Html, title: Text, findings: &[(usize, &Finding)]) {
+        if findings.is_empty() {
+            return;
         }
-        out.markup("</li>\n");
+        let (language, number) = (self.language, self.number);
+        out.markup("<details class=\"fold\">");
+        out.element("summary", &[], format_args!("{} ({})", title.of(language), findings.len()));
+        out.markup("\n<ul>\n");
+        for &(index, finding) in findings {
+            out.open(
+                "li",
+                &[
+                    ("id", &format_args!("e{number}-f{index}")),
+                    ("data-check", &finding.id),
+                    ("data-outcome", &common::outcome_key(finding.outcome)),
+                ],
+            );
+            sentence(out, language, finding);
+            out.markup(" ");
+            id(out, finding);
+            details(out, language, finding);
+            let endpoint = self.endpoint;
+            if let Some(&at) = finding.evidence.iter().find(|at| common::excerpt(endpoint, **at).is_some()) {
+                out.markup(" ");
+                out.append(&transcript::link(language, number, at));
+            }
+            out.markup("</li>\n");
+        }
+        out.markup("</ul>\n</details>\n");
     }
-    out.markup("</ul>\n</details>\n");
 }
 
-fn details(out: &mut Html, finding: &Finding) {
+/// Writes the fact in one line.
+pub(super) fn sentence(out: &mut Html, language: Language, finding: &Finding) {
+    out.english(language, &finding.summary);
+}
+
+fn id(out: &mut Html, finding: &Finding) {
+    out.element("code", &[("class", &"id"), ("lang", &""), ("translate", &"no")], &finding.id);
+}
+
+/// Writes the fix. One that is not that of the table exists in English only.
+fn fix(out: &mut Html, language: Language, finding: &Finding) {
+    let Some(fix) = &finding.fix else { return };
+    out.markup("<p class=\"fix\">");
+    out.element("strong", &[], words::FIX.of(language));
+    out.markup(" ");
+    match check(&finding.id).filter(|row| row.fix == fix) {
+        Some(row) => out.text(row.text(language).fix),
+        None => out.english(language, fix),
+    }
+    out.markup("</p>\n");
+}
+
+fn details(out: &mut Html, language: Language, finding: &Finding) {
     if finding.details.is_empty() {
         return;
     }
     out.markup("<ul class=\"details\">\n");
     for detail in &finding.details {
-        out.element("li", &[], detail);
-        out.markup("\n");
+        out.markup("<li>");
+        out.english(language, detail);
+        out.markup("</li>\n");
     }
     out.markup("</ul>\n");
 }

@@ -1,19 +1,23 @@
 //! The transcripts of an endpoint as pictures and lists.
 
 use starttls::proto::{Side, protocol};
+use starttls_report::Language;
 use starttls_report::diagram::{Crossing, Diagram, DiagramRow, HandshakeResult, Mark, RowContent, When};
 use starttls_report::html::Html;
 
 use super::super::common;
 use crate::report::{EndpointReport, Entry, EntryKind, Evidence, Finding, Transcript};
 use crate::session::NO_HANDSHAKE;
+use crate::words;
 
 /// Writes the picture that explains the endpoint: of the evidence of the worst problem, or of the first connection.
-pub(super) fn featured(out: &mut Html, number: usize, endpoint: &EndpointReport) {
+pub(super) fn featured(out: &mut Html, language: Language, number: usize, endpoint: &EndpointReport) {
     let Some((index, transcript)) = choice(endpoint) else { return };
-    out.markup("<div class=\"screen\">\n<h3>The conversation</h3>\n");
+    out.markup("<div class=\"screen\">\n");
+    out.element("h3", &[], words::CONVERSATION.of(language));
+    out.markup("\n");
     let anchor = format!("e{number}-t{index}");
-    let diagram = diagram(number, endpoint, index, transcript);
+    let diagram = diagram(language, number, endpoint, index, transcript);
     out.append(&diagram.figure(&format!("{anchor}-picture"), &anchor));
     out.markup("</div>\n");
 }
@@ -27,47 +31,62 @@ pub(super) fn choice(endpoint: &EndpointReport) -> Option<(usize, &Transcript)> 
 }
 
 /// Writes the transcripts as lists, folded. Those whose entries were left out are not in it.
-pub(super) fn transcripts(out: &mut Html, number: usize, endpoint: &EndpointReport) {
+pub(super) fn transcripts(out: &mut Html, language: Language, number: usize, endpoint: &EndpointReport) {
     let all = endpoint.transcripts.iter().enumerate();
     let shown: Vec<_> = all.filter(|(_, transcript)| !transcript.entries.is_empty()).collect();
     if shown.is_empty() {
         return;
     }
     out.markup("<details class=\"fold\">");
-    out.element("summary", &[], format_args!("Transcripts ({})", shown.len()));
+    out.element("summary", &[], words::TRANSCRIPTS.filled(language, &[("count", &shown.len())]));
     out.markup("\n");
     for (index, transcript) in shown {
         let anchor = format!("e{number}-t{index}");
         out.open("details", &[("class", &"transcript"), ("id", &anchor)]);
-        out.element("summary", &[], format_args!("Connection {}: {}", index + 1, transcript.purpose));
-        out.markup("\n");
-        out.append(&diagram(number, endpoint, index, transcript).list(Some(&anchor)));
+        out.markup("<summary>");
+        let (mut number_part, mut purpose) = (Html::default(), Html::default());
+        number_part.text(index + 1);
+        purpose.english(language, &transcript.purpose);
+        out.phrase(words::CONNECTION.of(language), &[("number", &number_part), ("purpose", &purpose)]);
+        out.markup("</summary>\n");
+        out.append(&diagram(language, number, endpoint, index, transcript).list(Some(&anchor)));
         out.markup("</details>\n");
     }
     out.markup("</details>\n");
 }
 
 /// Writes the part of a transcript that the evidence refers to.
-pub(super) fn excerpt(out: &mut Html, number: usize, endpoint: &EndpointReport, at: Evidence) {
+pub(super) fn excerpt(
+    out: &mut Html,
+    language: Language,
+    number: usize,
+    endpoint: &EndpointReport,
+    at: Evidence,
+) {
     let Some((Transcript { purpose, .. }, entries)) = common::excerpt(endpoint, at) else { return };
-    out.markup("<figure class=\"screen\">\n<figcaption>Seen on ");
-    link(out, number, at);
-    out.text(format_args!(" ({purpose})"));
+    out.markup("<figure class=\"screen\">\n<figcaption>");
+    let mut purpose_part = Html::default();
+    purpose_part.english(language, purpose);
+    let link = link(language, number, at);
+    out.phrase(words::SEEN_ON.of(language), &[("connection", &link), ("purpose", &purpose_part)]);
     out.markup("</figcaption>\n");
-    let part = Diagram { rows: rows(entries), ..Diagram::default() };
+    let part = Diagram { language, rows: rows(entries), ..Diagram::default() };
     out.append(&part.list(None));
     out.markup("</figure>\n");
 }
 
-/// Writes a link to the start of the evidence.
-pub(super) fn link(out: &mut Html, number: usize, at: Evidence) {
+/// Returns a link to the start of the evidence.
+pub(super) fn link(language: Language, number: usize, at: Evidence) -> Html {
     let Evidence { transcript, first, .. } = at;
-    let target = format_args!("#e{number}-t{transcript}-{first}");
-    out.element("a", &[("href", &target)], format_args!("connection {}", transcript.saturating_add(1)));
+    let text = words::CONNECTION_LINK.filled(language, &[("number", &transcript.saturating_add(1))]);
+    let mut out = Html::default();
+    out.element("a", &[("href", &format_args!("#e{number}-t{transcript}-{first}"))], text);
+    out
 }
 
 /// Returns the diagram of a transcript, with marks on the evidence of problems.
 pub(super) fn diagram(
+    language: Language,
     number: usize,
     endpoint: &EndpointReport,
     index: usize,
@@ -76,9 +95,15 @@ pub(super) fn diagram(
     let title = protocol(&endpoint.protocol).map_or(endpoint.protocol.as_str(), |it| it.title);
     let connection = index + 1;
     let mut diagram = Diagram {
-        title: format!(
-            "Connection {connection} to {}, {title}: {}",
-            endpoint.server_name, transcript.purpose
+        language,
+        title: words::DIAGRAM.filled(
+            language,
+            &[
+                ("number", &connection),
+                ("server", &endpoint.server_name),
+                ("protocol", &title),
+                ("purpose", &transcript.purpose),
+            ],
         ),
         names: [String::from("starttls check"), endpoint.server_name.clone()],
         rows: rows(&transcript.entries),
@@ -89,13 +114,13 @@ pub(super) fn diagram(
         .flat_map(|(place, finding)| finding.evidence.iter().map(move |at| (place, finding, at)))
         .filter(|(_, _, at)| at.transcript == index);
     for (place, finding, at) in evidence {
-        mark(&mut diagram, finding, format!("e{number}-f{place}"), at);
+        mark(&mut diagram, language, finding, format!("e{number}-f{place}"), at);
     }
     diagram
 }
 
 /// Marks the rows that are evidence of a problem. The first of them names it.
-fn mark(diagram: &mut Diagram, finding: &Finding, target: String, at: &Evidence) {
+fn mark(diagram: &mut Diagram, language: Language, finding: &Finding, target: String, at: &Evidence) {
     let Some(rows) = diagram.rows.get_mut(at.first..) else { return };
     let length = at.last.saturating_sub(at.first).saturating_add(1).min(rows.len());
     let Some(rows) = rows.get_mut(..length) else { return };
@@ -104,10 +129,13 @@ fn mark(diagram: &mut Diagram, finding: &Finding, target: String, at: &Evidence)
     let is_evidence = |row: usize| crossing.is_none_or(|(from, to)| row == from || row == to);
     rows.iter_mut().enumerate().for_each(|(index, row)| row.is_evidence |= is_evidence(index));
     if let Some((from, to)) = crossing {
-        let text = format!("crossed: {id}");
+        let text = words::CROSSED.filled(language, &[("check", id)]);
         diagram.crossings.push(Crossing { from: at.first + from, to: at.first + to, text });
     }
-    let text = if id.starts_with("leak-") { format!("leaked: {id}") } else { id.clone() };
+    let text = match id.starts_with("leak-") {
+        true => words::LEAKED.filled(language, &[("check", id)]),
+        false => id.clone(),
+    };
     if let Some(row) = rows.get_mut(crossing.map_or(0, |(from, _)| from)) {
         row.marks.push(Mark { text, target: Some(target) });
     }
