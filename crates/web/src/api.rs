@@ -18,7 +18,7 @@ use crate::keys::ApiKey;
 use crate::preset::Preset;
 use crate::service::{NotStarted, Requester, Started};
 use crate::site::{Site, is_id, stored};
-use crate::store::RunEnd;
+use crate::store::{RunEnd, RunStore, RunStoreError, StoredRun};
 
 const OPENAPI: &str = include_str!("assets/openapi.json");
 /// The largest body of a request for a bulk.
@@ -110,7 +110,10 @@ pub(crate) async fn respond(
         ("GET", ["openapi.json"]) => reply(StatusCode::OK, JSON, OPENAPI),
         ("POST", ["checks"]) => start(site, client, request).await,
         ("GET", ["checks", id]) => check(site, id),
-        ("DELETE", ["checks", id]) => delete(site, id, &request),
+        ("DELETE", ["checks", id]) => {
+            change(site, id, &request, |store, run| store.delete(&run.id).map(|_| ()))
+        }
+        ("POST", ["checks", id, "pin"]) => change(site, id, &request, RunStore::pin),
         ("POST", ["bulk"]) => start_bulk(site, request).await,
         ("GET", ["bulk", name]) => bulk(site, name),
         ("GET", ["targets", target, "checks"]) => match site.service.history(target, MAX_LISTED) {
@@ -214,25 +217,34 @@ async fn start(site: &Site, client: IpAddr, request: Request<Incoming>) -> Reply
     reply
 }
 
-/// Deletes a report, for the holder of the key that started its audit.
-fn delete(site: &Site, id: &str, request: &Request<Incoming>) -> Reply {
-    let key = match required_key(site, request) {
-        Ok(key) => key,
-        Err(refusal) => return refusal.reply(),
-    };
+/// Returns the run with this id, if the key of the request has started it.
+fn own_run(site: &Site, id: &str, request: &Request<Incoming>) -> Result<StoredRun, Refusal> {
+    let key = required_key(site, request)?;
     if site.service.running(id).is_some() {
-        return problem(StatusCode::CONFLICT, "Running", "the audit is running");
+        return Err(Refusal::new(StatusCode::CONFLICT, "Running", "the audit is running"));
     }
     match stored(&site.service, id) {
-        Ok(Some(run)) if run.holder.as_ref() != Some(&key.name) => {
-            problem(StatusCode::FORBIDDEN, "Not permitted", "this audit was not started with this key")
+        Ok(Some(run)) if run.holder.as_ref() == Some(&key.name) => Ok(run),
+        Ok(Some(_)) => {
+            let detail = "this audit was not started with this key";
+            Err(Refusal::new(StatusCode::FORBIDDEN, "Not permitted", detail))
         }
-        Ok(Some(_)) => match site.service.store().delete(id) {
-            Ok(_) => reply(StatusCode::NO_CONTENT, JSON, ""),
-            Err(error) => broken(&error.to_string()),
-        },
-        Ok(None) => problem(StatusCode::NOT_FOUND, "Not found", "this audit does not exist"),
-        Err(error) => broken(&error.to_string()),
+        Ok(None) => Err(Refusal::new(StatusCode::NOT_FOUND, "Not found", "this audit does not exist")),
+        Err(error) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Error", error.to_string())),
+    }
+}
+
+/// Changes a run that was started with the key of the request.
+fn change(
+    site: &Site,
+    id: &str,
+    request: &Request<Incoming>,
+    change: impl FnOnce(&RunStore, &StoredRun) -> Result<(), RunStoreError>,
+) -> Reply {
+    match own_run(site, id, request).map(|run| change(site.service.store(), &run)) {
+        Ok(Ok(())) => reply(StatusCode::NO_CONTENT, JSON, ""),
+        Ok(Err(error)) => broken(&error.to_string()),
+        Err(refusal) => refusal.reply(),
     }
 }
 
@@ -338,6 +350,7 @@ mod tests {
         ("/api/v1/checks", "post", &[200, 202, 400, 401, 403, 413, 422, 429, 500, 503]),
         ("/api/v1/checks/{id}", "get", &[200, 404, 500]),
         ("/api/v1/checks/{id}", "delete", &[204, 401, 403, 404, 409, 500]),
+        ("/api/v1/checks/{id}/pin", "post", &[204, 401, 403, 404, 409, 500]),
         ("/api/v1/bulk", "post", &[202, 400, 401, 403, 413, 422, 429, 500]),
         ("/api/v1/bulk/{id}", "get", &[200, 404, 500]),
         ("/api/v1/bulk/{id}.csv", "get", &[200, 404, 500]),

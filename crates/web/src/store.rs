@@ -272,6 +272,20 @@ impl RunStore {
         Ok(true)
     }
 
+    /// Keeps a run until it is deleted by its id.
+    ///
+    /// # Errors
+    /// [`RunStoreError`] if the file cannot be written.
+    pub fn pin(&self, run: &StoredRun) -> Result<(), RunStoreError> {
+        self.attempt(|database| {
+            let write = database.begin_write().map_err(broken)?;
+            // Old runs are found there.
+            let key = (run.started, run.id.as_str());
+            write.open_table(TIMES).map_err(broken)?.remove(key).map_err(broken)?;
+            write.commit().map_err(broken)
+        })
+    }
+
     /// Deletes the runs that started before this time, in seconds since 1970. Returns their number.
     ///
     /// # Errors
@@ -430,10 +444,15 @@ mod tests {
         assert_eq!(ids("x.example", 9), ["b", "a"]);
         assert_eq!(ids("x.example", 1), ["b"]);
         assert_eq!(ids("x", 9), Vec::<String>::new());
+        let pinned = run("p", "pinned.example", 1);
+        store.put(&pinned).unwrap();
+        store.pin(&pinned).unwrap();
         assert!(store.delete("b").unwrap() && !store.delete("b").unwrap());
         assert_eq!(ids("x.example", 9), ["a"]);
         assert_eq!(store.delete_before(15).unwrap(), 1);
         assert_eq!((ids("x.example", 9), ids("x.example.org", 9)), (vec![], vec![String::from("c")]));
+        assert_eq!(ids("pinned.example", 9), ["p"]);
+        assert!(store.delete("p").unwrap() && store.get("p").unwrap().is_none());
     }
 
     /// The first files had neither ends nor holders.

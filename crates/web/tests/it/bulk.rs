@@ -100,6 +100,8 @@ fn a_bulk_audits_its_targets() {
         assert_eq!(lines.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 3);
         // Only the holder deletes its reports.
         let check = format!("/api/v1/checks/{}", bulk["items"][0]["run"].as_str().unwrap());
+        let pin = async |key: &str| holders.post(&format!("{check}/pin"), &Value::Null, key).await.status;
+        assert_eq!([pin(&holders.bob).await, pin(&holders.alice).await], [403, 204]);
         assert_eq!(holders.delete(&check, &holders.bob).await, 403);
         assert_eq!(holders.delete(&check, "starttls_x").await, 401);
         assert_eq!(holders.delete(&check, &holders.alice).await, 204);
