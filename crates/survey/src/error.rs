@@ -32,6 +32,14 @@ pub enum SurveyError {
     NoWayOut(String),
     /// The queue failed.
     Queue(String),
+    /// The server of the queue cannot be reached.
+    NoQueue(String),
+    /// The server of the queue cannot do what a queue needs.
+    UnfitQueue(String),
+    /// The queue has no run with this name, and why.
+    NoRun(String, String),
+    /// The run on the queue belongs to another folder.
+    OtherRun(String),
 }
 
 impl SurveyError {
@@ -58,7 +66,13 @@ impl fmt::Display for SurveyError {
                 path.display(),
                 names.join(", ")
             ),
-            Self::Anonymous(why) | Self::NoWayOut(why) | Self::Queue(why) => f.write_str(why),
+            Self::NoRun(name, why) => write!(f, "the queue has no run \"{name}\": {why}"),
+            Self::Anonymous(why)
+            | Self::NoWayOut(why)
+            | Self::Queue(why)
+            | Self::NoQueue(why)
+            | Self::UnfitQueue(why)
+            | Self::OtherRun(why) => f.write_str(why),
         }
     }
 }

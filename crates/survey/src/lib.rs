@@ -10,6 +10,8 @@
 //!
 //! - [`Survey`] runs all stages in one process; the folder of the run ([`RunFolder`]) contains everything that it needs to go on after
 //!   a crash.
+//! - [`Surveyor`] works on shards. It is in the same process, or, with the feature `nats`, in processes on any number of machines that
+//!   share a queue.
 //! - [`row`] contains the results; [`join()`] and [`verify()`] read them.
 //! - [`lanes`], [`collapse`], [`budget`], [`input`] and [`opt_out`] do no I/O besides reading their files.
 #![forbid(unsafe_code)]
@@ -17,6 +19,7 @@
 pub mod budget;
 pub mod collapse;
 mod error;
+mod event;
 mod files;
 mod folder;
 pub mod identity;
@@ -34,12 +37,15 @@ mod sort;
 mod stage;
 pub mod suffix;
 mod survey;
+mod surveyor;
 pub mod target;
 mod verify;
 mod worker;
 
 pub use error::SurveyError;
+pub use event::{SurveyEvent, WorkerEnd};
 pub use folder::{RunFolder, SHARD_TARGETS, ShardId, Stage, StagePlan};
 pub use join::{JoinSummary, join};
-pub use survey::{Survey, SurveyEnd, SurveyEvent};
+pub use survey::{Survey, SurveyEnd, Workers};
+pub use surveyor::Surveyor;
 pub use verify::{Verification, verify};

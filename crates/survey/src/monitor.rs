@@ -71,6 +71,19 @@ impl Default for Monitor {
     }
 }
 
+impl State {
+    fn count_recent(&mut self, now: Instant, more: u64) {
+        self.last_result = Some(now);
+        match self.recent.back_mut() {
+            Some((at, results)) if now.duration_since(*at) < Duration::from_secs(1) => *results += more,
+            _ => self.recent.push_back((now, more)),
+        }
+        while self.recent.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
+            self.recent.pop_front();
+        }
+    }
+}
+
 impl Monitor {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,6 +124,17 @@ impl Monitor {
         self.state().queue_errors += 1;
     }
 
+    /// Records results of other processes.
+    #[cfg(feature = "nats")]
+    pub(crate) fn collected(&self, stage: Stage, word: &'static str, results: u64) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let count = state.stages.entry(stage).or_default();
+        count.done += results;
+        *count.words.entry(word).or_default() += results;
+        state.count_recent(now, results);
+    }
+
     pub(crate) fn result(&self, stage: Stage, word: &'static str, took: Duration) {
         let now = Instant::now();
         let mut state = self.state();
@@ -121,14 +145,7 @@ impl Monitor {
         let bucket = BUCKETS.iter().position(|limit| seconds <= *limit).unwrap_or(BUCKETS.len());
         state.durations[bucket] += 1;
         state.duration_sum += seconds;
-        state.last_result = Some(now);
-        match state.recent.back_mut() {
-            Some((at, results)) if now.duration_since(*at) < Duration::from_secs(1) => *results += 1,
-            _ => state.recent.push_back((now, 1)),
-        }
-        while state.recent.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
-            state.recent.pop_front();
-        }
+        state.count_recent(now, 1);
     }
 
     /// Returns the numbers of this process's results of a stage, by kind.

@@ -1,55 +1,43 @@
-//! A whole survey in one process: every stage, one after the other.
+//! A whole survey: every stage, one after the other.
 
+#[cfg(feature = "nats")]
+use std::collections::BTreeSet;
 use std::io::BufRead;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::proto::Protocol;
-use starttls_audit::Audit;
-use starttls_dns::{DialPolicy, Stub};
 use starttls_x509::validity;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::error::SurveyError;
+use crate::event::SurveyEvent;
+#[cfg(feature = "nats")]
+use crate::folder::ShardId;
 use crate::folder::{RunFolder, Stage, StagePlan};
 use crate::join::{JoinSummary, join};
 use crate::monitor::Monitor;
 use crate::network::AsTable;
-use crate::opt_out::OptOutFile;
 use crate::planning::{plan_addresses, plan_probe, plan_resolve, plan_retry};
 use crate::queue::FilesQueue;
+#[cfg(feature = "nats")]
+use crate::queue::NatsRun;
 use crate::settings::RunSettings;
-use crate::stage::names::{ResolveAddresses, ResolveDomains};
-use crate::stage::probe::{ProbeEndpoints, ProbeOptions};
 use crate::suffix::Suffixes;
-use crate::worker::{Shared, work};
+use crate::surveyor::{Resources, Surveyor};
 
-/// A survey on one machine.
+/// A survey.
 #[derive(Debug)]
 pub struct Survey {
     /// The folder of the run.
     pub run: RunFolder,
     /// The settings of the run.
     pub settings: RunSettings,
-    /// The protocol that the settings name.
-    pub protocol: &'static Protocol,
-    /// An audit with the trusted roots, the client's name and the route.
-    pub audit: Audit,
-    /// Whom to ask for names.
-    pub stub: Stub,
-    /// The addresses that may be dialed.
-    pub policy: DialPolicy,
+    /// Who works on the shards.
+    pub workers: Workers,
     /// The registrable suffixes of names.
     pub suffixes: Suffixes,
     /// The networks of addresses.
     pub networks: AsTable,
-    /// The file with those that opted out.
-    pub opt_out: Option<PathBuf>,
-    /// The most questions at the same time.
-    pub questions: usize,
-    /// The most connections at the same time.
-    pub connections: usize,
     /// The progress.
     pub monitor: Arc<Monitor>,
     /// Whether the survey ends before the first connection to a server, with everything planned.
@@ -58,17 +46,14 @@ pub struct Survey {
     pub stop: watch::Receiver<bool>,
 }
 
-/// What happens in a survey, for its user.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SurveyEvent {
-    /// A stage was planned.
-    Planned(Stage, StagePlan),
-    /// A stage begins or goes on.
-    Begun(Stage),
-    /// The next pass waits for its time.
-    Waiting(Stage, Duration),
-    /// A stage has all of its results.
-    Finished(Stage),
+/// Who works on the shards of a survey.
+#[derive(Debug)]
+pub enum Workers {
+    /// This process.
+    Here(Box<Surveyor>),
+    /// The processes that take lanes from a queue. This one publishes what is planned, and writes the results into the folder.
+    #[cfg(feature = "nats")]
+    Queue(Box<NatsRun>),
 }
 
 /// How a survey ended.
@@ -94,16 +79,13 @@ impl Survey {
         note: &mut (dyn FnMut(SurveyEvent) + Send),
         before_probe: impl Future<Output = Result<(), SurveyError>>,
     ) -> Result<SurveyEnd, SurveyError> {
-        let queue = Arc::new(FilesQueue::new(&self.run)?);
-        self.run.begin(&self.settings)?;
+        let place = self.place().await?;
 
         if self.run.stage(Stage::Resolve)?.is_none() {
             let plan = plan_resolve(&self.run, &self.settings, input()?)?;
             note(SurveyEvent::Planned(Stage::Resolve, plan));
         }
-        let opt_out = Arc::new(OptOutFile::new(self.opt_out.clone())?);
-        let job = ResolveDomains { stub: self.stub.clone(), opt_out: Arc::clone(&opt_out) };
-        if !self.stage(Stage::Resolve, Arc::new(job), &queue, self.questions, note).await? {
+        if !self.stage(Stage::Resolve, &place, note).await? {
             return Ok(SurveyEnd::Stopped);
         }
 
@@ -111,8 +93,7 @@ impl Survey {
             let plan = plan_addresses(&self.run, &self.settings)?;
             note(SurveyEvent::Planned(Stage::Addresses, plan));
         }
-        let job = ResolveAddresses { stub: self.stub.clone() };
-        if !self.stage(Stage::Addresses, Arc::new(job), &queue, self.questions, note).await? {
+        if !self.stage(Stage::Addresses, &place, note).await? {
             return Ok(SurveyEnd::Stopped);
         }
 
@@ -134,26 +115,30 @@ impl Survey {
             if !self.is_due(stage, note).await? {
                 return Ok(SurveyEnd::Stopped);
             }
-            let job = Arc::new(self.probes(pass, &opt_out)?);
-            if !self.stage(stage, job, &queue, self.connections, note).await? {
+            if !self.stage(stage, &place, note).await? {
                 return Ok(SurveyEnd::Stopped);
             }
+        }
+        #[cfg(feature = "nats")]
+        if let Workers::Queue(queue) = &self.workers {
+            queue.end().await?;
         }
         Ok(SurveyEnd::Finished(join(&self.run, &self.suffixes)?))
     }
 
-    fn probes(&self, pass: u8, opt_out: &Arc<OptOutFile>) -> Result<ProbeEndpoints, SurveyError> {
-        let options = ProbeOptions {
-            protocol: self.protocol,
-            kind: self.settings.probe,
-            pass,
-            timeout: self.settings.timeout,
-            interval: self.settings.pace.longest_interval(),
-            evidence: self.settings.evidence,
-            policy: self.policy.clone(),
-            opt_out: Arc::clone(opt_out),
+    /// Gets the right to work on the run.
+    async fn place(&self) -> Result<Place, SurveyError> {
+        let queue = Arc::new(FilesQueue::new(&self.run)?);
+        self.run.begin(&self.settings)?;
+        let resources = match &self.workers {
+            Workers::Here(surveyor) => Some(surveyor.resources()?),
+            #[cfg(feature = "nats")]
+            Workers::Queue(on_queue) => {
+                on_queue.bind(&self.run, &self.settings).await?;
+                None
+            }
         };
-        ProbeEndpoints::new(&self.audit, options).map_err(|error| SurveyError::Queue(error.to_string()))
+        Ok(Place { queue, resources })
     }
 
     /// Waits until a stage is due. Returns whether it is; otherwise the survey has to end.
@@ -176,17 +161,15 @@ impl Survey {
         Ok(!*self.stop.borrow())
     }
 
-    /// Works on a stage, and returns whether it has all of its results.
-    async fn stage<J: crate::worker::Job>(
+    /// Gets the results of a stage, and returns whether it has all of them.
+    async fn stage(
         &self,
         stage: Stage,
-        job: Arc<J>,
-        queue: &Arc<FilesQueue>,
-        places: usize,
+        place: &Place,
         note: &mut (dyn FnMut(SurveyEvent) + Send),
     ) -> Result<bool, SurveyError> {
         let plan = self.run.stage(stage)?.unwrap_or_default();
-        let lanes = queue.open(stage)?;
+        let lanes = place.queue.open(stage)?;
         if lanes.is_empty() {
             return Ok(true);
         }
@@ -194,15 +177,14 @@ impl Survey {
         let done = plan.targets * done / plan.shards.max(1);
         self.monitor.begin(stage, plan.targets, done, plan.floor());
         note(SurveyEvent::Begun(stage));
-        let places = u32::try_from(places.max(1)).unwrap_or(u32::MAX);
-        let shared = Shared {
-            pace: self.settings.pace,
-            places: Arc::new(Semaphore::new(places as usize)),
-            all_places: places,
-            monitor: Arc::clone(&self.monitor),
-            stop: self.stop.clone(),
-        };
-        work(stage, lanes, &job, queue, &shared).await?;
+        match (&self.workers, &place.resources) {
+            (Workers::Here(surveyor), Some(resources)) => {
+                surveyor.work(stage, lanes, &place.queue, resources).await?;
+            }
+            (Workers::Here(_), None) => {}
+            #[cfg(feature = "nats")]
+            (Workers::Queue(queue), _) => self.collect(stage, queue, note).await?,
+        }
         // What is done is what has a result, not what the worker believes.
         let is_done = self.run.planned(stage)? == self.run.done(stage)?;
         if is_done {
@@ -210,4 +192,68 @@ impl Survey {
         }
         Ok(is_done)
     }
+
+    /// Offers a stage to the workers of a queue, and writes their results into the folder, until it has all of them or the survey has
+    /// to end. A queue that fails is tried again: its server may be starting.
+    #[cfg(feature = "nats")]
+    async fn collect(
+        &self,
+        stage: Stage,
+        queue: &NatsRun,
+        note: &mut (dyn FnMut(SurveyEvent) + Send),
+    ) -> Result<(), SurveyError> {
+        let mut stop = self.stop.clone();
+        let (mut is_published, mut has_failed) = (false, false);
+        let done = self.run.done(stage)?;
+        let mut open = self.run.planned(stage)?.into_iter().filter(|it| !done.contains(it)).collect();
+        while !*stop.borrow() {
+            let began = std::time::Instant::now();
+            match self.collect_once(stage, queue, &mut open, &mut is_published).await {
+                Ok(()) if open.is_empty() => return Ok(()),
+                Ok(()) => has_failed = false,
+                Err(SurveyError::Queue(why)) => {
+                    self.monitor.queue_failed();
+                    if !std::mem::replace(&mut has_failed, true) {
+                        note(SurveyEvent::QueueFailed(why));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(COLLECT_AFTER.max(began.elapsed())) => {}
+                _ = stop.wait_for(|it| *it) => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "nats")]
+    async fn collect_once(
+        &self,
+        stage: Stage,
+        queue: &NatsRun,
+        open: &mut BTreeSet<ShardId>,
+        is_published: &mut bool,
+    ) -> Result<(), SurveyError> {
+        if !*is_published {
+            queue.publish_stage(&self.run, stage).await?;
+            *is_published = true;
+        }
+        for (word, rows) in queue.collect(&self.run, stage, open).await? {
+            self.monitor.collected(stage, word, rows);
+        }
+        // A lane is missing if it was never offered, or if the server has lost it.
+        queue.offer(stage, &open.iter().map(|it| it.lane).collect()).await
+    }
 }
+
+/// The right to work on a run, and what the lanes of this process share.
+struct Place {
+    queue: Arc<FilesQueue>,
+    resources: Option<Resources>,
+}
+
+/// The wait between two looks at the results of a queue. It is longer if a look takes longer, so that a large run does not keep the
+/// server busy.
+#[cfg(feature = "nats")]
+const COLLECT_AFTER: Duration = Duration::from_millis(500);

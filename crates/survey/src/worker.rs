@@ -114,6 +114,7 @@ pub(crate) async fn work<J: Job, Q: Queue>(
     let mut failed = None;
     for lane in lanes {
         let lane = LaneWorker {
+            lease: Lease::new(queue.lease()),
             stage,
             lane,
             job: Arc::clone(job),
@@ -164,6 +165,7 @@ pub(crate) struct LaneGate {
     budgets: LaneBudgets,
     keys: Arc<BudgetKeys>,
     is_first: Arc<Mutex<bool>>,
+    lease: Lease,
 }
 
 impl fmt::Debug for LaneGate {
@@ -175,10 +177,14 @@ impl fmt::Debug for LaneGate {
 impl DialGate for LaneGate {
     fn admit(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
-            if std::mem::take(&mut *self.is_first.lock().unwrap_or_else(PoisonError::into_inner)) {
-                return;
-            }
             loop {
+                if !self.lease.is_held() {
+                    // Another worker may dial this network by now. This target is about to be dropped.
+                    return std::future::pending().await;
+                }
+                if std::mem::take(&mut *self.is_first.lock().unwrap_or_else(PoisonError::into_inner)) {
+                    return;
+                }
                 let admission = self.budgets.lock().admit_again(self.budgets.now(), &self.keys);
                 match admission {
                     DialAdmission::At(time) => tokio::time::sleep_until(self.budgets.at(time)).await,
@@ -196,6 +202,7 @@ struct LaneWorker<J, Q> {
     queue: Arc<Q>,
     shared: Shared,
     budgets: LaneBudgets,
+    lease: Lease,
 }
 
 /// A target that waits for its turn, or that is in work.
@@ -236,16 +243,20 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
     }
 
     async fn shards(&self) -> Result<(), SurveyError> {
+        let after_holder = self.queue.enter().await?;
         let memory = self.queue.throttled(self.lane).await?;
         self.budgets.lock().remember(self.budgets.now(), validity::now(), &memory);
         let mut is_new_holder = matches!(self.stage, Stage::Probe(_));
         while !*self.shared.stop.borrow() {
-            let Some(claim) = self.queue.claim(self.stage, self.lane).await? else { return Ok(()) };
+            let Some(claim) = self.queue.claim(self.stage, self.lane).await? else { break };
             if std::mem::take(&mut is_new_holder) {
                 // The previous holder may have used every budget until a moment ago.
-                tokio::time::sleep(self.shared.pace.longest_interval()).await;
+                self.wait(after_holder + self.shared.pace.longest_interval()).await;
             }
-            self.shard(claim).await?;
+            if !self.shard(claim).await? {
+                self.shared.monitor.queue_failed();
+                return Ok(());
+            }
             let now = self.budgets.now();
             let memory = {
                 let mut budgets = self.budgets.lock();
@@ -257,10 +268,24 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
                 self.queue.remember(self.lane, memory).await?;
             }
         }
-        Ok(())
+        self.queue.leave().await
     }
 
-    async fn shard(&self, mut claim: Claim) -> Result<(), SurveyError> {
+    /// Waits, and keeps the lane meanwhile. It ends early if the worker has to end or has lost the lane.
+    async fn wait(&self, time: Duration) {
+        let until = tokio::time::Instant::now() + time;
+        let mut stop = self.shared.stop.clone();
+        while self.lease.is_held() {
+            tokio::select! {
+                () = async { drop(stop.wait_for(|it| *it).await) } => return,
+                () = self.lease.due() => self.lease.renew(self.queue.progress()).await,
+                () = tokio::time::sleep_until(until) => return,
+            }
+        }
+    }
+
+    /// Works on a shard. Returns whether the worker still holds the lane.
+    async fn shard(&self, mut claim: Claim) -> Result<bool, SurveyError> {
         let mut pending = self.pending(&claim)?;
         let mut waiting: Vec<TargetRecord> = Vec::new();
         // A target that is not dialed needs no budget.
@@ -284,16 +309,19 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             claim.starts = 1;
         }
         if !waiting.is_empty() {
-            self.queue.save(&mut claim, std::mem::take(&mut waiting))?;
+            self.queue.save(&mut claim, std::mem::take(&mut waiting)).await?;
         }
         let mut running = Running { tasks: JoinSet::new(), by_task: HashMap::new() };
-        let mut lease = Lease::new(self.queue.lease());
         let mut save_at = Instant::now() + SAVE_AFTER;
         let mut stop = self.shared.stop.clone();
         let (mut place, mut has_started) = (None, false);
         // It is kept between rounds, so that other lanes do not overtake it again and again.
         let mut place_to_come = None;
         loop {
+            if !self.lease.is_held() {
+                // Another worker may dial these networks by now. The end of `running` ends its tasks.
+                return Ok(false);
+            }
             let is_stopped = *stop.borrow_and_update();
             if running.tasks.is_empty() && (pending.is_empty() || is_stopped) {
                 break;
@@ -314,11 +342,11 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             match next {
                 Next::Start(index) => {
                     if !std::mem::replace(&mut has_started, true) {
-                        self.queue.start(&claim)?;
+                        self.queue.start(&claim).await?;
                     }
                     if let (Some(it), Some(place)) = (pending.remove(index), place.take()) {
                         if claim.starts >= RECORDED_STARTS {
-                            self.queue.start_target(&claim, &self.job.key(&it.target))?;
+                            self.queue.start_target(&claim, &self.job.key(&it.target)).await?;
                         }
                         self.start(it, place, &mut running);
                     }
@@ -355,14 +383,7 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
                                 break;
                             }
                         }
-                        () = lease.due() => {
-                            if !lease.renew(self.queue.progress(&claim).await) {
-                                // Another worker may dial these networks by now.
-                                running.tasks.abort_all();
-                                self.shared.monitor.queue_failed();
-                                return Ok(());
-                            }
-                        }
+                        () = self.lease.due() => self.lease.renew(self.queue.progress()).await,
                         () = tokio::time::sleep_until(wake.into()) => {}
                     }
                 }
@@ -370,12 +391,17 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             // The next target after one that was alone may end the program.
             let is_due = is_alone || waiting.len() >= SAVED_TOGETHER || Instant::now() >= save_at;
             if !waiting.is_empty() && is_due {
-                self.queue.save(&mut claim, std::mem::take(&mut waiting))?;
+                self.queue.save(&mut claim, std::mem::take(&mut waiting)).await?;
                 save_at = Instant::now() + SAVE_AFTER;
             }
         }
-        self.queue.save(&mut claim, waiting)?;
-        if pending.is_empty() { self.queue.finish(claim).await } else { self.queue.put_back(claim).await }
+        self.queue.save(&mut claim, waiting).await?;
+        if pending.is_empty() {
+            self.queue.finish(claim).await?
+        } else {
+            self.queue.put_back(claim).await?
+        }
+        Ok(true)
     }
 
     /// Reads the targets of a shard that have no result yet.
@@ -402,7 +428,7 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
         if claim.starts < CAUTIOUS_STARTS {
             return Ok(0);
         }
-        let Some(keys) = self.queue.suspects(claim)? else { return Ok(pending.len()) };
+        let keys = self.queue.suspects(claim)?;
         let is_suspect = |it: &Pending<J::Target>| keys.contains(&self.job.key(&it.target));
         pending.make_contiguous().sort_by_key(|it| !is_suspect(it));
         Ok(pending.iter().take_while(|it| is_suspect(it)).count())
@@ -434,6 +460,7 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             budgets: self.budgets.clone(),
             keys: Arc::clone(keys),
             is_first: Arc::new(Mutex::new(true)),
+            lease: self.lease.clone(),
         });
         let (job, of_task) = (Arc::clone(&self.job), Arc::clone(&it.target));
         let task = running.tasks.spawn(async move {
@@ -481,38 +508,62 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
     }
 }
 
-/// The worker's right to a shard, by its own clock.
+/// The worker's right to a lane, by its own clock.
+#[derive(Clone, Debug)]
 struct Lease {
     limit: Option<Duration>,
+    times: Arc<Mutex<LeaseTimes>>,
+}
+
+#[derive(Debug)]
+struct LeaseTimes {
+    /// When the worker sent the last sign of life that was answered.
     renewed: Instant,
     next: Instant,
+    is_lost: bool,
 }
 
 impl Lease {
     fn new(limit: Option<Duration>) -> Self {
         let now = Instant::now();
-        Self { limit, renewed: now, next: now + limit.unwrap_or_default() / 3 }
+        let times = LeaseTimes { renewed: now, next: now + limit.unwrap_or_default() / 6, is_lost: false };
+        Self { limit, times: Arc::new(Mutex::new(times)) }
     }
 
+    fn times(&self) -> MutexGuard<'_, LeaseTimes> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether the worker still holds the lane. After half of the limit without an answer it acts as if it does not: the next
+    /// holder waits for as long before it dials.
+    fn is_held(&self) -> bool {
+        let Some(limit) = self.limit else { return true };
+        let times = self.times();
+        !times.is_lost && times.renewed.elapsed() <= limit / 2
+    }
+
+    /// Waits until the next sign of life is due, or the lease has ended.
     async fn due(&self) {
-        match self.limit {
-            Some(_) => tokio::time::sleep_until(self.next.into()).await,
-            None => std::future::pending().await,
-        }
+        let Some(limit) = self.limit else { return std::future::pending().await };
+        let at = {
+            let times = self.times();
+            times.next.min(times.renewed + limit / 2 + Duration::from_millis(1))
+        };
+        tokio::time::sleep_until(at.into()).await;
     }
 
-    /// Returns whether the worker still holds the shard. After half of the limit without a sign of life that arrived, it acts as if it
-    /// does not.
-    fn renew(&mut self, progress: Result<(), SurveyError>) -> bool {
-        let (now, limit) = (Instant::now(), self.limit.unwrap_or_default());
-        if now.duration_since(self.renewed) > limit / 2 {
-            return false;
+    /// Sends a sign of life.
+    async fn renew(&self, progress: impl Future<Output = Result<bool, SurveyError>>) {
+        let Some(limit) = self.limit else { return };
+        let asked = Instant::now();
+        let answer = tokio::time::timeout(limit / 6, progress).await;
+        let mut times = self.times();
+        times.next = Instant::now() + limit / 12;
+        match answer {
+            Ok(Ok(true)) => (times.renewed, times.next) = (asked, asked + limit / 6),
+            Ok(Ok(false)) => times.is_lost = true,
+            Ok(Err(_)) | Err(_) => {}
         }
-        if progress.is_ok() {
-            self.renewed = now;
-        }
-        self.next = now + limit / 6;
-        true
     }
 }
 

@@ -4,10 +4,12 @@
 //! - [`process`] runs daemons that end with the value that owns them.
 //! - [`vulnerable_clients`] runs clients with one flaw each.
 //! - [`internet`] simulates the mail servers of millions of domains on loopback.
+//! - [`broker`] is a NATS server that can be killed and started again.
 //! - [`display`] is an X server for clients with windows.
 //! - [`hello_limit`] is a device that does not accept a large ClientHello.
 #![forbid(unsafe_code)]
 
+pub mod broker;
 pub mod display;
 mod error;
 pub mod hello_limit;

@@ -47,9 +47,11 @@ pub(crate) use policy_service::{
 };
 pub(crate) use send::{Send, Stop};
 pub(crate) use survey::{
-    OptOutCommand, StatusFormat, Survey, SurveyCommand, SurveyJoin, SurveyPace, SurveyRun, SurveyScope,
+    OptOutCommand, StatusFormat, Survey, SurveyCommand, SurveyJoin, SurveyMachine, SurveyPace, SurveyRun,
     SurveyStatus, SurveyVerify,
 };
+#[cfg(feature = "nats")]
+pub(crate) use survey::{SurveyCollect, SurveyQueue, SurveyWork};
 #[cfg(feature = "web")]
 pub(crate) use web::Web;
 

@@ -8,6 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 use starttls_dns::{DnsName, IpPrefix};
 use starttls_survey::opt_out::OptOutEntry;
+#[cfg(feature = "nats")]
+use starttls_survey::queue::{QueueAddress, RunName};
 use starttls_survey::settings::{EvidenceKept, ProbeKind};
 
 use super::common::{Output, Resolver, duration};
@@ -15,14 +17,16 @@ use crate::candidates;
 
 /// Survey the servers of many domains: resolve, probe politely, and join the results to the domains
 ///
-/// A survey is kept in a folder. It can be interrupted or killed at any time; the same command goes on where it was. Read
-/// docs/survey.md before you survey networks of others.
+/// A survey is kept in a folder. It can be interrupted or killed at any time; the same command goes on where it was. One
+/// machine needs no server; several machines share the work through a queue of NATS. Read docs/survey.md before you survey
+/// networks of others.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls survey plan domains.txt --out 2027-01 --client-name probe.example.org --contact https://probe.example.org
   starttls survey run domains.txt --out 2027-01 --client-name probe.example.org --contact https://probe.example.org
   starttls survey status 2027-01 --watch
   starttls survey verify 2027-01
+  starttls survey work --queue nats://queue.example.org --run 2027-01
   starttls survey opt-out add opt-out.txt 192.0.2.0/24 AS64500 example.org")]
 pub(crate) struct Survey {
     #[command(subcommand)]
@@ -33,6 +37,10 @@ pub(crate) struct Survey {
 pub(crate) enum SurveyCommand {
     Run(Box<SurveyRun>),
     Plan(Box<SurveyRun>),
+    #[cfg(feature = "nats")]
+    Work(Box<SurveyWork>),
+    #[cfg(feature = "nats")]
+    Collect(SurveyCollect),
     Status(SurveyStatus),
     Join(SurveyJoin),
     Verify(SurveyVerify),
@@ -44,6 +52,7 @@ pub(crate) enum SurveyCommand {
 /// Looks up the exchangers of each domain and their addresses, connects to each endpoint within the budgets, repeats what
 /// was throttled or not answered, and writes one row for each endpoint and each domain, as zstd-compressed JSON lines.
 /// "plan" ends before the first connection to a server, and shows what the survey will do and how long it takes at least.
+/// With --queue, both publish the work for "survey work" on other machines instead of doing it here.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes:
   0    done
@@ -51,6 +60,7 @@ pub(crate) enum SurveyCommand {
   3    the network does not let connections to the port out
   7    endpoints stayed throttled after the last pass, or no look-up was answered
   129, 130, 143  interrupted; the same command goes on")]
+#[cfg_attr(feature = "nats", command(mut_arg("queue", on_this_machine)))]
 pub(crate) struct SurveyRun {
     /// The list of domains, one a line; RANK,DOMAIN is read too; - is standard input
     #[arg(value_name = "DOMAINS")]
@@ -81,6 +91,35 @@ pub(crate) struct SurveyRun {
     #[arg(long, value_name = "URL", help_heading = "Identity", required_unless_present = "own_networks", value_parser = contact)]
     pub(crate) contact: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) pace: SurveyPace,
+
+    #[command(flatten)]
+    pub(crate) scope: SurveyScope,
+
+    #[command(flatten)]
+    pub(crate) machine: SurveyMachine,
+
+    /// The time limit for each reply
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Connection")]
+    pub(crate) timeout: Duration,
+
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) queue: SurveyQueue,
+
+    /// A worker of the queue that gives no sign of life for this time loses its networks to another one
+    #[cfg(feature = "nats")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = lease, requires = "queue", help_heading = "Queue")]
+    pub(crate) lease: Duration,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What a machine needs that connects to servers.
+#[derive(Debug, Args)]
+pub(crate) struct SurveyMachine {
     /// A list of prefixes, AS and domains that are not surveyed; it is read again when it changes
     #[arg(long, value_name = "FILE", help_heading = "Identity")]
     pub(crate) opt_out: Option<PathBuf>,
@@ -93,11 +132,17 @@ pub(crate) struct SurveyRun {
     #[arg(long, value_name = "HOST", help_heading = "Identity")]
     pub(crate) canary: Option<String>,
 
-    #[command(flatten)]
-    pub(crate) pace: SurveyPace,
+    /// Never dial this prefix; repeat it for each
+    #[arg(long, value_name = "PREFIX", help_heading = "Scope")]
+    pub(crate) block: Vec<IpPrefix>,
 
-    #[command(flatten)]
-    pub(crate) scope: SurveyScope,
+    /// Never dial the prefixes in this file, one a line
+    #[arg(long, value_name = "FILE", help_heading = "Scope")]
+    pub(crate) blocklist: Option<PathBuf>,
+
+    /// Also dial this prefix of special-purpose addresses, for simulations; repeat it for each
+    #[arg(long, value_name = "PREFIX", requires = "own_networks", help_heading = "Scope")]
+    pub(crate) allow_special: Vec<IpPrefix>,
 
     /// Also trust these root certificates
     #[arg(long, value_name = "PEM", help_heading = "Connection")]
@@ -110,10 +155,6 @@ pub(crate) struct SurveyRun {
     /// Connect from this local address
     #[arg(long, value_name = "ADDR", help_heading = "Connection")]
     pub(crate) source: Option<IpAddr>,
-
-    /// The time limit for each reply
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Connection")]
-    pub(crate) timeout: Duration,
 
     /// The most connections at the same time
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000), help_heading = "Connection")]
@@ -129,6 +170,85 @@ pub(crate) struct SurveyRun {
     /// Serve metrics for Prometheus on this address
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Output")]
     pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// The queue of a survey on several machines.
+#[cfg(feature = "nats")]
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Queue")]
+pub(crate) struct SurveyQueue {
+    /// The NATS server with the queue: nats://[USER@]HOST[:PORT], or tls:// instead of nats://
+    #[arg(long, value_name = "URL", requires = "run")]
+    pub(crate) queue: Option<QueueAddress>,
+
+    /// The name of the survey on the queue
+    #[arg(long, value_name = "NAME", requires = "queue")]
+    pub(crate) run: Option<RunName>,
+
+    /// The file with the password of USER
+    #[arg(long, value_name = "FILE", requires = "queue")]
+    pub(crate) queue_password_file: Option<PathBuf>,
+}
+
+/// Work for a survey on a queue, until it is done
+///
+/// Start it on any number of machines, at any time; each may be interrupted or killed. The survey's settings, with the budgets
+/// and the client's name, come from the queue. No two workers connect to the same network at the same time.
+#[cfg(feature = "nats")]
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes:
+  0    the survey is done
+  2    wrong usage, a queue that cannot be used, or a client name that does not resolve back; no server was dialed
+  3    the queue cannot be reached, or the network does not let connections to the port out
+  7    no look-up was answered
+  129, 130, 143  interrupted; other workers go on")]
+#[command(mut_arg("queue", |it| it.required(true)))]
+pub(crate) struct SurveyWork {
+    #[command(flatten)]
+    pub(crate) queue: SurveyQueue,
+
+    /// The most lanes at the same time; a lane is a group of networks that no other worker connects to meanwhile
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Queue")]
+    pub(crate) most_lanes: u16,
+
+    /// This machine's host name, for EHLO [default: that of the survey]
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    pub(crate) client_name: Option<DnsName>,
+
+    #[command(flatten)]
+    pub(crate) machine: SurveyMachine,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Collect the results of a survey on a queue into its folder, and plan its further passes, until it is done
+///
+/// The folder is the one that "plan --queue" has made. It contains the survey then, for "status", "join" and "verify".
+#[cfg(feature = "nats")]
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes:
+  0    done
+  2    wrong usage, a queue that cannot be used, or a folder of another survey
+  3    the queue cannot be reached
+  7    endpoints stayed throttled after the last pass, or no look-up was answered
+  129, 130, 143  interrupted; the same command goes on")]
+#[command(mut_arg("queue", |it| it.required(true)))]
+pub(crate) struct SurveyCollect {
+    #[command(flatten)]
+    pub(crate) queue: SurveyQueue,
+
+    /// The folder of the survey
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    /// The table of networks that "plan" got; needed if "plan" was interrupted
+    #[arg(long, value_name = "FILE")]
+    pub(crate) as_table: Option<PathBuf>,
+
+    /// The public suffix list that "plan" got
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suffix_list: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -182,18 +302,6 @@ pub(crate) struct SurveyScope {
     /// Probe every name at every address
     #[arg(long, conflicts_with = "samples")]
     pub(crate) every_name: bool,
-
-    /// Never dial this prefix; repeat it for each
-    #[arg(long, value_name = "PREFIX")]
-    pub(crate) block: Vec<IpPrefix>,
-
-    /// Never dial the prefixes in this file, one a line
-    #[arg(long, value_name = "FILE")]
-    pub(crate) blocklist: Option<PathBuf>,
-
-    /// Also dial this prefix of special-purpose addresses, for simulations; repeat it for each
-    #[arg(long, value_name = "PREFIX", requires = "own_networks")]
-    pub(crate) allow_special: Vec<IpPrefix>,
 
     /// Decides the order of the targets and the choice of samples
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -249,7 +357,13 @@ impl From<EvidenceArg> for EvidenceKept {
 pub(crate) struct SurveyStatus {
     /// The folder of the survey
     #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
+    #[cfg_attr(feature = "nats", arg(required_unless_present = "queue", conflicts_with = "queue"))]
+    #[cfg_attr(not(feature = "nats"), arg(required = true))]
+    pub(crate) folder: Option<PathBuf>,
+
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) queue: SurveyQueue,
 
     /// Repeat every two seconds, until the survey is done
     #[arg(long)]
@@ -354,6 +468,29 @@ fn waits(text: &str) -> Result<Waits, String> {
         return Err(format!("expected at most {MAX_WAITS} times, found {}", waits.len()));
     }
     Ok(Waits(waits))
+}
+
+/// The options of a machine that connects to servers. With a queue, that is not this one.
+#[cfg(feature = "nats")]
+fn on_this_machine(queue: clap::Arg) -> clap::Arg {
+    queue.conflicts_with_all([
+        "opt_out",
+        "canary",
+        "block",
+        "blocklist",
+        "allow_special",
+        "ca_file",
+        "no_system_roots",
+        "source",
+    ])
+}
+
+/// Parses a lease: long enough that a slow network does not end it, and short enough that a lane does not wait for hours.
+#[cfg(feature = "nats")]
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = duration(text).map_err(|error| error.to_string())?;
+    let limits = Duration::from_secs(2)..=Duration::from_secs(3600);
+    if limits.contains(&lease) { Ok(lease) } else { Err(String::from("expected a time from 2s to 1h")) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::args::Output;
+use crate::console::{Console, Tone};
 use crate::error::Failed;
 
 /// The limits of a request: its time, its size, and how many there are at once.
@@ -17,8 +19,19 @@ const LIMIT: Duration = Duration::from_secs(5);
 const MAX_REQUEST: usize = 8 * 1024;
 const AT_ONCE: usize = 8;
 
+/// Starts to serve, and shows the address.
+pub(super) async fn start(
+    address: SocketAddr,
+    monitor: &Arc<Monitor>,
+    output: &Output,
+) -> Result<(), Failed> {
+    let address = serve(address, Arc::clone(monitor)).await?;
+    Console::new(output).line(Tone::Plain, format_args!("metrics: http://{address}/metrics"));
+    Ok(())
+}
+
 /// Starts to serve, and returns the address. The task ends with the runtime.
-pub(super) async fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> Result<SocketAddr, Failed> {
+async fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> Result<SocketAddr, Failed> {
     let failed = |error| Failed::usage(format!("cannot listen for --metrics on {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

@@ -1,9 +1,14 @@
 //! The command `survey`.
 
 mod metrics;
+#[cfg(feature = "nats")]
+mod nats;
 mod opt_out;
+#[cfg(feature = "nats")]
+mod queue;
 mod run;
 pub(crate) mod status;
+mod view;
 
 use std::path::Path;
 
@@ -20,6 +25,10 @@ pub(crate) async fn run(args: Survey, interruption: Interruption) -> Result<u8, 
     match args.command {
         SurveyCommand::Run(args) => run::run(&args, false, interruption).await,
         SurveyCommand::Plan(args) => run::run(&args, true, interruption).await,
+        #[cfg(feature = "nats")]
+        SurveyCommand::Work(args) => queue::work(&args, interruption).await,
+        #[cfg(feature = "nats")]
+        SurveyCommand::Collect(args) => queue::collect(&args, interruption).await,
         SurveyCommand::Status(args) => status::run(&args).await,
         SurveyCommand::Join(args) => joined(&args),
         SurveyCommand::Verify(args) => verified(&args),
@@ -88,6 +97,21 @@ fn failed(error: SurveyError) -> Failed {
         SurveyError::NoWayOut(_) => (
             exit::UNREACHABLE,
             Some("ask your provider to open the port, or choose a host that is reachable with --canary HOST"),
+        ),
+        SurveyError::NoQueue(_) => (exit::UNREACHABLE, None),
+        SurveyError::UnfitQueue(_) => (
+            exit::USAGE,
+            Some("use nats-server 2.10 or newer, and start it with --jetstream and --store_dir DIR"),
+        ),
+        SurveyError::NoRun(..) => (
+            exit::USAGE,
+            Some(
+                "check the name, or start the survey with starttls survey plan DOMAINS --queue URL --run NAME",
+            ),
+        ),
+        SurveyError::OtherRun(_) => (
+            exit::USAGE,
+            Some("choose another name with --run, or the folder that the survey was planned in"),
         ),
         _ => (exit::USAGE, None),
     };

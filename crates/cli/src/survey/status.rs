@@ -1,11 +1,16 @@
-//! `survey status`: how far a survey is, from its folder alone.
+//! `survey status`: how far a survey is, from its folder or its queue alone.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use starttls_survey::{RunFolder, SHARD_TARGETS, Stage};
+#[cfg(feature = "nats")]
+use starttls_survey::SurveyError;
+#[cfg(feature = "nats")]
+use starttls_survey::queue::{NatsRun, StageCounts};
+use starttls_survey::{RunFolder, SHARD_TARGETS, ShardId, Stage, StagePlan};
 use starttls_x509::validity;
 
 use super::{existing, failed};
@@ -20,7 +25,7 @@ use crate::exit;
 pub(crate) struct Report {
     /// The version of the report: 1.
     pub(crate) schema_version: u32,
-    /// Whether a process works on the survey.
+    /// Whether a process works on the survey; on a queue, whether a worker has a lane.
     pub(crate) is_running: bool,
     /// Whether all planned stages have all of their results, and no further pass follows.
     pub(crate) is_done: bool,
@@ -53,10 +58,10 @@ pub(crate) struct StageReport {
 }
 
 pub(super) async fn run(args: &SurveyStatus) -> Result<u8, Failed> {
-    let folder = existing(&args.folder)?;
+    let source = Source::open(args).await?;
     let console = Console::result(&args.output);
     loop {
-        let report = report(&folder)?;
+        let report = source.report().await?;
         match args.format {
             StatusFormat::Json => {
                 let json = serde_json::to_string(&report).map_err(Failed::bug)?;
@@ -72,21 +77,67 @@ pub(super) async fn run(args: &SurveyStatus) -> Result<u8, Failed> {
     }
 }
 
+/// Where the state of a survey is.
+enum Source {
+    Folder(RunFolder),
+    #[cfg(feature = "nats")]
+    Queue(Box<NatsRun>),
+}
+
+impl Source {
+    #[cfg_attr(not(feature = "nats"), expect(clippy::unused_async, reason = "the queue is asked"))]
+    async fn open(args: &SurveyStatus) -> Result<Self, Failed> {
+        if let Some(folder) = &args.folder {
+            return existing(folder).map(Self::Folder);
+        }
+        #[cfg(feature = "nats")]
+        return super::nats::open(&args.queue).await.map(|it| Self::Queue(Box::new(it)));
+        #[cfg(not(feature = "nats"))]
+        Err(Failed::usage("the folder of the survey is missing"))
+    }
+
+    #[cfg_attr(not(feature = "nats"), expect(clippy::unused_async, reason = "the queue is asked"))]
+    async fn report(&self) -> Result<Report, Failed> {
+        match self {
+            Self::Folder(folder) => report(folder),
+            #[cfg(feature = "nats")]
+            Self::Queue(queue) => queue_report(queue).await.map_err(failed),
+        }
+    }
+}
+
+#[cfg(feature = "nats")]
+async fn queue_report(queue: &NatsRun) -> Result<Report, SurveyError> {
+    let mut stages = Vec::new();
+    for stage in queue.stages().await? {
+        let plan = queue.stage(stage).await?.unwrap_or_default();
+        let StageCounts { planned, done } = queue.counts(stage).await?;
+        stages.push(stage_report(stage, &plan, &planned, &done));
+    }
+    let is_running = queue.lanes_in_work().await? > 0;
+    Ok(Report { schema_version: 1, is_running, is_done: queue.has_ended().await?, stages })
+}
+
 fn report(folder: &RunFolder) -> Result<Report, Failed> {
     let passes = folder.settings().map_err(failed)?.map_or(0, |it| it.retry_after.len() + 1);
     let mut stages = Vec::new();
     for stage in folder.stages().map_err(failed)? {
-        stages.push(stage_report(folder, stage)?);
+        let plan = folder.stage(stage).map_err(failed)?.unwrap_or_default();
+        let (planned, done) = (folder.planned(stage).map_err(failed)?, folder.done(stage).map_err(failed)?);
+        stages.push(stage_report(stage, &plan, &planned, &done));
     }
     let is_done = stages.len() == passes + 2 && stages.iter().all(|it| it.shards == it.done_shards);
     Ok(Report { schema_version: 1, is_running: folder.is_locked(), is_done, stages })
 }
 
-fn stage_report(folder: &RunFolder, stage: Stage) -> Result<StageReport, Failed> {
-    let plan = folder.stage(stage).map_err(failed)?.unwrap_or_default();
-    let (planned, done) = (folder.planned(stage).map_err(failed)?, folder.done(stage).map_err(failed)?);
+fn stage_report(
+    stage: Stage,
+    plan: &StagePlan,
+    planned: &BTreeSet<ShardId>,
+    done: &BTreeSet<ShardId>,
+) -> StageReport {
     let mut open: Vec<u64> = vec![0; plan.lanes.len()];
-    for id in planned.difference(&done) {
+    for id in planned.difference(done) {
         if let Some(lane) = open.get_mut(usize::from(id.lane)) {
             *lane += SHARD_TARGETS as u64;
         }
@@ -95,7 +146,7 @@ fn stage_report(folder: &RunFolder, stage: Stage) -> Result<StageReport, Failed>
         let share = *open as f64 / lane.targets.max(1) as f64;
         lane.floor.mul_f64(share.min(1.0)).as_secs()
     });
-    Ok(StageReport {
+    StageReport {
         stage: stage.to_string(),
         targets: plan.targets,
         shards: plan.shards,
@@ -105,7 +156,7 @@ fn stage_report(folder: &RunFolder, stage: Stage) -> Result<StageReport, Failed>
         floor_seconds: plan.floor().as_secs(),
         left_at_least_seconds: left.max().unwrap_or_default(),
         invalid_lines: plan.invalid_lines,
-    })
+    }
 }
 
 /// Returns the state in the text format of Prometheus. Metrics that `--metrics` has too have the same name and meaning.
@@ -164,7 +215,7 @@ fn show(report: &Report, console: &Console) {
     let state = match (report.is_done, report.is_running) {
         (true, _) => "done",
         (false, true) => "running",
-        (false, false) => "not running; the same command goes on with it",
+        (false, false) => "not running; the same commands go on with it",
     };
     console.line(if report.is_done { Tone::Good } else { Tone::Plain }, state);
 }

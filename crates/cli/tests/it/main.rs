@@ -55,6 +55,7 @@ mod support;
 mod survey;
 mod survey_poison;
 mod survey_probes;
+mod survey_queue;
 mod survey_recipes;
 mod survey_start;
 mod survey_watch;

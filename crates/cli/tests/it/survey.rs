@@ -14,10 +14,10 @@ use crate::schema::fits_in;
 use crate::support::{Run, starttls};
 
 /// The budgets of the tests: high enough to end soon, and low enough to be exceeded by a program without them.
-const ADDRESS_RATE: f64 = 10.0;
-const SUBNET_RATE: f64 = 40.0;
-const NETWORK_RATE: f64 = 80.0;
-const SUFFIX_RATE: f64 = 60.0;
+pub(crate) const ADDRESS_RATE: f64 = 10.0;
+pub(crate) const SUBNET_RATE: f64 = 40.0;
+pub(crate) const NETWORK_RATE: f64 = 80.0;
+pub(crate) const SUFFIX_RATE: f64 = 60.0;
 
 pub(crate) struct Simulation {
     pub(crate) internet: Internet,

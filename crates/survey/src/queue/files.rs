@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Claim, Queue, TargetRecord, ThrottleMemory};
+use super::{Claim, Journal, Queue, TargetRecord, ThrottleMemory};
 use crate::error::SurveyError;
 use crate::files::{LineReader, compress, json, write_whole};
 use crate::folder::{RunFolder, RunLock, ShardId, Stage};
@@ -78,7 +78,7 @@ impl FilesQueue {
         }
         let (journal, done) = continued(&self.journal(stage, id))?;
         let starts = next_start(&self.starts(stage, id), done.len());
-        Ok(Claim { stage, shard: id, targets, done, starts, journal: Some(journal) })
+        Ok(Claim { stage, shard: id, targets, done, starts, journal: Journal::File(journal) })
     }
 
     fn publish(&self, claim: Claim) -> Result<(), SurveyError> {
@@ -92,28 +92,42 @@ impl FilesQueue {
                 serde_json::from_str(line).map_err(|error| SurveyError::contents(&path, error))?;
             records.push(record);
         }
-        records.sort_by(|one, other| one.key.cmp(&other.key));
-        let evidence: Vec<_> = records.iter().flat_map(|it| &it.evidence).map(String::as_str).collect();
-        let mut known = HashSet::new();
-        let certificates: Vec<_> = records
-            .iter()
-            .flat_map(|it| &it.certificates)
-            .filter(|(sha256, _)| known.insert(sha256))
-            .map(|(_, row)| row.as_str())
-            .collect();
-        let rows = records.iter().map(|it| it.row.as_str()).collect();
-        // The rows come last: the name of their file makes the shard done.
-        for (kind, lines, always) in
-            [("evidence", evidence, false), ("certificates", certificates, false), ("results", rows, true)]
-        {
-            if always || !lines.is_empty() {
-                let path = self.run.of_shard(kind, stage, shard);
-                write_whole(&path, &compress(lines).map_err(SurveyError::file(&path))?)?;
-            }
-        }
+        write_result(&self.run, stage, shard, records)?;
         remove(&path)?;
         remove(&self.starts(stage, shard))
     }
+}
+
+/// Writes the result of a shard into the folder of a run.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(crate) fn write_result(
+    run: &RunFolder,
+    stage: Stage,
+    id: ShardId,
+    mut records: Vec<TargetRecord>,
+) -> Result<(), SurveyError> {
+    records.sort_by(|one, other| one.key.cmp(&other.key));
+    let evidence: Vec<_> = records.iter().flat_map(|it| &it.evidence).map(String::as_str).collect();
+    let mut known = HashSet::new();
+    let certificates: Vec<_> = records
+        .iter()
+        .flat_map(|it| &it.certificates)
+        .filter(|(sha256, _)| known.insert(sha256))
+        .map(|(_, row)| row.as_str())
+        .collect();
+    let rows = records.iter().map(|it| it.row.as_str()).collect();
+    // The rows come last: the name of their file makes the shard done.
+    for (kind, lines, always) in
+        [("evidence", evidence, false), ("certificates", certificates, false), ("results", rows, true)]
+    {
+        if always || !lines.is_empty() {
+            let path = run.of_shard(kind, stage, id);
+            write_whole(&path, &compress(lines).map_err(SurveyError::file(&path))?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the number of starts since the last result of a target, with the next one.
@@ -165,12 +179,12 @@ impl Queue for FilesQueue {
         next.map(|id| self.read(stage, id)).transpose()
     }
 
-    fn start(&self, claim: &Claim) -> Result<(), SurveyError> {
+    async fn start(&self, claim: &Claim) -> Result<(), SurveyError> {
         let path = self.starts(claim.stage, claim.shard);
         fs::write(&path, format!("{} {}\n", claim.starts, claim.done.len())).map_err(SurveyError::file(&path))
     }
 
-    fn save(&self, claim: &mut Claim, records: Vec<TargetRecord>) -> Result<(), SurveyError> {
+    async fn save(&self, claim: &mut Claim, records: Vec<TargetRecord>) -> Result<(), SurveyError> {
         let path = self.journal(claim.stage, claim.shard);
         let mut lines = String::new();
         for record in records {
@@ -179,23 +193,24 @@ impl Queue for FilesQueue {
             claim.done.insert(record.key);
         }
         // One write, so that a crash cuts at most the last lines of it.
-        claim
-            .journal
-            .as_mut()
-            .map_or(Ok(()), |it| it.write_all(lines.as_bytes()))
-            .map_err(SurveyError::file(&path))
+        let written = match &mut claim.journal {
+            Journal::File(file) => file.write_all(lines.as_bytes()),
+            #[cfg(feature = "nats")]
+            Journal::Messages(..) => Ok(()),
+        };
+        written.map_err(SurveyError::file(&path))
     }
 
-    fn start_target(&self, claim: &Claim, key: &str) -> Result<(), SurveyError> {
+    async fn start_target(&self, claim: &Claim, key: &str) -> Result<(), SurveyError> {
         let path = self.starts(claim.stage, claim.shard);
         let append = || OpenOptions::new().append(true).open(&path)?.write_all(format!("{key}\n").as_bytes());
         append().map_err(SurveyError::file(&path))
     }
 
-    fn suspects(&self, claim: &Claim) -> Result<Option<HashSet<String>>, SurveyError> {
+    fn suspects(&self, claim: &Claim) -> Result<HashSet<String>, SurveyError> {
         let text = fs::read_to_string(self.starts(claim.stage, claim.shard)).unwrap_or_default();
         let started = text.lines().skip(1).map(str::to_owned);
-        Ok(Some(started.filter(|key| !claim.done.contains(key)).collect()))
+        Ok(started.filter(|key| !claim.done.contains(key)).collect())
     }
 
     async fn finish(&self, claim: Claim) -> Result<(), SurveyError> {
@@ -205,10 +220,6 @@ impl Queue for FilesQueue {
     async fn put_back(&self, claim: Claim) -> Result<(), SurveyError> {
         // An orderly end says nothing about the targets.
         remove(&self.starts(claim.stage, claim.shard))
-    }
-
-    async fn progress(&self, _: &Claim) -> Result<(), SurveyError> {
-        Ok(())
     }
 
     fn lease(&self) -> Option<Duration> {
@@ -269,7 +280,7 @@ mod tests {
         let mut claim = queue.claim(Stage::Resolve, 0).await.unwrap().unwrap();
         let id = claim.shard;
         assert_eq!((claim.targets.len(), claim.starts), (3, 1));
-        queue.save(&mut claim, vec![record("b"), record("a")]).unwrap();
+        queue.save(&mut claim, vec![record("b"), record("a")]).await.unwrap();
         drop((claim, queue));
         // A crash in the middle of a write.
         let journal = run.of_shard("results", Stage::Resolve, id).with_extension("journal");
@@ -281,7 +292,7 @@ mod tests {
         let mut claim = queue.claim(Stage::Resolve, 0).await.unwrap().unwrap();
         assert_eq!(claim.done, ["a", "b"].map(String::from).into());
         assert_eq!(claim.starts, 1, "results were added since the last start");
-        queue.save(&mut claim, vec![record("c")]).unwrap();
+        queue.save(&mut claim, vec![record("c")]).await.unwrap();
         assert!(run.done(Stage::Resolve).unwrap().is_empty());
         queue.finish(claim).await.unwrap();
         assert_eq!(run.done(Stage::Resolve).unwrap(), BTreeSet::from([id]));
@@ -300,9 +311,9 @@ mod tests {
             let claim = queue.claim(Stage::Resolve, 0).await.unwrap().unwrap();
             assert_eq!(claim.starts, start);
             let suspects = if start == 1 { HashSet::new() } else { HashSet::from([String::from("a")]) };
-            assert_eq!(queue.suspects(&claim).unwrap(), Some(suspects));
-            queue.start(&claim).unwrap();
-            queue.start_target(&claim, "a").unwrap();
+            assert_eq!(queue.suspects(&claim).unwrap(), suspects);
+            queue.start(&claim).await.unwrap();
+            queue.start_target(&claim, "a").await.unwrap();
         }
         let queue = FilesQueue::new(&run).unwrap();
         queue.open(Stage::Resolve).unwrap();

@@ -1,6 +1,8 @@
 //! Where workers take shards from and where results go.
 
 mod files;
+#[cfg(feature = "nats")]
+mod nats;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -13,6 +15,10 @@ use crate::error::SurveyError;
 use crate::folder::{ShardId, Stage};
 
 pub use files::FilesQueue;
+#[cfg(feature = "nats")]
+pub(crate) use files::write_result;
+#[cfg(feature = "nats")]
+pub use nats::{NatsLane, NatsRun, QueueAddress, RunName, StageCounts};
 
 /// The result for one target: a row, and what belongs to it. All parts are JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +48,17 @@ pub struct Claim {
     pub done: HashSet<String>,
     /// How many times a worker started with the targets of this shard without a result for any of them, this time included.
     pub starts: u32,
-    journal: Option<File>,
+    journal: Journal,
+}
+
+/// Where the records of a shard are kept until it has a result.
+#[derive(Debug)]
+enum Journal {
+    /// In a file, which is written at its end.
+    File(File),
+    /// In messages of the queue, with these numbers; and the keys of the targets that were in work when the last worker ended.
+    #[cfg(feature = "nats")]
+    Messages(Vec<u64>, HashSet<String>),
 }
 
 /// After this many starts without a result, a target probably ends the worker, so that each suspect is probed alone.
@@ -59,6 +75,11 @@ pub type ThrottleMemory = HashMap<String, ThrottledSubnet>;
 
 /// A queue of shards. Each shard gets exactly one visible result, however often it is worked on.
 pub trait Queue: Send + Sync + 'static {
+    /// Makes this worker the holder of its lane, and returns how long the previous holder may still connect to servers.
+    fn enter(&self) -> impl Future<Output = Result<Duration, SurveyError>> + Send {
+        async { Ok(Duration::ZERO) }
+    }
+
     /// Takes the next shard of a lane; `None` if the lane has no more.
     fn claim(
         &self,
@@ -67,22 +88,20 @@ pub trait Queue: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Claim>, SurveyError>> + Send;
 
     /// Records that the worker starts with the first target of a shard.
-    fn start(&self, claim: &Claim) -> Result<(), SurveyError>;
+    fn start(&self, claim: &Claim) -> impl Future<Output = Result<(), SurveyError>> + Send;
 
     /// Records that the worker starts with this target.
-    fn start_target(&self, claim: &Claim, key: &str) -> Result<(), SurveyError> {
-        let _ = (claim, key);
-        Ok(())
-    }
+    fn start_target(&self, claim: &Claim, key: &str) -> impl Future<Output = Result<(), SurveyError>> + Send;
 
-    /// Returns the keys of the targets that were in work when the last worker ended; `None` if each target may have been.
-    fn suspects(&self, claim: &Claim) -> Result<Option<HashSet<String>>, SurveyError> {
-        let _ = claim;
-        Ok(None)
-    }
+    /// Returns the keys of the targets that were in work when the last worker ended.
+    fn suspects(&self, claim: &Claim) -> Result<HashSet<String>, SurveyError>;
 
     /// Keeps results of a shard, so that they need not be repeated after a crash, as far as the queue can.
-    fn save(&self, claim: &mut Claim, records: Vec<TargetRecord>) -> Result<(), SurveyError>;
+    fn save(
+        &self,
+        claim: &mut Claim,
+        records: Vec<TargetRecord>,
+    ) -> impl Future<Output = Result<(), SurveyError>> + Send;
 
     /// Makes the results of a shard visible, all at once.
     fn finish(&self, claim: Claim) -> impl Future<Output = Result<(), SurveyError>> + Send;
@@ -90,10 +109,18 @@ pub trait Queue: Send + Sync + 'static {
     /// Gives a shard back without a result, because the worker ends.
     fn put_back(&self, claim: Claim) -> impl Future<Output = Result<(), SurveyError>> + Send;
 
-    /// Tells the queue that the worker is alive. If that fails for [`Queue::lease`], another worker may have the shard.
-    fn progress(&self, claim: &Claim) -> impl Future<Output = Result<(), SurveyError>> + Send;
+    /// Tells the queue that the worker is alive, and returns whether it still holds its lane. If that fails for half of
+    /// [`Queue::lease`], another worker may have the lane.
+    fn progress(&self) -> impl Future<Output = Result<bool, SurveyError>> + Send {
+        async { Ok(true) }
+    }
 
-    /// Returns how long a worker holds a shard without a sign of life; `None` without a limit.
+    /// Gives the lane back. Without it, another worker gets the lane after [`Queue::lease`].
+    fn leave(&self) -> impl Future<Output = Result<(), SurveyError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Returns how long a worker holds a lane without a sign of life; `None` without a limit.
     fn lease(&self) -> Option<Duration>;
 
     /// Returns the subnets of a lane that turned clients away.
