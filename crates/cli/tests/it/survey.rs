@@ -81,12 +81,12 @@ impl Simulation {
 pub(crate) const CLIENT_NAME: &str = "probe.sim.test";
 
 /// The deadline of one survey, which waits for silent servers, on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(300);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs a survey to its end: every endpoint has a result, also if some stayed throttled.
 #[track_caller]
 pub(crate) fn finish(command: &mut Command) -> i32 {
-    finished(spawn(command))
+    finished(spawn(command), DEADLINE)
 }
 
 pub(crate) fn spawn(command: &mut Command) -> Child {
@@ -95,13 +95,13 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
 
 /// Waits for the end of a survey.
 #[track_caller]
-pub(crate) fn finished(mut child: Child) -> i32 {
+pub(crate) fn finished(mut child: Child, limit: Duration) -> i32 {
     let started = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if started.elapsed() > DEADLINE {
+        if started.elapsed() > limit {
             child.kill().unwrap();
             break child.wait().unwrap();
         }
@@ -345,7 +345,7 @@ fn crash((domains, addresses): (u32, u32), kills: u32, longest_ms: u64, limit: D
         child.wait().unwrap();
         killed += 1;
     }
-    finish(&mut simulation.command("run", "a", &["-q"]));
+    finished(spawn(&mut simulation.command("run", "a", &["-q"])), limit);
     simulation.assert_polite();
     let out = simulation.out("a");
     Run::of(&mut starttls([Path::new("survey"), Path::new("verify"), &out])).exits(0);

@@ -12,7 +12,7 @@ use starttls_testkit::internet::provider;
 
 use crate::support::process::Live;
 use crate::support::{Run, starttls};
-use crate::survey::{Simulation, finished, rows, spawn, text};
+use crate::survey::{DEADLINE, Simulation, finished, rows, spawn, text};
 
 /// Samples by name and labels.
 type Samples = BTreeMap<String, f64>;
@@ -131,7 +131,7 @@ fn the_metrics_are_those_of_the_rows() {
 const SLACK: Duration = Duration::from_secs(5);
 
 #[test]
-fn an_operator_who_opts_out_is_left_alone_within_seconds() {
+fn networks_that_opt_out_are_left_alone_within_seconds() {
     let simulation = Simulation::new(200, 150);
     let list = simulation.out("opt-out.txt");
     std::fs::write(&list, "# empty\n").unwrap();
@@ -149,7 +149,7 @@ fn an_operator_who_opts_out_is_left_alone_within_seconds() {
     let mut add = starttls(["survey", "opt-out", "add"]);
     Run::of(add.arg(&list).arg("whale.test")).exits(0);
     let added = Instant::now();
-    finished(survey);
+    finished(survey, DEADLINE);
 
     let since = added.elapsed().saturating_sub(Duration::from_secs(5) + SLACK);
     let late = referee.recent(since, of_whale);
