@@ -264,6 +264,17 @@ const TABLE: &[ProtocolProfile] = &[
         ..ProtocolProfile::new("rdp", &[], &["connection confirm of Standard", "MCS connect response"])
     },
     ProtocolProfile {
+        harmless: ClientMessage::Other,
+        // A server with users ends a session that begins with anything but a login.
+        harmless_begins_session: true,
+        turned_away: &["-ERR 'maximum"],
+        ..ProtocolProfile::new(
+            "nats",
+            &["+OK", "-ERR 'Authorization Violation", "-ERR 'User Authentication"],
+            &["PONG"],
+        )
+    },
+    ProtocolProfile {
         rejections: &["ErrorResponse"],
         harmless: ClientMessage::Credentials,
         // Classes 53 and 57: too many connections, starting up, shutting down. 08P01: the session ends with any message.

@@ -5,7 +5,7 @@ use starttls::proto::Protocol;
 
 use crate::apps::context::{AppContext, Application, World, hello_only};
 use crate::apps::{
-    ftp, http, imap, irc, ldap, mysql, mysqlx, nbd, nntp, nut, pop3, postgres, rdp, sieve, smtp, xmpp,
+    ftp, http, imap, irc, ldap, mysql, mysqlx, nats, nbd, nntp, nut, pop3, postgres, rdp, sieve, smtp, xmpp,
 };
 use crate::session::{Session, SessionError};
 
@@ -240,6 +240,7 @@ const PROFILES: &[LabProfile] = &[
             },
         )
     },
+    row("nats", nats::serve, lines(b"PING\r\n")),
     LabProfile {
         login: LoginKind::None,
         // X.224 data, and the start of a packet of 65,535 octets.

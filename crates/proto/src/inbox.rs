@@ -109,6 +109,16 @@ impl Inbox {
         self.taken
     }
 
+    /// Returns whether the first octets are a TLS handshake record (RFC 8446 section 5.1); `None` while this is undecided.
+    pub(crate) fn starts_with_handshake(&self) -> Option<bool> {
+        match self.pending() {
+            _ if self.taken > 0 => Some(false),
+            [0x16] => None,
+            [0x16, 0x03, ..] => Some(true),
+            _ => Some(false),
+        }
+    }
+
     /// Returns the octets of a message that was just cut.
     pub(crate) fn bytes(&self, message: &Message) -> &[u8] {
         self.reader.bytes(&message.range)

@@ -86,6 +86,8 @@ pub enum ProtocolFamily {
     Mysqlx,
     /// RDP, remote desktops.
     Rdp,
+    /// NATS, messaging.
+    Nats,
 }
 
 /// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).
@@ -127,8 +129,11 @@ pub struct Flow {
     pub greeting: bool,
     /// Where the server offers the upgrade.
     pub offer: OfferPlace,
-    /// Whether the server answers the request (all but MySQL).
+    /// Whether the server answers the request (all but MySQL and NATS).
     pub request_is_answered: bool,
+    /// Whether the client sends no request: its ClientHello is the request, and must be the first that it sends (NATS). The
+    /// server does not answer it in cleartext.
+    pub client_hello_is_request: bool,
     /// Whether the server closes after it has refused a command for lack of TLS.
     pub closes_when_tls_required: bool,
     /// Which side sends first inside TLS.
@@ -148,6 +153,9 @@ pub struct Flow {
     /// Whether a session continues in the same way with and without a login, so that the gateway can log in for a client
     /// that does not.
     pub login_is_optional: bool,
+    /// Whether a login depends on the greeting (MySQL's scramble, the nonce of NATS), so that a client needs the greeting of the
+    /// server that it logs in to. A gateway then relays the greeting of its backend.
+    pub login_needs_greeting: bool,
     /// Whether servers take who is at the other end of a socket in the file system for the user that the socket
     /// belongs to, without a password: LDAP's EXTERNAL (RFC 4513 section 5.2.3), `peer` in PostgreSQL,
     /// `auth_socket` in MySQL, `PeerCred` in HTTP for printing.
@@ -161,6 +169,7 @@ impl Flow {
         greeting: true,
         offer: OfferPlace::AfterHello,
         request_is_answered: true,
+        client_hello_is_request: false,
         closes_when_tls_required: false,
         after: AfterUpgrade::Silent,
         data_connections: false,
@@ -168,6 +177,7 @@ impl Flow {
         client_preamble: b"",
         tls_may_be_optional: true,
         login_is_optional: true,
+        login_needs_greeting: false,
         has_peer_credential_auth: false,
     };
 }

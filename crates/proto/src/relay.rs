@@ -239,6 +239,13 @@ impl Relay {
 
     fn read(&mut self, from: Side, out: &mut Outgoing, events: &mut Vec<RelayEvent>) {
         while self.lane(from).reading == Reading::Messages {
+            if from == Side::Client && self.flow.client_hello_is_request {
+                match self.client.inbox.starts_with_handshake() {
+                    Some(true) => return self.request_by_handshake(out, events),
+                    Some(false) => {}
+                    None => return,
+                }
+            }
             let reply_to = match self.due.front() {
                 Some(Due::Reply(reply_to)) => *reply_to,
                 Some(Due::Ours(_)) | None => ReplyTo::Other,
@@ -274,6 +281,22 @@ impl Relay {
             }
             if self.due.len() > MAX_DUE {
                 return self.lose("answers to the commands", from.peer(), out, events);
+            }
+        }
+    }
+
+    /// Applies the rules to a request by a ClientHello, which has no octets of its own.
+    fn request_by_handshake(&mut self, out: &mut Outgoing, events: &mut Vec<RelayEvent>) {
+        let kind = EventKind::Client(ClientMessage::Request);
+        events.push(RelayEvent { from: Side::Client, at: 0..0, kind, text: None });
+        match self.edit(Side::Client, ReplyTo::Other, Vec::new(), kind, out) {
+            Fate::Untouched | Fate::Changed => self.boundary(out, events),
+            Fate::Granted => self.client.reading = Reading::Granted,
+            Fate::Released => self.release(out),
+            // The request and the handshake are the same octets.
+            Fate::Ended | Fate::Swallowed => {
+                self.client.reading = Reading::Over;
+                drop(self.client.inbox.take());
             }
         }
     }

@@ -94,6 +94,14 @@ impl Server {
             let state = &mut *self.0;
             input = state.inbox.push(input);
             loop {
+                // A server that cannot do TLS reads the ClientHello as a violation.
+                if state.flow.client_hello_is_request && state.tls != TlsSupport::Unavailable {
+                    match state.inbox.starts_with_handshake() {
+                        Some(true) => return self.agree(input, out),
+                        Some(false) => {}
+                        None => break,
+                    }
+                }
                 let (message, read) = match state.next() {
                     Ok(Some(next)) => next,
                     Ok(None) => break,

@@ -34,7 +34,7 @@ each_protocol! {
 
 // A server of NBD has no message that it could send in place of its greeting.
 each_protocol! {
-    if |it| it.flow.greeting && it.name != "nbd", [ftp imap lmtp mysql nntp pop3 sieve smtp submission]:
+    if |it| it.flow.greeting && it.name != "nbd", [ftp imap lmtp mysql nats nntp pop3 sieve smtp submission]:
     a_goodbye_and_a_preauthentication_are_not_greetings
 }
 

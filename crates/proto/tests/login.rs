@@ -40,6 +40,17 @@ const STREAM: &[u8] =
     b"<?xml version='1.0'?><stream:stream to='mail.example.com' version='1.0' xml:lang='en' \
     xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 
+/// The start of CONNECT in NATS.
+macro_rules! connect {
+    () => {
+        concat!(
+            "CONNECT {\"pedantic\":false,\"tls_required\":true,\"lang\":\"rust\",\"version\":\"",
+            env!("CARGO_PKG_VERSION"),
+            "\",\"protocol\":1,\"headers\":true,\"verbose\":false"
+        )
+    };
+}
+
 #[rustfmt::skip] // A turn a line.
 const CONVERSATIONS: &[Conversation] = &[
     Conversation { protocol: "smtp", mechanism: PLAIN, challenges: &[], ends: IN, said: &[
@@ -128,6 +139,12 @@ const CONVERSATIONS: &[Conversation] = &[
         S(b"5\0\0\0\x02\x0a2\x0a\x19authentication.mechanisms\x12\x15\x08\x03\x22\x11\x0a\x0f\x08\x01\x12\x0b\x08\x08J\x07\x0a\x05PLAIN"),
         C(b"\x0e\0\0\0\x04\x0a\x05PLAIN\x12\x04\0u\0p"),
         S(b"\x10\0\0\0\x01\x08\0\x10\x95\x08\x1a\x01n\x22\x05HY000") ] },
+    Conversation { protocol: "nats", mechanism: ("SIMPLE", Some(b"\0u\0p")), challenges: &[], ends: IN, said: &[
+        C(concat!(connect!(), ",\"user\":\"u\",\"pass\":\"p\"}\r\nPING\r\n").as_bytes()),
+        S(b"INFO {\"connect_urls\":[]} \r\nPING\r\nPONG\r\n") ] },
+    Conversation { protocol: "nats", mechanism: ("TOKEN", Some(b"p")), challenges: &[], ends: R(Denial::Credentials), said: &[
+        C(concat!(connect!(), ",\"auth_token\":\"p\"}\r\nPING\r\n").as_bytes()),
+        S(b"-ERR 'Authorization Violation'\r\n") ] },
     Conversation { protocol: "xmpp", mechanism: ("M", Some(b"")), challenges: ONE, ends: G(Some(b"v"), None), said: &[
         C(STREAM), S(b"<stream:stream from='mail.example.com' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
             <stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>M</mechanism></mechanisms></stream:features>"),

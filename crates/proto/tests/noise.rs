@@ -34,6 +34,8 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
         b"\"".to_vec(),
         b"+OK".to_vec(),
         b"101 ".to_vec(),
+        b"INFO {\"tls_required\":true} \r\n".to_vec(),
+        b"\x16\x03".to_vec(),
     ]);
     let piece = prop_oneof![words, prop::collection::vec(any::<u8>(), 0..8)];
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
@@ -104,6 +106,10 @@ proptest! {
             let mut out = Vec::new();
             let server = Server::new(protocol, identity(), TlsSupport::Available, &mut out);
             if let Ok(Progress::Upgrade(_)) = server.receive(&noise, &mut out) {
+                if protocol.flow.client_hello_is_request {
+                    prop_assert!(noise.starts_with(b"\x16\x03"));
+                    continue;
+                }
                 let mut dialect = protocol.new_dialect(identity());
                 let mut rest = noise.as_slice();
                 // The exception in rule B2: a server drops white space before TLS.

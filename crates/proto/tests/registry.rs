@@ -21,6 +21,10 @@ each_protocol! {
     every_client_message_round_trips
     every_server_message_round_trips
     a_peer_that_speaks_tls_on_the_upgrade_port_is_recognized
+}
+
+each_protocol! {
+    if |it| !it.flow.client_hello_is_request, [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
     a_client_that_sends_tls_in_cleartext_gets_an_alert
 }
 
@@ -33,8 +37,13 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.offer != super::OfferPlace::Unannounced, [ftp imap irc lmtp mysql mysqlx nntp pop3 sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.offer != super::OfferPlace::Unannounced, [ftp imap irc lmtp mysql mysqlx nats nntp pop3 sieve smtp submission xmpp xmpp_server]:
     a_stripped_offer_is_still_a_message_and_offers_nothing
+}
+
+/// Returns the start of a ClientHello, if it is the request.
+fn client_hello(protocol: &Protocol) -> &'static [u8] {
+    if protocol.flow.client_hello_is_request { b"\x16\x03" } else { b"" }
 }
 
 /// Runs a client and a server until the client finishes, in pieces of `chunk` octets.
@@ -64,7 +73,10 @@ fn meet(
             };
             match machine.receive(piece, &mut to_server)? {
                 Progress::Continue(machine) => client = Some(machine),
-                Progress::Upgrade(proof) => client_end = Some(Ok(proof)),
+                Progress::Upgrade(proof) => {
+                    client_end = Some(Ok(proof));
+                    to_server.extend_from_slice(client_hello(protocol));
+                }
                 Progress::End(declined) => client_end = Some(Err(declined)),
             }
         }
@@ -218,7 +230,8 @@ fn every_client_message_round_trips(protocol: &'static Protocol) {
         let mut message = Vec::new();
         protocol.new_dialect(identity()).write_client(meaning, &mut message);
         if message.is_empty() {
-            assert_ne!(meaning, ClientMessage::Request, "{}: no request", protocol.name);
+            let is_request = meaning == ClientMessage::Request;
+            assert!(!is_request || protocol.flow.client_hello_is_request, "{}: no request", protocol.name);
             continue;
         }
         incomplete_until_the_last(protocol, Side::Client, ReplyTo::Other, &message);

@@ -43,7 +43,12 @@ fn between(protocol: &Protocol, rules: Vec<RelayRule>) -> Ends {
         if let Some(machine) = client.take_if(|_| !heard.is_empty()) {
             match machine.receive(&heard, &mut to_relay) {
                 Ok(Progress::Continue(machine)) => client = Some(machine),
-                Ok(Progress::Upgrade(_)) => client_end = String::from("upgrade"),
+                Ok(Progress::Upgrade(_)) => {
+                    client_end = String::from("upgrade");
+                    // The ClientHello may be the request.
+                    let hello: &[u8] = if protocol.flow.client_hello_is_request { b"\x16\x03" } else { b"" };
+                    to_relay.extend_from_slice(hello);
+                }
                 Ok(Progress::End(declined)) => client_end = format!("{:?}", declined.reason),
                 Err(error) => client_end = format!("{:?}", error.kind),
             }
@@ -59,8 +64,12 @@ fn refused(refusal: Refusal) -> String {
 each_protocol! {
     an_observer_sees_the_request_the_answer_and_the_boundary
     c2_a_stripped_offer_is_asked_for_all_the_same
-    b2_bytes_behind_the_request_kill_the_server
     a_relay_that_stops_keeps_what_comes_beyond_the_boundary
+}
+
+each_protocol! {
+    if |it| !it.flow.client_hello_is_request, [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    b2_bytes_behind_the_request_kill_the_server
 }
 
 each_protocol! {

@@ -51,7 +51,7 @@ each_protocol! {
 
 each_protocol! {
     if |it| !super::WITHOUT_CREDENTIALS.contains(&it.name),
-    [ftp http imap irc ldap lmtp mysql mysqlx nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    [ftp http imap irc ldap lmtp mysql mysqlx nats nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
     an_observer_sees_credentials_in_cleartext
     no_two_sessions_try_the_same_password
 }

@@ -57,6 +57,7 @@ fn upgrade(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(
         }
         "nbd" => return nbdinfo(endpoint, root, deadline),
         "rdp" => return xfreerdp(endpoint, root, deadline),
+        "nats" => return run(&mut python(endpoint, root, "", "INFO {", "\r\n"), deadline).map(drop),
         "nut" => {
             return run(&mut python(endpoint, root, "STARTTLS\n", "OK STARTTLS", "\n"), deadline).map(drop);
         }

@@ -74,6 +74,7 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
             "it continues after every answer to its first message, and its output shows nothing of a packet",
         ),
         (Flaw::IgnoresTruncation, _, "irc") => Some("it waits for no answer to its last command"),
+        (Flaw::IgnoresTruncation, _, "nats") => Some("the server ends the session after a login that fails"),
         (Flaw::IgnoresTruncation, _, "xmpp-server") => Some("the server ends the stream without an answer"),
         (Flaw::IgnoresNames, "cli-cert-weak-key", _) => Some(
             "its TLS library checks no signature by so small a key; the conformance tests have one that does",

@@ -51,7 +51,8 @@ impl Probe for Fallback {
     }
 
     fn cost(&self, _: &Selection, protocol: &'static Protocol) -> Cost {
-        Cost { failed_login: harmless_is_login(protocol), ..Cost::new(2) }
+        let connections = failures(protocol).count() as u32;
+        Cost { failed_login: harmless_is_login(protocol), ..Cost::new(connections) }
     }
 
     fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
@@ -67,14 +68,19 @@ impl Probe for Fallback {
     }
 }
 
+/// Returns the failed handshakes that the probe tries: the purpose of the connection, and the octets before cleartext. Where
+/// the ClientHello is the request, cleartext in its place is a session without a request.
+fn failures(protocol: &Protocol) -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    let cleartext = ("cleartext instead of a ClientHello", b"".as_slice());
+    let first = Some(cleartext).filter(|_| !protocol.flow.client_hello_is_request);
+    first.into_iter().chain([("an alert instead of a ClientHello, then cleartext", ALERT)])
+}
+
 async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
     let check = id::SRV_HS_FALLBACK;
     let mut result = ProbeResult::default();
     let (mut worst, mut inconclusive, mut ends) = (None, None, String::new());
-    for (purpose, first) in [
-        ("cleartext instead of a ClientHello", b"".as_slice()),
-        ("an alert instead of a ClientHello, then cleartext", ALERT),
-    ] {
+    for (purpose, first) in failures(plan.protocol) {
         let _place = plan.place().await;
         let end = one_connection(plan, purpose, first, usual, &result.log).await;
         let at = result.log.last();

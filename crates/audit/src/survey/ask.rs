@@ -50,6 +50,13 @@ pub(super) async fn ask(plan: &Plan, question: &Question, log: &Log) -> Result<(
     let answer = flight.finish(end);
     session.record.described(EntryKind::Server, &received, reply(&answer));
     let _ = session.send_unrecorded(&GOODBYE).await;
+    // A hello of SSL 2.0 does not start like a handshake record, so that a server to which the ClientHello is the request reads
+    // it as cleartext.
+    let is_cleartext = question.version == Version::Ssl2 && plan.protocol.flow.client_hello_is_request;
+    let answer = match answer {
+        Answer::NotTls(_) if is_cleartext => Answer::Closed,
+        answer => answer,
+    };
     Ok((answer, Mark { first: before.last + 1, ..session.record.all() }))
 }
 

@@ -79,6 +79,7 @@ const ANNOUNCEMENTS: &[(&str, Announcement)] = &[
     ("nut", Announcement::PortOnly),
     ("nbd", Announcement::PortOnly),
     ("rdp", Announcement::PortOnly),
+    ("nats", Announcement::PortOnly),
 ];
 
 /// Returns the services with SRV records: the protocol, the label and the name in the certificate.

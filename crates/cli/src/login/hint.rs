@@ -112,7 +112,7 @@ fn not_offered(
             Some(String::from("leave out --mechanism to use the best of the offered mechanisms"))
         }
         _ => Some(String::from(
-            "OAUTHBEARER and XOAUTH2 need --token, EXTERNAL needs --cert, the other mechanisms need a password",
+            "OAUTHBEARER, XOAUTH2 and TOKEN need --token, EXTERNAL needs --cert, the other mechanisms need a password",
         )),
     }
 }

@@ -166,7 +166,9 @@ impl Credentials {
             }
             Account::certificate()
         } else {
-            let Some(user) = user else {
+            // A token of NATS belongs to no user.
+            let nameless = (named.as_deref() == Some("TOKEN")).then_some("");
+            let Some(user) = user.as_deref().or(nameless) else {
                 let hint = String::from(
                     "specify the user with --user NAME, or a client certificate with --cert PEM --key PEM",
                 );

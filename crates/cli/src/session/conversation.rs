@@ -169,10 +169,14 @@ impl Conversation {
 
 impl Observer for Conversation {
     fn observe(&self, chunk: &Chunk<'_>) {
+        let Ok(mut state) = self.state.lock() else { return };
         if chunk.phase != ConnectionPhase::Negotiation {
+            let begins_tls = (chunk.phase, chunk.from) == (ConnectionPhase::Handshake, Side::Client);
+            if begins_tls && state.protocol.flow.client_hello_is_request {
+                (state.seen.requested, state.seen.accepted) = (true, true);
+            }
             return;
         }
-        let Ok(mut state) = self.state.lock() else { return };
         state.at = chunk.at;
         state.lane(chunk.from).1.extend_from_slice(chunk.bytes);
         match chunk.from {

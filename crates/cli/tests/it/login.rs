@@ -30,6 +30,7 @@ fn every_server_of_the_lab_knows_the_user() {
             "http" | "lmtp" | "nbd" | "rdp" | "xmpp-server" => continue,
             "ftp" | "nut" => ("USER", "test"),
             "ldap" => ("SIMPLE", "uid=test,dc=example,dc=test"),
+            "nats" => ("SIMPLE", "test"),
             "postgres" => ("PASSWORD", "test"),
             "mysql" => ("CACHING_SHA2_PASSWORD", "test"),
             _ => ("PLAIN", "test"),

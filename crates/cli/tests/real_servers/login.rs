@@ -22,6 +22,7 @@ const LOGINS: &[(&str, &str, &[&str])] = &[
     ("mysql", "MYSQL_NATIVE_PASSWORD", &[]),
     ("irc", "PASSWORD", &[]),
     ("nut", "USER", &[]),
+    ("nats", "SIMPLE", &[]),
     ("xmpp", "SCRAM-SHA-256", &["PLAIN"]),
 ];
 

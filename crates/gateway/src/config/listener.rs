@@ -388,7 +388,7 @@ fn check_default_route(
     downstream: &Downstream,
     routes: &Routes,
 ) -> Result<(), SetupError> {
-    let relayed = protocol.flow.after == AfterUpgrade::SequenceContinues;
+    let relayed = protocol.flow.login_needs_greeting;
     let optional = matches!(downstream, Downstream::Upgrade(UpgradePolicy::Optional, _));
     if !relayed && !optional {
         return Ok(());

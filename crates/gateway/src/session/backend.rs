@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use super::mysql::pending::PendingUpgrade;
+use super::pending::PendingUpgrade;
 use super::stream::{Socket, Stream};
 use crate::config::{Backend, BackendAddress, BackendLogin, BackendTls, TlsStart};
 use crate::failure::SessionFailure;

@@ -9,6 +9,8 @@ mod ftp;
 mod idle;
 mod mysql;
 mod observation;
+mod pending;
+mod relayed_greeting;
 mod rules;
 mod run;
 mod splice;

@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
         };
         let Some(socket) = socket.take() else { return Ok(()) };
         let busy_poll = self.listener.busy_poll;
-        let relays_greeting = self.listener.protocol.flow.after == AfterUpgrade::SequenceContinues;
+        let relays_greeting = self.listener.protocol.flow.login_needs_greeting;
         let client = match &self.listener.downstream {
             Downstream::Cleartext if relays_greeting => {
                 return Box::pin(self.relayed_greeting(socket, None)).await;

@@ -11,6 +11,7 @@ mod irc;
 mod ldap;
 mod lmtp;
 mod mysql;
+mod nats;
 mod nbd;
 mod nntp;
 mod nut;
@@ -78,6 +79,7 @@ mod to {
         inn: crate::nntp::TALKS;
         inspircd: crate::irc::TALKS;
         mariadb: crate::mysql::TALKS;
+        nats: crate::nats::TALKS;
         nbdkit: crate::nbd::TALKS;
         nut: crate::nut::TALKS;
         openldap: crate::ldap::TALKS;

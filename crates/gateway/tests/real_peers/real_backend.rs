@@ -118,8 +118,8 @@ impl Backend {
             // A check that takes minutes or many connections runs only on request.
             let usual =
                 [CheckOutcome::Pass, CheckOutcome::Info, CheckOutcome::NotApplicable, CheckOutcome::NotRun];
-            // The gateway sends session tickets with its first data, and MySQL servers send none before a login.
-            let has_no_ticket = |id: &str| protocol.name == "mysql" && id == "tls-early-data";
+            // The gateway sends session tickets with its first data, and servers of MySQL and NATS send none before a login.
+            let has_no_ticket = |id: &str| protocol.flow.login_needs_greeting && id == "tls-early-data";
             let findings = report.findings.iter().filter(|it| !usual.contains(&it.outcome));
             let findings = findings.filter(|it| !has_no_ticket(&it.id));
             let findings: Vec<_> = findings.map(|it| format!("{}: {}", it.id, it.summary)).collect();

@@ -5,7 +5,7 @@
 macro_rules! each_protocol_with_own_greeting {
     ($($property:ident)+) => {
         starttls::proto::each_protocol! {
-            async if |it| it.flow.after != starttls::proto::AfterUpgrade::SequenceContinues,
+            async if |it| !it.flow.login_needs_greeting,
             [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
             $($property)+
         }
@@ -28,6 +28,7 @@ mod line_ends;
 mod mysql;
 mod observation;
 mod optional;
+mod relayed_greeting;
 mod required;
 mod scripted;
 mod ways;

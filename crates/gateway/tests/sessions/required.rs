@@ -45,10 +45,10 @@ fn cleartext_words(protocol: &Protocol) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Returns a MySQL greeting. The gateway relays the greeting of the backend.
-fn mysql_greeting(mysql: &Protocol) -> Vec<u8> {
+/// Returns the greeting of a backend without TLS, which the gateway relays.
+fn relayed_greeting(protocol: &Protocol) -> Vec<u8> {
     let mut greeting = Vec::new();
-    mysql
+    protocol
         .new_dialect(Identity::new(""))
         .write_server(ServerMessage::Offer { starttls: false }, &mut greeting);
     greeting
@@ -56,8 +56,8 @@ fn mysql_greeting(mysql: &Protocol) -> Vec<u8> {
 
 /// Returns the greeting of a server without TLS.
 fn lab_greeting(protocol: &Protocol) -> Vec<u8> {
-    if protocol.name == "mysql" {
-        return mysql_greeting(protocol);
+    if protocol.flow.login_needs_greeting {
+        return relayed_greeting(protocol);
     }
     let mut greeting = Vec::new();
     protocol.new_dialect(Identity::new("localhost")).write_server(ServerMessage::Greeting, &mut greeting);
@@ -94,7 +94,7 @@ async fn g1_no_cleartext_octet_reaches_a_backend(protocol: &'static Protocol) {
 }
 
 each_protocol! {
-    async if |it| it.flow.after == starttls::proto::AfterUpgrade::SequenceContinues, [mysql]:
+    async if |it| it.flow.login_needs_greeting, [mysql nats]:
     g1_no_cleartext_octet_reaches_a_backend_that_greets
 }
 
@@ -102,7 +102,7 @@ each_protocol! {
 async fn g1_no_cleartext_octet_reaches_a_backend_that_greets(protocol: &'static Protocol) {
     let env = Environment::new();
     for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
-        let backend = Scripted::start(mysql_greeting(protocol), |_| Some("")).await;
+        let backend = Scripted::start(relayed_greeting(protocol), |_| Some("")).await;
         let running =
             env.gateway(&front(protocol), &[format!("{}://{}", protocol.name, backend.address)], Some(offer));
         g1_holds(protocol, &running, || backend.heard().concat().into_bytes()).await;

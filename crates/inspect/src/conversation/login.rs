@@ -38,6 +38,7 @@ pub(super) fn part(family: ProtocolFamily, msg: &[u8], auth_request: Option<u32>
         ProtocolFamily::Mysqlx => mysqlx(msg),
         ProtocolFamily::Xmpp => xmpp(msg),
         ProtocolFamily::Http => http(msg),
+        ProtocolFamily::Nats => Some(nats(msg)),
         _ => line(family, msg),
     }
     .unwrap_or_else(|| LoginPart::new("unknown", None, Exposure::Readable))
@@ -168,6 +169,23 @@ fn line(family: ProtocolFamily, msg: &[u8]) -> Option<LoginPart> {
         (_, b"ADAT") => LoginPart::new("ADAT", None, Exposure::Guessable).continuing(),
         _ => return None,
     })
+}
+
+/// Reads the CONNECT of NATS, whose argument is a JSON object.
+fn nats(msg: &[u8]) -> LoginPart {
+    let member = |name: &str| {
+        let name = format!("\"{name}\":").into_bytes();
+        let start = msg.windows(name.len()).position(|it| it == name)? + name.len();
+        let value = msg.get(start..)?.trim_ascii_start().strip_prefix(b"\"")?;
+        value.split(|octet| *octet == b'"').next().filter(|value| !value.is_empty())
+    };
+    let exposure = match () {
+        () if member("pass").is_some() || member("auth_token").is_some() => Exposure::Readable,
+        // A signature of the server's nonce.
+        () if member("sig").is_some() => Exposure::Identity,
+        () => Exposure::Attempted,
+    };
+    LoginPart::new("CONNECT", member("user"), exposure)
 }
 
 /// Returns the name in NICK, the command of IRC.
@@ -408,6 +426,8 @@ pub(super) fn verdict(family: ProtocolFamily, msg: &[u8]) -> Option<bool> {
         }
         ProtocolFamily::Pop3 => Some(msg.starts_with(b"+OK")),
         ProtocolFamily::Sieve | ProtocolFamily::Nut => Some(msg.starts_with(b"OK")),
+        ProtocolFamily::Nats if msg.starts_with(b"+OK") || msg.starts_with(b"PONG") => Some(true),
+        ProtocolFamily::Nats if msg.starts_with(b"-ERR") => Some(false),
         ProtocolFamily::Xmpp if msg.starts_with(b"<success") => Some(true),
         ProtocolFamily::Xmpp if msg.starts_with(b"<failure") => Some(false),
         ProtocolFamily::Irc if has(b" 903 ") || has(b" 900 ") || has(b" 001 ") => Some(true),

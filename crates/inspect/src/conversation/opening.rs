@@ -2,8 +2,8 @@
 
 use starttls_proto::{
     PROTOCOLS, Protocol, ProtocolFamily, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC,
-    ldap::LDAP, mysql::MYSQL, mysqlx::MYSQLX, nbd::NBD, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES,
-    rdp::RDP, sieve::SIEVE, smtp::LMTP, smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
+    ldap::LDAP, mysql::MYSQL, mysqlx::MYSQLX, nats::NATS, nbd::NBD, nntp::NNTP, nut::NUT, pop3::POP3,
+    postgres::POSTGRES, rdp::RDP, sieve::SIEVE, smtp::LMTP, smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
 };
 
 use crate::tls::is_record_start;
@@ -93,6 +93,7 @@ fn server(bytes: &[u8]) -> Vec<&'static Protocol> {
         // A notice.
         [_, 0, 0, 0, 11, ..] => vec![&MYSQLX],
         _ if bytes.starts_with(b"<?xml") || bytes.starts_with(b"<stream") => vec![&XMPP],
+        _ if bytes.starts_with(b"INFO {") || bytes == b"INFO " => vec![&NATS],
         _ if bytes.starts_with(b"NBDMA") => vec![&NBD],
         _ if bytes.starts_with(b"NOTICE ") || bytes.starts_with(b"PING ") => vec![&IRC],
         _ => Vec::new(),

@@ -44,6 +44,7 @@ pub(super) fn is_content(family: ProtocolFamily, msg: &[u8]) -> bool {
             [&b"<message"[..], b"<presence", b"<iq"].iter().any(|start| msg.starts_with(start))
         }
         ProtocolFamily::Http => !msg.starts_with(b"OPTIONS"),
+        ProtocolFamily::Nats => listed(false, &[b"PUB", b"HPUB", b"SUB"]),
         // Data of X.224: a session with Standard RDP Security.
         ProtocolFamily::Rdp => msg.get(5) == Some(&0xf0),
         _ => false,

@@ -50,6 +50,8 @@ pub(super) struct Watcher {
     pub(super) protocol: &'static Protocol,
     dialect: Box<dyn Dialect>,
     client: Lane,
+    /// The offset of the client's first message.
+    client_start: u64,
     server: Lane,
     pub(super) reading: Reading,
     due: VecDeque<ReplyTo>,
@@ -164,6 +166,7 @@ impl Watcher {
             protocol,
             dialect: (protocol.dialect)(Identity::observer().with_nonce(0)),
             client: Lane::new(Side::Client, start[0]),
+            client_start: start[0],
             server: Lane::new(Side::Server, start[1]),
             reading: Reading::Messages,
             due: protocol.flow.greeting.then_some(ReplyTo::Connect).into_iter().collect(),
@@ -266,6 +269,13 @@ impl Watcher {
         }
         if side == Side::Client && self.client.is_at_start() {
             match starts_tls(self.client.unread()) {
+                Some(true) if self.requests_by_client_hello() => {
+                    self.score += 3;
+                    self.noted.requested = true;
+                    self.noted.answer = Some(RequestAnswer::Implied);
+                    self.reading = Reading::Boundary;
+                    return true;
+                }
                 Some(true) => {
                     self.reading = Reading::ClientTls;
                     return true;
@@ -298,6 +308,12 @@ impl Watcher {
                 true
             }
         }
+    }
+
+    /// Returns whether a ClientHello at this place is the request. Servers accept it as the first message only.
+    fn requests_by_client_hello(&self) -> bool {
+        let is_first = self.client.offset() == self.client_start;
+        self.protocol.flow.client_hello_is_request && is_first && self.noted.offered == Some(Offered::Yes)
     }
 
     /// Returns whether the client can be read although the server's messages cannot. A client that gets such an answer to

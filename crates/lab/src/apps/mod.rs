@@ -13,6 +13,7 @@ pub(crate) mod irc;
 pub(crate) mod ldap;
 pub(crate) mod mysql;
 pub(crate) mod mysqlx;
+pub(crate) mod nats;
 pub(crate) mod nbd;
 pub(crate) mod nntp;
 pub(crate) mod nut;

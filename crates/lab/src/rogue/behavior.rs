@@ -40,6 +40,8 @@ pub(super) struct Behavior {
     pub(super) swallows: bool,
     /// Whether each octet of the handshake restarts its timeout.
     pub(super) restless: bool,
+    /// Whether the server waits for the ClientHello without a timeout.
+    pub(super) stalls: bool,
     /// Whether the greeting states that the client is logged in.
     pub(super) preauth: bool,
     /// Whether the server rejects all connections after the first.
@@ -66,6 +68,7 @@ impl Behavior {
         falls_back: false,
         swallows: false,
         restless: false,
+        stalls: false,
         preauth: false,
         throttles: false,
         patches: &[],

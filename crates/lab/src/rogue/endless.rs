@@ -186,6 +186,9 @@ impl Server {
             };
             self.answer(tcp, &mut *dialect, greeting, self.stage == StallPoint::Greeting)?;
         }
+        if self.protocol.flow.client_hello_is_request {
+            return Some(());
+        }
         // One octet at a time, since TLS may follow the request at once (MySQL).
         let (mut reader, mut chunk) = (MessageReader::new(Side::Client), [0; 1]);
         loop {

@@ -58,6 +58,10 @@ impl PermissiveEngine {
             true => Phase::InsideTls,
             false => Phase::Cleartext,
         };
+        // A request that has no octets of its own has been sent already.
+        if protocol.flow.client_hello_is_request && behavior.refuses.is_none() {
+            *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(UpgradeRequest::default());
+        }
         Self::new(protocol, identity, behavior, note, wording, false)
     }
 
@@ -158,6 +162,18 @@ impl PermissiveEngine {
         Err(SessionError::Bad(expected))
     }
 
+    /// Receives cleartext in place of a ClientHello. A sound server reads it, and accepts no ClientHello after it. Other servers
+    /// keep it for the session inside TLS.
+    fn precede_client_hello(&mut self) {
+        let mut note = self.note.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&mut *note, self.behavior.after_request) {
+            (Some(asked), kept) if !matches!(kept, AfterRequest::Close | AfterRequest::EagerIfSloppy) => {
+                asked.pipelined.extend(self.inbox.take_unread());
+            }
+            (note, _) => *note = None,
+        }
+    }
+
     /// Answers a request. Returns whether the session continues in cleartext.
     fn request(&mut self, sloppy: bool, out: &mut Vec<u8>) -> Result<bool, SessionError> {
         if let Some(refusal) = self.behavior.refuses.filter(|_| !self.inside) {
@@ -204,6 +220,9 @@ impl Engine for PermissiveEngine {
     }
 
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, SessionError> {
+        if self.protocol.flow.client_hello_is_request && !self.inside && !self.inbox.unread().is_empty() {
+            self.precede_client_hello();
+        }
         while !self.over && !self.inbox.unread().is_empty() {
             let (message, sloppy) = match self.cut() {
                 Ok(Some(cut)) => cut,

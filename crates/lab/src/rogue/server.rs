@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::behavior::{AfterRequest, Behavior, HANDSHAKE_TIMEOUT, InnerOffer, SessionMode};
+use super::behavior::{AfterRequest, Behavior, CleartextAccess, HANDSHAKE_TIMEOUT, InnerOffer, SessionMode};
 use super::engine::{Note, PermissiveEngine, UpgradeRequest, messages, taken};
 use super::simulated_tls::SimulatedTls;
 use super::wire::{CHUNK, Clear, Early, EarlyReads, Restless, record};
@@ -70,7 +70,12 @@ impl RogueServer {
             engine.say(message, ReplyTo::Connect, &mut greeting);
         }
         let clear = Box::new(Clear::new(Arc::clone(&tcp), self.behavior.pace));
-        let mut session = self.session(clear, ends, &identity, Box::new(engine), greeting);
+        // Where the ClientHello is the request, a server that serves nothing in cleartext waits for the handshake.
+        let hello_is_request = self.protocol.flow.client_hello_is_request;
+        let waits_for_tls = hello_is_request && self.behavior.gate == CleartextAccess::Closed;
+        let idle = if waits_for_tls && !self.behavior.stalls { HANDSHAKE_TIMEOUT } else { IDLE };
+        let (protocol, own) = (self.protocol, identity.clone());
+        let mut session = Session::over(clear, ends, protocol, own, Box::new(engine), greeting, idle);
         // The client sends nothing before the greeting.
         session.flush().await?;
         if turned_away {
@@ -79,6 +84,8 @@ impl RogueServer {
         profile::serve(&mut session, &self.world, &self.acceptor).await?;
         session.close().await?;
         match (taken(&note), Arc::into_inner(tcp)) {
+            // The client closed the connection.
+            (Some(_), Some(tcp)) if hello_is_request && !is_tls(&tcp).await? => Ok(()),
             (Some(asked), Some(tcp)) => self.upgrade(tcp, ends, identity, asked).await,
             _ => Ok(()),
         }

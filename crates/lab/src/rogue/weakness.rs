@@ -384,10 +384,11 @@ impl Weakness {
             Referral => Behavior { patches: REFERRAL, ..sound },
             Alert => Behavior { patches: ALERT, ..sound },
             Drip => Behavior { restless: true, ..sound },
-            Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
-            | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey
-            | VersionOne | UnknownExtension | RevokedStaple | OutdatedStaple | ForgedStaple
-            | MissingStaple | OldTlsOnly | EarlyData | WantsCertificate => sound,
+            Stall => Behavior { stalls: true, ..sound },
+            WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName | SelfSigned
+            | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey | VersionOne
+            | UnknownExtension | RevokedStaple | OutdatedStaple | ForgedStaple | MissingStaple
+            | OldTlsOnly | EarlyData | WantsCertificate => sound,
         }
     }
 }

@@ -15,10 +15,11 @@ use super::behavior::{HANDSHAKE_TIMEOUT, Pace};
 /// The most octets of one read.
 pub(super) const CHUNK: usize = 8 * 1024;
 
-/// Returns the offset of a TLS handshake record (RFC 8446 section 5.1). An incomplete header counts at the start only.
+/// Returns the offset of a TLS handshake record (RFC 8446 section 5.1). An incomplete header and an alert count at the start
+/// only.
 pub(super) fn record(bytes: &[u8]) -> Option<usize> {
     let starts = |at: &[u8]| matches!(at, [0x16, 0x03, 0x00..=0x04, ..]);
-    let first = matches!(bytes, [0x16] | [0x16, 0x03]);
+    let first = matches!(bytes, [0x16] | [0x16, 0x03] | [0x15, 0x03, ..]);
     if first { Some(0) } else { (0..bytes.len()).find(|&at| starts(&bytes[at..])) }
 }
 

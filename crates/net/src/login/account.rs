@@ -49,7 +49,7 @@ impl Account {
         Self::new(user.into(), Secret::Password(password.into()))
     }
 
-    /// Returns an account with an OAuth 2 access token.
+    /// Returns an account with a token: an OAuth 2 access token, or the token of a server of NATS, which has no user.
     pub fn token(user: impl Into<String>, token: impl Into<String>) -> Self {
         Self::new(user.into(), Secret::Token(token.into()))
     }

@@ -95,6 +95,7 @@ const MECHANISMS: &[Mechanism] = &[
     Mechanism { name: "MD5", needs: Needs::Password, is_weak: false, begin: non_sasl::md5 },
     Mechanism { name: "OAUTHBEARER", needs: Needs::Token, is_weak: false, begin: sasl::begin_with_token },
     Mechanism { name: "XOAUTH2", needs: Needs::Token, is_weak: false, begin: sasl::begin_with_token },
+    Mechanism { name: "TOKEN", needs: Needs::Token, is_weak: false, begin: non_sasl::password },
     Mechanism { name: "CRAM-MD5", needs: Needs::Password, is_weak: true, begin: non_sasl::cram_md5 },
     Mechanism { name: "APOP", needs: Needs::Password, is_weak: true, begin: non_sasl::apop },
 ];

@@ -9,6 +9,7 @@ pub mod irc;
 pub mod ldap;
 pub mod mysql;
 pub mod mysqlx;
+pub mod nats;
 pub mod nbd;
 pub mod nntp;
 pub mod nut;
@@ -41,4 +42,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &nbd::NBD,
     &mysqlx::MYSQLX,
     &rdp::RDP,
+    &nats::NATS,
 ];

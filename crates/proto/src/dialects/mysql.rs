@@ -29,6 +29,7 @@ pub const MYSQL: Protocol = Protocol {
     flow: Flow {
         offer: OfferPlace::InGreeting,
         request_is_answered: false,
+        login_needs_greeting: true,
         closes_when_tls_required: true,
         after: AfterUpgrade::SequenceContinues,
         tls_may_be_optional: false,

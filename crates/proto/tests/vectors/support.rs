@@ -150,6 +150,10 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
     let mut sent = Vec::new();
     for turn in &vector.turns {
         if turn.from == M::SIDE {
+            // Where the ClientHello is the request, the TLS library sends it.
+            if vector.protocol.flow.client_hello_is_request && result == "upgrade" {
+                out.extend_from_slice(&turn.bytes);
+            }
             sent.push(std::mem::take(&mut out));
             continue;
         }

@@ -25,6 +25,7 @@ mod inn;
 mod inspircd;
 mod launcher;
 mod mariadb;
+mod nats;
 mod nbdkit;
 mod nut;
 mod openldap;
@@ -94,6 +95,7 @@ pub const SERVERS: &[RealServer] = &[
         start: nut::start,
     },
     RealServer { name: "inspircd", packages: &["inspircd"], protocols: &["irc"], start: inspircd::start },
+    RealServer { name: "nats", packages: &["nats-server"], protocols: &["nats"], start: nats::start },
     RealServer { name: "nbdkit", packages: &["nbdkit"], protocols: &["nbd"], start: nbdkit::start },
     RealServer { name: "qemu", packages: &["qemu-utils"], protocols: &["nbd"], start: qemu::start },
     RealServer { name: "xrdp", packages: &["xrdp"], protocols: &["rdp"], start: xrdp::start },
@@ -110,7 +112,7 @@ pub fn server(name: &str) -> Option<&'static RealServer> {
 macro_rules! each_real_server {
     ($test:path) => {
         $crate::each_real_server! {
-            $test: cups dovecot inn inspircd mariadb nbdkit nut openldap postfix postgresql prosody qemu vsftpd xrdp
+            $test: cups dovecot inn inspircd mariadb nats nbdkit nut openldap postfix postgresql prosody qemu vsftpd xrdp
         }
     };
     ($test:path: $($name:ident)*) => {
@@ -144,6 +146,7 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "freerdp2-x11",
     "gnutls-bin",
     "ldap-utils",
+    "libnats3.4",
     "libnbd-bin",
     "libnss-wrapper",
     "mariadb-client",

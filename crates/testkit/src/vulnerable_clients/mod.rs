@@ -211,7 +211,10 @@ impl VulnerableClient {
         if offered == Some(false) && (self.is(Flaw::FallsBack) || !flow.request_is_answered) {
             return self.no_upgrade(clear, "the upgrade is not offered");
         }
-        if !clear.reader.unread().is_empty() && !self.is(Flaw::BelievesPresent) {
+        // Where the request has no answer, the bytes after the greeting are those after the last cleartext.
+        let keeps =
+            self.is(Flaw::BelievesPresent) || (self.is(Flaw::KeepsBuffer) && !flow.request_is_answered);
+        if !clear.reader.unread().is_empty() && !keeps {
             return Err(io::Error::other("unexpected bytes before the request"));
         }
         clear.say(ClientMessage::Request).await?;

@@ -15,6 +15,10 @@ const CHECK: &Check = id::SRV_REPLY_PLAIN;
 
 /// Judges the cleartext after the go-ahead of a connection with injected bytes.
 pub(super) fn judge(plan: &Plan, judge: &Judge<'_>, end: &End) -> FindingBuilder {
+    if plan.protocol.flow.client_hello_is_request {
+        let why = "the ClientHello is the request, so no cleartext can follow the request";
+        return FindingBuilder::new(CHECK, CheckOutcome::NotApplicable, why);
+    }
     let bytes = match end {
         End::Plain(bytes) => bytes,
         End::Stopped(error) => return FindingBuilder::inconclusive(CHECK, error),

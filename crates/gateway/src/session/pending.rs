@@ -3,13 +3,13 @@
 use starttls::proto::{Client, Identity, Progress, Protocol, Side, Upgrade};
 use tokio::io::AsyncWriteExt;
 
+use super::stream::Stream;
 use crate::config::BackendTls;
 use crate::failure::SessionFailure;
-use crate::session::stream::Stream;
 
-/// An upgrade that the gateway has not requested yet, because the request repeats a part of the client's login.
+/// An upgrade that the gateway has not requested yet, because the request may repeat a part of the client's login.
 #[derive(Debug)]
-pub(in crate::session) struct PendingUpgrade {
+pub(super) struct PendingUpgrade {
     upgrade: Upgrade,
     tls: BackendTls,
     protocol: &'static Protocol,
@@ -20,7 +20,7 @@ impl PendingUpgrade {
     ///
     /// # Errors
     /// [`SessionFailure`] if the server does not offer the upgrade, or sent anything after its greeting.
-    pub(in crate::session) fn new(
+    pub(super) fn new(
         protocol: &'static Protocol,
         tls: &BackendTls,
         received: &[u8],
