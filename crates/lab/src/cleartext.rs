@@ -72,7 +72,9 @@ impl CleartextServers {
         let servers: Result<Vec<_>, Error> = PROTOCOLS
             .iter()
             .copied()
-            .filter(|protocol| protocol.flow.after != AfterUpgrade::SequenceContinues)
+            .filter(|protocol| {
+                protocol.flow.has_cleartext_sessions && protocol.flow.after != AfterUpgrade::SequenceContinues
+            })
             .map(|protocol| {
                 let failed = || Error::io(protocol.name);
                 let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(failed())?;

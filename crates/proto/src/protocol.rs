@@ -150,6 +150,9 @@ pub struct Flow {
     /// ([`Dialect::cleartext_permission`]). Where the first message is a login (PostgreSQL, MySQL), or where a password may be in any
     /// message (IRC, XMPP), a client without TLS could do nothing.
     pub tls_may_be_optional: bool,
+    /// Whether there are sessions in cleartext that a relay can pass on. Without TLS, a session of RDP has an encryption of its
+    /// own, which the negotiation selects.
+    pub has_cleartext_sessions: bool,
     /// Whether a session continues in the same way with and without a login, so that the gateway can log in for a client
     /// that does not.
     pub login_is_optional: bool,
@@ -176,6 +179,7 @@ impl Flow {
         space_before_tls: b"",
         client_preamble: b"",
         tls_may_be_optional: true,
+        has_cleartext_sessions: true,
         login_is_optional: true,
         login_needs_greeting: false,
         has_peer_credential_auth: false,

@@ -121,7 +121,17 @@ pub(super) struct Url<'a> {
 impl<'a> Url<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, SetupError> {
         let url = ServiceUrl::parse(text)?;
-        Ok(Self { protocol: url.protocol, mode: url.start.into(), url })
+        let (protocol, mode) = (url.protocol, url.start.into());
+        if mode == Mode::Cleartext && !protocol.flow.has_cleartext_sessions {
+            let upgraded = Mode::Upgrade.scheme(protocol);
+            return Err(SetupError::new(format!(
+                "invalid URL {}: expected {upgraded}://, because sessions of {} without TLS cannot be relayed",
+                shown(text),
+                protocol.title
+            ))
+            .with_hint(format!("write {upgraded}://{}", url.place.escape_debug())));
+        }
+        Ok(Self { protocol, mode, url })
     }
 
     /// Returns the address of a listener.

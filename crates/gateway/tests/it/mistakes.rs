@@ -131,6 +131,11 @@ fn each_mistake_has_its_message() {
         optional("xmpp-server"),
         optional("postgres"),
         optional("mysql"),
+        // Sessions without TLS that cannot be relayed.
+        listener("listen = \"rdp://127.0.0.1\"\nforward = \"rdp+starttls://desk.example.com\""),
+        listener(
+            "listen = \"rdp+starttls://127.0.0.1\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"rdp://127.0.0.1:3390\"",
+        ),
         // A client could never be served, or a client certificate could be avoided.
         tls("starttls = \"optional\"\nclient-auth = \"required\"\nclient-ca = \"DIR/root.pem\""),
         format!("{TLS}starttls = \"optional\"\n[[listener.route]]\nnames = [\"a.example.com\"]\n{FORWARD}"),

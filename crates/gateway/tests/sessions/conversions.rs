@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Quit};
 use starttls::proto::{AfterUpgrade, Identity, PROTOCOLS, Protocol, each_protocol};
+use starttls_gateway::Config;
+use starttls_gateway::config::Arguments;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -26,6 +28,32 @@ fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
 }
 
 each_protocol_with_own_greeting! { every_listener_reaches_every_backend }
+
+each_protocol! {
+    async if |it| !it.flow.has_cleartext_sessions, [rdp]:
+    every_listener_with_tls_reaches_every_backend_with_tls
+    a_url_without_tls_is_refused
+}
+
+async fn every_listener_with_tls_reaches_every_backend_with_tls(protocol: &'static Protocol) {
+    every_listener_reaches_every_backend(protocol).await;
+}
+
+async fn a_url_without_tls_is_refused(protocol: &'static Protocol) {
+    let (env, name) = (Environment::new(), protocol.name);
+    let upgraded = format!("{name}+starttls");
+    for (listen, forward) in [(name, &*upgraded), (&*upgraded, name), (name, name)] {
+        let config = Config::from_arguments(&Arguments {
+            listen: format!("{listen}://127.0.0.1:0"),
+            forward: vec![format!("{forward}://127.0.0.1:1")],
+            certificate: (listen != name).then(|| env.certificate.clone()),
+            ..Arguments::default()
+        });
+        let error = config.unwrap_err().to_string();
+        let expected = format!("expected {upgraded}://, because");
+        assert!(error.contains(&expected), "{listen} to {forward}: {error}");
+    }
+}
 
 /// Returns the schemes of the protocol's listeners with TLS, and whether TLS starts at the first byte.
 fn listeners(protocol: &Protocol) -> Vec<(String, bool)> {
@@ -64,7 +92,8 @@ fn there_are_more_than_sixty_combinations() {
 }
 
 each_protocol! {
-    async if |it| !it.flow.greeting, [http irc ldap mysqlx nut postgres rdp xmpp xmpp_server]:
+    async if |it| !it.flow.greeting && it.flow.has_cleartext_sessions,
+    [http irc ldap mysqlx nut postgres xmpp xmpp_server]:
     a_client_that_speaks_first_receives_nothing_before
 }
 

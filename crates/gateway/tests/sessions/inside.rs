@@ -103,7 +103,6 @@ fn temporary_error(protocol: &Protocol) -> &'static str {
         "http" => "503 ",
         "nut" => "ERR DRIVER-NOT-CONNECTED",
         "nbd" => "",
-        "rdp" => "\u{3}\0\0\t\u{2}",
         other => panic!("{other} has no row"),
     }
 }

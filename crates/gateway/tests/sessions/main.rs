@@ -1,12 +1,12 @@
 //! Whole sessions: a real client, the gateway, a real server.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-/// Defines a test for each protocol, except those in which a backend's greeting is relayed.
+/// Defines a test for each protocol with sessions in cleartext, except those in which a backend's greeting is relayed.
 macro_rules! each_protocol_with_own_greeting {
     ($($property:ident)+) => {
         starttls::proto::each_protocol! {
-            async if |it| !it.flow.login_needs_greeting,
-            [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+            async if |it| it.flow.has_cleartext_sessions && !it.flow.login_needs_greeting,
+            [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
             $($property)+
         }
     };

@@ -27,6 +27,7 @@ pub const RDP: Protocol = Protocol {
         offer: OfferPlace::Unannounced,
         closes_when_tls_required: true,
         tls_may_be_optional: false,
+        has_cleartext_sessions: false,
         login_is_optional: false,
         ..Flow::USUAL
     },
