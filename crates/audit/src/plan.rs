@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use starttls::Connector;
 use starttls::dialer::TcpRoute;
-use starttls::proto::{AfterUpgrade, Identity, ImplicitTls, Protocol};
-use tokio::sync::Semaphore;
+use starttls::proto::{AfterUpgrade, Identity, ImplicitTls, Protocol, ReplyTo, ServerMessage};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::DialGate;
 use crate::address::EndpointAddress;
@@ -128,6 +128,9 @@ pub(crate) struct Plan {
     /// When the audit has to end.
     deadline: Instant,
     opened: AtomicU32,
+    /// The connections since the last whole session, if the server lets clients in without a login
+    /// ([`ProtocolProfile::patience`]).
+    unfinished: Mutex<Option<u32>>,
     /// Milliseconds to wait for one answer, adapted to the speed of the first connection.
     reply_timeout: AtomicU32,
     /// The same for a handshake that the server may not continue.
@@ -167,6 +170,7 @@ impl Plan {
             observer: None,
             deadline: Instant::now() + limits.deadline.min(LONGEST),
             opened: AtomicU32::new(0),
+            unfinished: Mutex::new(Some(0)),
             reply_timeout: AtomicU32::new(millis(limits.reply_timeout)),
             handshake_timeout: AtomicU32::new(millis(limits.reply_timeout)),
             slots: Semaphore::new(limits.concurrency.max(1)),
@@ -193,6 +197,37 @@ impl Plan {
         purpose: &str,
         log: &Log,
     ) -> Result<CleartextSession, ProbeError> {
+        self.stay_welcome().await;
+        self.dial(port, purpose, log).await
+    }
+
+    /// Completes a session, if servers block the address of a client that opens another connection without one.
+    async fn stay_welcome(&self) {
+        let Some(patience) = self.profile.patience else { return };
+        let mut unfinished = self.unfinished.lock().await;
+        *unfinished = match *unfinished {
+            Some(count) if count < patience => Some(count + 1),
+            // After a session that the server does not let in, others would only add to its count.
+            Some(_) if Box::pin(self.is_let_in()).await => Some(1),
+            _ => None,
+        };
+    }
+
+    /// Opens a session up to the server's first message inside TLS, and returns whether it lets the client in.
+    async fn is_let_in(&self) -> bool {
+        let log = Log::default();
+        let session = async {
+            let mut session =
+                self.dial(self.port(), "a whole session, so that others are served", &log).await?;
+            session.negotiate().await?;
+            let secured = self.secure(session).await;
+            let mut inside = secured.map_err(|error| self.handshake_error(&error))?;
+            inside.answer_to(ReplyTo::Connect, "the first message inside TLS").await
+        };
+        session.await.is_ok_and(|reply| reply.meaning != ServerMessage::Other)
+    }
+
+    async fn dial(&self, port: u16, purpose: &str, log: &Log) -> Result<CleartextSession, ProbeError> {
         if self.is_over() {
             log.start(self.protocol, purpose);
             return Err(ProbeError::Deadline);

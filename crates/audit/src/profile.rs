@@ -30,6 +30,9 @@ pub(crate) struct ProtocolProfile {
     pub(crate) harmless: ClientMessage,
     /// Whether that command begins the session, if it is not a login.
     harmless_begins_session: bool,
+    /// Whether a session has begun only once, and continues with other commands: a client can then continue inside TLS what
+    /// injected bytes have begun.
+    pub(crate) begins_once: bool,
     /// The mechanism of the probe's login, where it is a challenge-response.
     pub(crate) login: Option<&'static str>,
     /// Beginnings of messages that ask for more of a login, where the dialect does not read them as answers.
@@ -38,6 +41,9 @@ pub(crate) struct ProtocolProfile {
     pub(crate) rejections: &'static [&'static str],
     /// Beginnings of answers that turn every client away, where the dialect does not recognize them.
     pub(crate) turned_away: &'static [&'static str],
+    /// The number of connections without a whole session after which servers block the address of a client. A whole session
+    /// ends the count.
+    pub(crate) patience: Option<u32>,
     /// Beginnings of messages that report in cleartext that the handshake failed.
     pub(crate) failed_handshake: &'static [&'static str],
     /// Beginnings of answers that refuse the request although they end the connection.
@@ -96,10 +102,12 @@ impl ProtocolProfile {
             may_ignore_request: None,
             harmless: ClientMessage::Probe,
             harmless_begins_session: false,
+            begins_once: false,
             login: None,
             asks_for_more: &[],
             rejections: &[],
             turned_away: &[],
+            patience: None,
             failed_handshake: &[],
             refusals: &[],
             restarts: &[],
@@ -273,6 +281,16 @@ const TABLE: &[ProtocolProfile] = &[
             &["+OK", "-ERR 'Authorization Violation", "-ERR 'User Authentication"],
             &["PONG"],
         )
+    },
+    ProtocolProfile {
+        harmless: ClientMessage::Other,
+        harmless_begins_session: true,
+        begins_once: true,
+        turned_away: &["failed"],
+        // TigerVNC blocks an address after five connections without a session.
+        patience: Some(4),
+        // In cleartext, the client selects another security type. A challenge asks for the response that is the login.
+        ..ProtocolProfile::new("vnc", &[], &["SecurityResult OK", "challenge", "ServerInit"])
     },
     ProtocolProfile {
         rejections: &["ErrorResponse"],

@@ -33,8 +33,10 @@ pub(crate) struct Opening {
     pub(crate) no_list: Option<HelloRefusal>,
     /// The bytes of the greeting.
     pub(crate) greeting: Vec<u8>,
-    /// The bytes of the answer to the hello.
+    /// The bytes of the answer to the hello, or to its last message.
     pub(crate) hello: Vec<u8>,
+    /// The same in words, in binary protocols.
+    pub(crate) hello_text: Option<String>,
     /// Milliseconds until the greeting.
     pub(crate) greeting_ms: Option<f64>,
     /// Milliseconds until the answer to the hello.
@@ -91,7 +93,8 @@ impl CleartextSession {
         self.protocol.flow
     }
 
-    /// Reads the greeting, sends the hello if the protocol lists the offer in its answer, and reads that answer.
+    /// Reads the greeting, sends the hello if the protocol lists the offer in its answer, and reads that answer. Of a hello
+    /// of several messages, this is the first: a client may continue without TLS after it.
     pub(crate) async fn read_greeting_and_hello(&mut self) -> Result<Opening, ProbeError> {
         let mut opening = Opening::default();
         if self.flow().greeting {
@@ -110,6 +113,7 @@ impl CleartextSession {
             let reply = self.answer_to(ReplyTo::Hello, HELLO).await?;
             opening.hello_ms = Some(self.record.elapsed_ms());
             opening.hello = reply.all();
+            opening.hello_text = self.describe(&opening.hello);
             if let ServerMessage::Offer { starttls } = reply.meaning {
                 opening.offered = Some(starttls);
             }
@@ -121,6 +125,22 @@ impl CleartextSession {
             }
         }
         Ok(opening)
+    }
+
+    /// Sends the rest of a hello of several messages, as long as the server offers the upgrade. Returns whether the client can
+    /// request it.
+    pub(crate) async fn finish_hello(&mut self, opening: &mut Opening) -> Result<bool, ProbeError> {
+        for _ in 1..self.flow().hello_rounds {
+            if opening.offered != Some(true) {
+                return Ok(false);
+            }
+            self.write(ClientMessage::Hello).await?;
+            let reply = self.answer_to(ReplyTo::Hello, HELLO).await?;
+            opening.offered = Some(reply.meaning == ServerMessage::Offer { starttls: true });
+            opening.hello = reply.all();
+            opening.hello_text = self.describe(&opening.hello);
+        }
+        Ok(self.flow().hello_rounds == 1 || opening.offered == Some(true))
     }
 
     /// Reads the answer to the request for TLS, which was sent already.
@@ -142,8 +162,11 @@ impl CleartextSession {
 
     /// Negotiates up to the go-ahead: greeting, hello, request. A refusal is an error.
     pub(crate) async fn negotiate(&mut self) -> Result<(), ProbeError> {
-        self.read_greeting_and_hello().await?;
-        self.request().await
+        let mut opening = self.read_greeting_and_hello().await?;
+        match self.finish_hello(&mut opening).await? {
+            true => self.request().await,
+            false => Err(ProbeError::Refused),
+        }
     }
 
     /// Requests TLS and reads the go-ahead. A refusal is an error.

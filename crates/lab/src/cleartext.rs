@@ -9,7 +9,8 @@ use std::{fmt, net::SocketAddr};
 
 use starttls::Acceptor;
 use starttls::proto::{
-    AfterUpgrade, Identity, OfferPlace, PROTOCOLS, Protocol, ServerMessage, ServerSession,
+    AfterUpgrade, ClientMessage, Identity, MessageReader, OfferPlace, PROTOCOLS, Protocol, ReplyTo,
+    ServerMessage, ServerSession, Side,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -170,10 +171,45 @@ async fn serve(
     if preamble != protocol.flow.client_preamble {
         return Err(SessionError::Bad("the preamble of a client"));
     }
+    if protocol.flow.hello_rounds > 1 {
+        greeting = begin_without_tls(&mut stream, protocol, &identity).await?;
+    }
     let mut session = Session::over(stream, ends, protocol, identity, Box::new(engine), greeting, IDLE);
     let acceptor = Acceptor::builder(protocol, "localhost").build()?;
     profile::serve(&mut session, world, &acceptor).await?;
     session.close().await
+}
+
+/// Serves a hello of several messages, in which the client chooses a session without TLS. Returns what the server then
+/// sends first, as it does inside TLS.
+async fn begin_without_tls(
+    stream: &mut Recorded,
+    protocol: &Protocol,
+    identity: &Identity,
+) -> Result<Vec<u8>, SessionError> {
+    let (mut dialect, mut out) = (protocol.new_dialect(identity.clone()), Vec::new());
+    let mut reader = MessageReader::new(Side::Client);
+    dialect.write_server(ServerMessage::Greeting, &mut out);
+    loop {
+        stream.write_all(&std::mem::take(&mut out)).await?;
+        let message = loop {
+            match reader.next(&*dialect, ReplyTo::Other) {
+                Ok(Some(message)) => break message.to_vec(),
+                Ok(None) => reader.push(&[stream.read_u8().await?]),
+                Err(malformed) => return Err(SessionError::Bad(malformed.expected)),
+            }
+        };
+        match dialect.read_client(&message) {
+            Ok(ClientMessage::Hello) => {
+                dialect.write_server(ServerMessage::Offer { starttls: false }, &mut out);
+            }
+            Ok(ClientMessage::Other) => break,
+            _ => return Err(SessionError::Bad("the choice of a session without TLS")),
+        }
+    }
+    let mut inside = protocol.new_dialect(identity.clone().inside_tls());
+    inside.write_server(ServerMessage::Offer { starttls: false }, &mut out);
+    Ok(out)
 }
 
 /// A connection that records what it reads.

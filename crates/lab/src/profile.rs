@@ -5,7 +5,8 @@ use starttls::proto::Protocol;
 
 use crate::apps::context::{AppContext, Application, World, hello_only};
 use crate::apps::{
-    ftp, http, imap, irc, ldap, mysql, mysqlx, nats, nbd, nntp, nut, pop3, postgres, rdp, sieve, smtp, xmpp,
+    ftp, http, imap, irc, ldap, mysql, mysqlx, nats, nbd, nntp, nut, pop3, postgres, rdp, sieve, smtp, vnc,
+    xmpp,
 };
 use crate::session::{Session, SessionError};
 
@@ -227,6 +228,13 @@ const PROFILES: &[LabProfile] = &[
         has_state_before_login: true,
         has_data_before_tls: true,
         ..row("nut", nut::serve, lines(b"VAR still here \"\"\n"))
+    },
+    LabProfile {
+        login: LoginKind::None,
+        // There is no list inside TLS.
+        has_fixed_capabilities: true,
+        // A list with one unknown security type, and a reason of almost 4 GiB.
+        ..row("vnc", vnc::serve, NoiseText { unfinished: b"\0\xff\xff\xff\xff", ..lines(b"\x01\xff") })
     },
     LabProfile {
         login: LoginKind::None,

@@ -9,7 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
-use starttls_proto::{Capability, Identity, Protocol, ServiceName, Side, TlsSupport, Upgrade};
+use starttls_proto::{AfterUpgrade, Capability, Identity, Protocol, ServiceName, Side, TlsSupport, Upgrade};
 
 use crate::deadline::Deadline;
 use crate::handshake::{ConnectionAttempt, TlsSetup};
@@ -310,7 +310,10 @@ impl AcceptorBuilder {
         let config = config.map(|mut config| {
             // A client of FTP resumes the session of its control connection several times.
             if !protocol.flow.data_connections {
-                config.send_tls13_tickets = TICKETS;
+                // A server that speaks first sends its tickets with its first message. Clients that wait for the socket, and not
+                // for their TLS library, do not read that message before the next one (viewers of VNC).
+                let speaks_first = protocol.flow.after == AfterUpgrade::ServerSpeaks;
+                config.send_tls13_tickets = if speaks_first { 0 } else { TICKETS };
             }
             let id = protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec();
             config.alpn_protocols = alpn.then_some(id).into_iter().collect();

@@ -37,6 +37,8 @@ struct State {
     inbox: Inbox,
     awaiting: ReplyTo,
     offered: Option<bool>,
+    /// The messages of the hello that were not sent yet.
+    hello_rounds: u8,
     /// Makes another dialect, to see whether the hello has the client's name in it.
     another: fn(DialectContext) -> Box<dyn Dialect>,
     hello_refusal: Option<HelloRefusal>,
@@ -73,7 +75,7 @@ pub struct Declined {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeclinedReason {
-    /// The server cannot upgrade, by its own account, in a protocol that gives no other answer (MySQL).
+    /// The server cannot upgrade, by its own account, in a protocol that gives no other answer (MySQL, VNC).
     NotOffered,
     /// The request was refused.
     Refused(Refusal),
@@ -110,6 +112,7 @@ impl Client {
             inbox: Inbox::new(Side::Server, protocol),
             awaiting: ReplyTo::Connect,
             offered: None,
+            hello_rounds: protocol.flow.hello_rounds,
             another: protocol.dialect,
             hello_refusal: None,
         };
@@ -183,7 +186,8 @@ impl Client {
                             state.hello_refusal = HelloRefusal::of(&*state.dialect, names_client, bytes);
                         }
                         state.offered = state.hello_refusal.is_none().then_some(starttls);
-                        if !state.flow.request_is_answered && !starttls {
+                        let must_be_offered = !state.flow.request_is_answered || state.flow.hello_rounds > 1;
+                        if must_be_offered && !starttls {
                             DeclinedReason::NotOffered
                         } else {
                             state.advance(out);
@@ -223,11 +227,15 @@ impl Client {
 }
 
 impl State {
-    /// Puts the next question: hello where the offer is still unknown, the request otherwise.
+    /// Puts the next question: the hello where the offer is still unknown, or its next message; the request otherwise.
     fn advance(&mut self, out: &mut Vec<u8>) {
-        let hello = self.flow.offer == OfferPlace::AfterHello && self.awaiting == ReplyTo::Connect;
-        let next = if hello && self.offered != Some(true) { ReplyTo::Hello } else { ReplyTo::Request };
-        self.ask(next, out);
+        let begins = self.flow.offer == OfferPlace::AfterHello && self.offered != Some(true);
+        let continues = self.awaiting == ReplyTo::Hello || (self.awaiting == ReplyTo::Connect && begins);
+        if continues && self.hello_rounds > 0 {
+            self.hello_rounds -= 1;
+            return self.ask(ReplyTo::Hello, out);
+        }
+        self.ask(ReplyTo::Request, out);
     }
 
     fn ask(&mut self, question: ReplyTo, out: &mut Vec<u8>) {

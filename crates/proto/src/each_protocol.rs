@@ -93,21 +93,21 @@ macro_rules! each_protocol {
     (async $($property:ident)+) => {
         $crate::each_protocol! {
             async if |_| true, [
-                ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server
+                ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server
             ]: $($property)+
         }
     };
     (parallel $($property:ident)+) => {
         $crate::each_protocol! {
             parallel if |_| true, [
-                ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server
+                ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server
             ]: $($property)+
         }
     };
     ($($property:ident)+) => {
         $crate::each_protocol! {
             if |_| true, [
-                ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server
+                ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server
             ]: $($property)+
         }
     };

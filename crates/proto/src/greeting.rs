@@ -56,6 +56,7 @@ impl Greeting {
     /// Waits for the message that a server sends first after an upgrade: its capabilities, or the pending answer.
     /// Returns `None` if the server sends no such message ([`Flow::after`](crate::Flow::after)).
     pub fn after_upgrade(protocol: &Protocol, identity: impl Into<DialectContext>) -> Option<Self> {
+        let identity = identity.into().inside_tls();
         match protocol.flow.after {
             AfterUpgrade::ServerSpeaks => Some(Self::new(protocol, identity)),
             AfterUpgrade::AnswerPending => Some(Self { pending: true, ..Self::new(protocol, identity) }),

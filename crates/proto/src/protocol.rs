@@ -88,6 +88,8 @@ pub enum ProtocolFamily {
     Rdp,
     /// NATS, messaging.
     Nats,
+    /// VNC, remote desktops.
+    Vnc,
 }
 
 /// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).
@@ -129,6 +131,9 @@ pub struct Flow {
     pub greeting: bool,
     /// Where the server offers the upgrade.
     pub offer: OfferPlace,
+    /// How many messages the client's hello takes, each with an answer, where the answer to it is the offer. A server that
+    /// offers no upgrade in one of its answers ends a hello of several messages, so that the client cannot ask.
+    pub hello_rounds: u8,
     /// Whether the server answers the request (all but MySQL and NATS).
     pub request_is_answered: bool,
     /// Whether the client sends no request: its ClientHello is the request, and must be the first that it sends (NATS). The
@@ -171,6 +176,7 @@ impl Flow {
     pub const USUAL: Self = Self {
         greeting: true,
         offer: OfferPlace::AfterHello,
+        hello_rounds: 1,
         request_is_answered: true,
         client_hello_is_request: false,
         closes_when_tls_required: false,

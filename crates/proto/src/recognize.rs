@@ -66,7 +66,8 @@ impl Speaker {
     /// Returns the families of this library that start like this.
     pub fn families(self) -> &'static [ProtocolFamily] {
         match self {
-            Self::Tls | Self::Ssh | Self::Vnc => &[],
+            Self::Tls | Self::Ssh => &[],
+            Self::Vnc => &[ProtocolFamily::Vnc],
             Self::Http => &[ProtocolFamily::Http],
             Self::Imap => &[ProtocolFamily::Imap],
             Self::Pop3 => &[ProtocolFamily::Pop3],

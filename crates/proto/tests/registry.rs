@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    CapabilityRewrite, Client, ClientMessage, Declined, DeclinedReason, DialectContext, Error, ErrorKind,
-    Identity, OfferPlace, Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage,
+    CapabilityRewrite, Client, ClientMessage, Declined, DeclinedReason, Dialect, DialectContext, Error,
+    ErrorKind, Identity, OfferPlace, Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage,
     ServerSession, Side, TlsSupport, Upgrade, each_protocol,
 };
 
@@ -29,7 +29,7 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
     b1_b2_b4_any_byte_behind_the_boundary_kills
     b2_white_space_behind_a_request_is_dropped_and_carries_nothing
     c3_a_go_ahead_before_the_request_was_sent_is_none
@@ -37,7 +37,7 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.offer != super::OfferPlace::Unannounced, [ftp imap irc lmtp mysql mysqlx nats nntp pop3 sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.offer != super::OfferPlace::Unannounced, [ftp imap irc lmtp mysql mysqlx nats nntp pop3 sieve smtp submission vnc xmpp xmpp_server]:
     a_stripped_offer_is_still_a_message_and_offers_nothing
 }
 
@@ -101,7 +101,7 @@ fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again(prot
     let (end, _) = meet(protocol, TlsSupport::Unavailable, 4096)
         .unwrap_or_else(|error| panic!("{}: {error}", protocol.name));
     let Err(declined) = end else { panic!("{}: upgraded without TLS", protocol.name) };
-    if !protocol.flow.request_is_answered {
+    if !protocol.flow.request_is_answered || protocol.flow.hello_rounds > 1 {
         assert_eq!(declined.reason, DeclinedReason::NotOffered, "{}", protocol.name);
         return;
     }
@@ -203,9 +203,29 @@ fn c3_a_go_ahead_before_the_request_was_sent_is_none(protocol: &'static Protocol
     assert_eq!(error.kind, ErrorKind::EarlyAnswer, "{}", protocol.name);
 }
 
-/// Checks that a message is incomplete at every cut before its last byte.
-fn incomplete_until_the_last(protocol: &Protocol, from: Side, reply_to: ReplyTo, message: &[u8]) {
-    let dialect = protocol.new_dialect(identity());
+/// Returns the dialects of a client and of a server, up to where the client sends this message. Only the request has its
+/// place after a hello of several messages.
+fn up_to(protocol: &Protocol, next: ClientMessage) -> [Box<dyn Dialect>; 2] {
+    let [mut client, mut server] = [(); 2].map(|()| protocol.new_dialect(identity()));
+    if next == ClientMessage::Request && protocol.flow.hello_rounds > 1 {
+        for _ in 0..protocol.flow.hello_rounds {
+            let (mut question, mut answer) = (Vec::new(), Vec::new());
+            client.write_client(ClientMessage::Hello, &mut question);
+            server.read_client(&question).unwrap();
+            server.write_server(ServerMessage::Offer { starttls: true }, &mut answer);
+            client.read_server(ReplyTo::Hello, &answer).unwrap();
+        }
+    }
+    [client, server]
+}
+
+/// Checks that a message is incomplete at every cut before its last byte, for its receiver.
+fn incomplete_until_the_last(
+    (protocol, dialect): (&Protocol, &dyn Dialect),
+    from: Side,
+    reply_to: ReplyTo,
+    message: &[u8],
+) {
     let mut scan = Scan::default();
     for end in 1..message.len() {
         let cut = dialect.frame(from, reply_to, &message[..end], &mut scan);
@@ -227,15 +247,15 @@ fn every_client_message_round_trips(protocol: &'static Protocol) {
         ClientMessage::Credentials,
         ClientMessage::Other,
     ] {
-        let mut message = Vec::new();
-        protocol.new_dialect(identity()).write_client(meaning, &mut message);
+        let (mut message, [mut client, mut server]) = (Vec::new(), up_to(protocol, meaning));
+        client.write_client(meaning, &mut message);
         if message.is_empty() {
             let is_request = meaning == ClientMessage::Request;
             assert!(!is_request || protocol.flow.client_hello_is_request, "{}: no request", protocol.name);
             continue;
         }
-        incomplete_until_the_last(protocol, Side::Client, ReplyTo::Other, &message);
-        let read = protocol.new_dialect(identity()).read_client(&message);
+        incomplete_until_the_last((protocol, &*server), Side::Client, ReplyTo::Other, &message);
+        let read = server.read_client(&message);
         assert_eq!(read, Ok(meaning), "{}: {}", protocol.name, message.escape_ascii());
     }
 }
@@ -252,12 +272,11 @@ fn every_server_message_round_trips(protocol: &'static Protocol) {
         (ReplyTo::Request, ServerMessage::Refuse(Refusal::Permanent)),
         (ReplyTo::Connect, ServerMessage::PreAuthenticated),
     ] {
-        let mut client = protocol.new_dialect(identity());
-        let mut server = protocol.new_dialect(identity());
         let asked = match reply_to {
-            ReplyTo::Hello => ClientMessage::Hello,
-            _ => ClientMessage::Request,
+            ReplyTo::Request => ClientMessage::Request,
+            _ => ClientMessage::Hello,
         };
+        let [mut client, mut server] = up_to(protocol, asked);
         let (mut question, mut answer) = (Vec::new(), Vec::new());
         if reply_to != ReplyTo::Connect {
             client.write_client(asked, &mut question);
@@ -275,7 +294,7 @@ fn every_server_message_round_trips(protocol: &'static Protocol) {
         let read = loop {
             let cut = client.frame(Side::Server, reply_to, rest, &mut Scan::default());
             let Ok(Some(end)) = cut else { panic!("{}: {meaning:?}: {cut:?}", protocol.name) };
-            incomplete_until_the_last(protocol, Side::Server, reply_to, &rest[..end]);
+            incomplete_until_the_last((protocol, &*client), Side::Server, reply_to, &rest[..end]);
             let read = client.read_server(reply_to, &rest[..end]);
             rest = &rest[end..];
             if read != Ok(ServerMessage::Interim) {
@@ -297,15 +316,15 @@ fn every_server_message_round_trips(protocol: &'static Protocol) {
 }
 
 fn a_stripped_offer_is_still_a_message_and_offers_nothing(protocol: &'static Protocol) {
-    let mut dialect = protocol.new_dialect(identity());
+    let [mut dialect, mut server] = [(); 2].map(|()| protocol.new_dialect(identity()));
     let reply_to =
         if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
     let (mut hello, mut offer) = (Vec::new(), Vec::new());
     if reply_to == ReplyTo::Hello {
         dialect.write_client(ClientMessage::Hello, &mut hello);
-        dialect.read_client(&hello).unwrap();
+        server.read_client(&hello).unwrap();
     }
-    dialect.write_server(ServerMessage::Offer { starttls: true }, &mut offer);
+    server.write_server(ServerMessage::Offer { starttls: true }, &mut offer);
     let (mut rest, mut read) = (offer.as_slice(), Vec::new());
     while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
         let stripped = dialect.rewrite(Side::Server, reply_to, &rest[..end], CapabilityRewrite::DropUpgrade);

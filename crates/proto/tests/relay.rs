@@ -73,15 +73,21 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
     c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream
     b2_bytes_behind_the_go_ahead_kill_the_client
     a_swallowed_request_leaves_the_client_waiting
+}
+
+each_protocol! {
+    if |it| it.flow.request_is_answered && it.flow.hello_rounds == 1, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
     replaced_and_prefixed_messages_arrive_as_written
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered && it.flow.offer == super::OfferPlace::AfterHello,
+    if |it| it.flow.request_is_answered
+        && it.flow.offer == super::OfferPlace::AfterHello
+        && it.flow.hello_rounds == 1,
     [ftp imap irc lmtp mysqlx nntp pop3 smtp submission xmpp xmpp_server]:
     c3_a_go_ahead_that_comes_first_is_no_answer
 }
@@ -115,8 +121,8 @@ fn c2_a_stripped_offer_is_asked_for_all_the_same(protocol: &'static Protocol) {
     };
     let ends = between(protocol, vec![strip]);
     // A client that sends the request without an offer is upgraded. In a protocol without an answer to the
-    // request, the client gives up.
-    let expected = if protocol.flow.request_is_answered {
+    // request, or where the request continues the hello, the client gives up.
+    let expected = if protocol.flow.request_is_answered && protocol.flow.hello_rounds == 1 {
         String::from("upgrade")
     } else {
         format!("{:?}", DeclinedReason::NotOffered)
@@ -137,8 +143,12 @@ fn c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream(protocol: &'static P
             },
         ];
         let ends = between(protocol, rules);
-        let no =
-            [refused(Refusal::Temporary), refused(Refusal::Permanent), format!("{:?}", DeclinedReason::Bye)];
+        let no = [
+            refused(Refusal::Temporary),
+            refused(Refusal::Permanent),
+            format!("{:?}", DeclinedReason::Bye),
+            format!("{:?}", DeclinedReason::NotOffered),
+        ];
         assert!(no.contains(&ends.client), "{}: {}: {:?}", protocol.name, ends.client, ends.events);
         assert_eq!(ends.server, "waiting", "{}: the request got through", protocol.name);
     }

@@ -157,7 +157,8 @@ fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
     [true, false].map(|starttls| {
         let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
         let (mut hello, mut offer) = (Vec::new(), Vec::new());
-        dialect.write_client(ClientMessage::Hello, &mut hello);
+        let mut client = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
+        client.write_client(ClientMessage::Hello, &mut hello);
         if !hello.is_empty() {
             dialect.read_client(&hello).unwrap();
         }
@@ -168,7 +169,7 @@ fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
 
 each_protocol! {
     if |it| it.flow.offer != super::OfferPlace::Unannounced,
-    [ftp imap irc lmtp mysql mysqlx nats nntp pop3 sieve smtp submission xmpp xmpp_server]:
+    [ftp imap irc lmtp mysql mysqlx nats nntp pop3 sieve smtp submission vnc xmpp xmpp_server]:
     an_upgrade_that_is_put_in_is_offered
 }
 

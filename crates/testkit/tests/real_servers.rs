@@ -61,6 +61,13 @@ fn upgrade(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(
         "nut" => {
             return run(&mut python(endpoint, root, "STARTTLS\n", "OK STARTTLS", "\n"), deadline).map(drop);
         }
+        "vnc" => {
+            let name = &endpoint.server_name;
+            let (ip, port) = (endpoint.address.ip().to_string(), endpoint.address.port().to_string());
+            let mut client = Command::new("python3");
+            client.args(["-c", VENCRYPT, &ip, &port, name]).arg(root);
+            return run(&mut client, deadline).map(drop);
+        }
         "submission" => "smtp",
         other => other,
     };
@@ -118,6 +125,32 @@ while not answer.endswith(end.encode()):
     answer += octet
 assert answer.startswith(wanted.encode()), answer
 ssl.create_default_context(cafile=root).wrap_socket(stream, server_hostname=name)
+";
+
+/// Negotiates the sub-type X509None of VeNCrypt, and reads the SecurityResult inside TLS.
+const VENCRYPT: &str = r"
+import socket, ssl, sys
+host, port, name, root = sys.argv[1:]
+stream = socket.create_connection((host, port), 10)
+def read(count):
+    octets = b''
+    while len(octets) < count:
+        octet = stream.recv(1)
+        assert octet, octets
+        octets += octet
+    return octets
+assert read(12) == b'RFB 003.008\n'
+stream.sendall(b'RFB 003.008\n')
+assert 19 in read(read(1)[0])
+stream.sendall(b'\x13')
+assert read(2) == b'\0\2'
+stream.sendall(b'\0\2')
+assert read(1) == b'\0'
+assert b'\0\0\1\4' in read(4 * read(1)[0])
+stream.sendall(b'\0\0\1\4')
+assert read(1) == b'\1'
+stream = ssl.create_default_context(cafile=root).wrap_socket(stream, server_hostname=name)
+assert read(4) == bytes(4)
 ";
 
 /// Returns a client that sends a request, reads the answer up to `end`, expects it to start with `wanted`, and

@@ -70,9 +70,11 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
         (Flaw::KeepsBuffer, "cli-inject-future", "pop3") => {
             Some("it asks for a list first, and waits for the end of that")
         }
-        (Flaw::KeepsBuffer, "cli-inject-partial", "ldap" | "mysqlx" | "postgres" | "nbd" | "rdp") => Some(
-            "it continues after every answer to its first message, and its output shows nothing of a packet",
-        ),
+        (Flaw::KeepsBuffer, "cli-inject-partial", "ldap" | "mysqlx" | "postgres" | "nbd" | "rdp" | "vnc") => {
+            Some(
+                "it continues after every answer to its first message, and its output shows nothing of a packet",
+            )
+        }
         (Flaw::IgnoresTruncation, _, "irc") => Some("it waits for no answer to its last command"),
         (Flaw::IgnoresTruncation, _, "nats") => Some("the server ends the session after a login that fails"),
         (Flaw::IgnoresTruncation, _, "xmpp-server") => Some("the server ends the stream without an answer"),

@@ -154,14 +154,16 @@ pub(crate) async fn take(plan: &Plan, inside: &mut TlsSession, first: &[u8]) -> 
     let quit = inside.encode(ClientMessage::Quit);
     // A server of a text protocol answers in order, so that the answer to the end comes last. A binary end of the session
     // is not answered.
+    let longest = plan.reply_timeout().min(Duration::from_secs(2));
     if !is_text(&quit) {
-        answers.all(inside, QUIET).await;
+        // Where injected bytes begin the session, its next answer comes after the sentinel, not before.
+        answers.all(inside, if plan.profile.begins_once { longest } else { QUIET }).await;
     }
     if quit.is_empty() {
         return answers;
     }
     let _ = inside.send(&quit).await;
-    answers.all(inside, plan.reply_timeout().min(Duration::from_secs(2))).await;
+    answers.all(inside, longest).await;
     answers
 }
 

@@ -64,7 +64,12 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         }
     };
     base.step("connect", session.record.elapsed_ms());
-    let opening = match port::or_diagnosis(plan, session.read_greeting_and_hello()).await {
+    let opening = async {
+        let mut opening = session.read_greeting_and_hello().await?;
+        let can_request = session.finish_hello(&mut opening).await?;
+        Ok((opening, can_request))
+    };
+    let (opening, can_request) = match port::or_diagnosis(plan, opening).await {
         Ok(Ok(opening)) => opening,
         Ok(Err(error)) => return base.stopped(plan, session.record.all(), &error),
         Err(diagnosis) => return base.diagnosed(diagnosis),
@@ -89,6 +94,11 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         base.pre_tls_text(plan, &session);
         session.quit().await;
         return base.offered(&opening);
+    }
+    if !can_request {
+        base.pre_tls_text(plan, &session);
+        base.ended = Some((EndpointVerdict::Declined, "the server does not offer the upgrade".into()));
+        return base;
     }
     let sent = session.write(ClientMessage::Request).await;
     let answer = match sent {
@@ -319,7 +329,11 @@ fn offer(opening: &Opening) -> Option<FindingBuilder> {
         )),
         // Without a list, the answer to the request decides.
         Some(false) if opening.no_list.is_some() => None,
-        Some(false) => Some(FindingBuilder::fail(id::SRV_OFFERED, "the server does not offer the upgrade")),
+        Some(false) => {
+            let listed = opening.hello_text.as_ref().map(|text| format!(": \"{text}\"")).unwrap_or_default();
+            let why = format!("the server does not offer the upgrade{listed}");
+            Some(FindingBuilder::fail(id::SRV_OFFERED, why))
+        }
         None => Some(FindingBuilder::new(
             id::SRV_OFFERED,
             CheckOutcome::NotApplicable,

@@ -2,6 +2,7 @@
 
 use starttls::proto::{AfterUpgrade, ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
 
+use super::answers::harmless;
 use crate::channel::Question;
 use crate::check::id;
 use crate::error::ProbeError;
@@ -21,8 +22,11 @@ pub(super) struct Again {
 /// Sends the hello inside TLS, and then the request, which a server has to refuse there.
 pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &Opening) -> Again {
     let check = id::SRV_OFFER_INSIDE;
-    let before =
-        lines(plan.protocol, if opening.hello.is_empty() { &opening.greeting } else { &opening.hello });
+    let before = match &opening.hello_text {
+        Some(text) => vec![text.clone()],
+        None if opening.hello.is_empty() => lines(plan.protocol, &opening.greeting),
+        None => lines(plan.protocol, &opening.hello),
+    };
     let inconclusive = |before, error: ProbeError| {
         let error = error.unserved();
         Again { offer: FindingBuilder::inconclusive(check, &error), before, inside: Err(error) }
@@ -48,13 +52,18 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &
             Err(error) => return inconclusive(before, error),
         }
     }
-    if !plan.protocol.flow.request_is_answered {
-        let offer = FindingBuilder::new(
-            check,
-            CheckOutcome::NotApplicable,
-            "the protocol has no answer to a request",
-        );
+    let not_applicable = |why| FindingBuilder::new(check, CheckOutcome::NotApplicable, why);
+    if !flow.request_is_answered {
+        let offer = not_applicable("the protocol has no answer to a request");
         return Again { offer, before, inside: Ok(Vec::new()) };
+    }
+    if flow.hello_rounds > 1 {
+        let offer = not_applicable("the hello that precedes the request is not repeated inside TLS");
+        let bytes = harmless(plan, &mut |message| inside.encode(message));
+        let _ = inside.send(&bytes).await;
+        let answer =
+            inside.answer(inside.question(ReplyTo::Other, "the answer to a command inside TLS")).await;
+        return Again { offer, before, inside: answer.map(|_| Vec::new()).map_err(ProbeError::unserved) };
     }
     let hello = inside.encode(ClientMessage::Hello);
     if !lists_first && !hello.is_empty() {

@@ -80,6 +80,7 @@ const ANNOUNCEMENTS: &[(&str, Announcement)] = &[
     ("nbd", Announcement::PortOnly),
     ("rdp", Announcement::PortOnly),
     ("nats", Announcement::PortOnly),
+    ("vnc", Announcement::PortOnly),
 ];
 
 /// Returns the services with SRV records: the protocol, the label and the name in the certificate.

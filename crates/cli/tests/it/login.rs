@@ -27,7 +27,7 @@ fn every_server_of_the_lab_knows_the_user() {
     for endpoint in lab.endpoints() {
         let (name, scheme) = (endpoint.protocol.name, endpoint.scheme);
         let (mechanism, user) = match name {
-            "http" | "lmtp" | "nbd" | "rdp" | "xmpp-server" => continue,
+            "http" | "lmtp" | "nbd" | "rdp" | "vnc" | "xmpp-server" => continue,
             "ftp" | "nut" => ("USER", "test"),
             "ldap" => ("SIMPLE", "uid=test,dc=example,dc=test"),
             "nats" => ("SIMPLE", "test"),

@@ -318,6 +318,11 @@ impl Draft {
                 mode.scheme(url.protocol)
             ))
             .with_hint(format!("listen on {upgraded}://"))),
+            (Mode::Cleartext, None) if url.protocol.flow.hello_rounds > 1 => Err(SetupError::new(format!(
+                "a listener for {} requires TLS: a client without it begins its session in another way",
+                url.protocol.title
+            ))
+            .with_hint(format!("listen on {upgraded}://"))),
             (Mode::Cleartext, None) => match tls_only.into_iter().find(|(_, given)| *given) {
                 Some((key, _)) => Err(SetupError::new(format!(
                     "\"{key}\" requires TLS, but {}:// is cleartext",

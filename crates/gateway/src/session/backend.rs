@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use starttls::dialer::Fixed;
 use starttls::proto::{
-    ClientName, Greeting, GreetingStep, Identity, Protocol, ReceivedGreeting, ServiceName, Side,
+    ClientMessage, ClientName, Greeting, GreetingStep, Identity, MessageReader, Protocol, ReceivedGreeting,
+    ReplyTo, ServerMessage, ServiceName, Side,
 };
 use starttls::{Deadline, Dialer, Encrypted, Endpoint, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,6 +80,9 @@ pub(super) async fn connect(
             socket.write_all(header).await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
         }
         match &backend.tls_start {
+            TlsStart::Cleartext if backend.protocol.flow.hello_rounds > 1 => {
+                begin_without_tls(backend, Stream::Clear(socket)).await
+            }
             TlsStart::Cleartext => {
                 read_greeting(backend, Stream::Clear(socket), greeting(backend.protocol)).await
             }
@@ -147,6 +151,60 @@ async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
 /// Returns the reader of the greeting, if the protocol has a greeting.
 fn greeting(protocol: &Protocol) -> Option<Greeting> {
     protocol.flow.greeting.then(|| Greeting::new(protocol, Identity::new("")))
+}
+
+/// Starts a session without TLS in a protocol whose hello has several messages: a client chooses such a session in place of
+/// the second one. The server's answer is the message that it sends first inside TLS, so that a client inside TLS waits for
+/// it.
+async fn begin_without_tls(backend: &Backend, mut stream: Stream) -> Result<ReadyBackend, SessionFailure> {
+    let protocol = backend.protocol;
+    let mut dialect = protocol.new_dialect(Identity::new(""));
+    let mut reader = MessageReader::new(Side::Server);
+    let (mut question, mut message, mut chunk) = (Vec::new(), Vec::new(), [0; 2048]);
+    let malformed = |expected, received: &[u8]| SessionFailure::Protocol {
+        side: Side::Server,
+        expected,
+        received: received.get(..200).unwrap_or(received).to_vec(),
+    };
+    for (said, reply_to) in [
+        (None, ReplyTo::Connect),
+        (Some(ClientMessage::Hello), ReplyTo::Hello),
+        (Some(ClientMessage::Other), ReplyTo::Other),
+    ] {
+        if let Some(said) = said {
+            dialect.write_client(said, &mut question);
+        }
+        let sent = stream.write_all(&std::mem::take(&mut question)).await;
+        sent.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
+        message = loop {
+            match reader.next(&*dialect, reply_to) {
+                Ok(Some(message)) => break message.to_vec(),
+                Ok(None) => {}
+                Err(cause) => return Err(malformed(cause.expected, reader.unread())),
+            }
+            let count =
+                stream.read(&mut chunk).await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
+            if count == 0 {
+                return Err(SessionFailure::io(Side::Server, io::ErrorKind::UnexpectedEof.into()));
+            }
+            reader.push(&chunk[..count]);
+        };
+        match dialect.read_server(reply_to, &message) {
+            Ok(ServerMessage::Bye | ServerMessage::TlsRequired) => {
+                return Err(SessionFailure::Refused { backend: backend.to_string(), message });
+            }
+            Ok(_) => {}
+            Err(cause) => return Err(malformed(cause.expected, &message)),
+        }
+    }
+    // A client inside TLS has agreed to a session without a login, and would not understand a question for a password.
+    let mut inside = protocol.new_dialect(Identity::new("").inside_tls());
+    match inside.read_server(ReplyTo::Connect, &message) {
+        Ok(ServerMessage::Greeting | ServerMessage::Offer { .. }) => {}
+        _ => return Err(malformed("a session without a login", &message)),
+    }
+    let unread = reader.take_unread();
+    Ok(ReadyBackend { greeting: Some(message), unread, ..ReadyBackend::new(stream) })
 }
 
 async fn upgrade(

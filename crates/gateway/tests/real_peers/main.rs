@@ -22,6 +22,7 @@ mod rdp;
 mod real_backend;
 mod sieve;
 mod smtp;
+mod vnc;
 mod xmpp;
 
 #[path = "../../../testkit/tests/real_clients/client.rs"]
@@ -87,6 +88,7 @@ mod to {
         postgresql: crate::postgres::TALKS;
         prosody: crate::xmpp::TALKS;
         qemu: crate::nbd::TALKS;
+        tigervnc: crate::vnc::TALKS;
         [xrdp: crate::rdp::TALKS;]
     }
 }

@@ -98,7 +98,7 @@ fn temporary_error(protocol: &Protocol) -> &'static str {
         "irc" => "ERROR ",
         "ldap" => "1.3.6.1.4.1.1466.20036",
         "postgres" => "C57P03",
-        "mysqlx" => "The server cannot serve for now",
+        "mysqlx" | "vnc" => "The server cannot serve for now",
         "xmpp" | "xmpp-server" => "<internal-server-error ",
         "http" => "503 ",
         "nut" => "ERR DRIVER-NOT-CONNECTED",

@@ -177,7 +177,7 @@ async fn b1_b2_an_octet_after_the_request_ends_the_connection(protocol: &'static
 fn asks(protocol: &Protocol) -> Vec<u8> {
     let mut dialect = protocol.new_dialect(Identity::new("localhost").with_nonce(0));
     let mut out = Vec::new();
-    dialect.write_client(Hello, &mut out);
+    (0..protocol.flow.hello_rounds).for_each(|_| dialect.write_client(Hello, &mut out));
     dialect.write_client(Request, &mut out);
     out
 }

@@ -130,7 +130,7 @@ each_protocol! {
 
 each_protocol! {
     if |it| !it.flow.login_is_optional && it.flow.has_cleartext_sessions,
-    [ftp http irc ldap mysql mysqlx nats nbd nut postgres xmpp xmpp_server]:
+    [ftp http irc ldap mysql mysqlx nats nbd nut postgres vnc xmpp xmpp_server]:
     a_login_is_refused_where_the_client_has_to_log_in
 }
 

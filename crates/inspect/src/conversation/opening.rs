@@ -3,7 +3,8 @@
 use starttls_proto::{
     PROTOCOLS, Protocol, ProtocolFamily, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC,
     ldap::LDAP, mysql::MYSQL, mysqlx::MYSQLX, nats::NATS, nbd::NBD, nntp::NNTP, nut::NUT, pop3::POP3,
-    postgres::POSTGRES, rdp::RDP, sieve::SIEVE, smtp::LMTP, smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
+    postgres::POSTGRES, rdp::RDP, sieve::SIEVE, smtp::LMTP, smtp::SMTP, vnc::VNC, xmpp::XMPP,
+    xmpp::XMPP_SERVER,
 };
 
 use crate::tls::is_record_start;
@@ -95,6 +96,7 @@ fn server(bytes: &[u8]) -> Vec<&'static Protocol> {
         _ if bytes.starts_with(b"<?xml") || bytes.starts_with(b"<stream") => vec![&XMPP],
         _ if bytes.starts_with(b"INFO {") || bytes == b"INFO " => vec![&NATS],
         _ if bytes.starts_with(b"NBDMA") => vec![&NBD],
+        _ if bytes.starts_with(b"RFB 0") => vec![&VNC],
         _ if bytes.starts_with(b"NOTICE ") || bytes.starts_with(b"PING ") => vec![&IRC],
         _ => Vec::new(),
     }
@@ -117,6 +119,7 @@ fn client(bytes: &[u8]) -> Option<Vec<&'static Protocol>> {
             return Some(vec![&RDP]);
         }
         [b'<', ..] => return Some(vec![&XMPP]),
+        [b'R', b'F', b'B', b' ', b'0', ..] => return Some(vec![&VNC]),
         _ => {}
     }
     let mut words = bytes.split(|octet| octet.is_ascii_whitespace());

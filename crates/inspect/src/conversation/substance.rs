@@ -47,6 +47,10 @@ pub(super) fn is_content(family: ProtocolFamily, msg: &[u8]) -> bool {
         ProtocolFamily::Nats => listed(false, &[b"PUB", b"HPUB", b"SUB"]),
         // Data of X.224: a session with Standard RDP Security.
         ProtocolFamily::Rdp => msg.get(5) == Some(&0xf0),
+        // A request for the screen, a key, the pointer, or text (RFC 6143 section 7.5).
+        ProtocolFamily::Vnc => {
+            matches!((msg.first(), msg.len()), (Some(3), 10) | (Some(4), 8) | (Some(5), 6) | (Some(6), 8..))
+        }
         _ => false,
     }
 }

@@ -24,5 +24,6 @@ mod sasl;
 pub(crate) mod sieve;
 pub(crate) mod smtp;
 mod tokens;
+pub(crate) mod vnc;
 mod words;
 pub(crate) mod xmpp;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::proto::{
-    ClientMessage, Dialect, Identity, MessageReader, Phase, Protocol, Refusal, ReplyTo, Scan, ServerMessage,
-    SessionCommand, Side,
+    ClientMessage, Dialect, Flow, Identity, MessageReader, Phase, Protocol, Refusal, ReplyTo, Scan,
+    ServerMessage, SessionCommand, Side,
 };
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer};
@@ -41,6 +41,8 @@ pub(super) struct PermissiveEngine {
     inbox: MessageReader,
     before: Vec<u8>,
     note: Note,
+    /// A client has chosen a session without TLS.
+    has_begun: bool,
     over: bool,
 }
 
@@ -52,8 +54,10 @@ impl PermissiveEngine {
         behavior: Behavior,
         note: Note,
     ) -> Self {
-        // Where packet numbers continue across the boundary, or a preamble comes first, the messages differ on both sides.
-        let alike = protocol.flow.request_is_answered && protocol.flow.client_preamble.is_empty();
+        // Where packet numbers continue across the boundary, a preamble comes first, or a hello is not repeated, the messages
+        // differ on both sides.
+        let Flow { request_is_answered, client_preamble, hello_rounds, .. } = protocol.flow;
+        let alike = request_is_answered && client_preamble.is_empty() && hello_rounds == 1;
         let wording = match behavior.lists && alike {
             true => Phase::InsideTls,
             false => Phase::Cleartext,
@@ -94,6 +98,7 @@ impl PermissiveEngine {
             inbox,
             before: Vec::new(),
             note,
+            has_begun: false,
             over: false,
         }
     }
@@ -262,6 +267,15 @@ impl Engine for PermissiveEngine {
                 ClientMessage::Credentials | ClientMessage::Partial | ClientMessage::Other => {
                     if self.admits(meaning) {
                         self.before.extend_from_slice(&message);
+                        // Where a client chooses a session without TLS in its hello, the session begins as inside TLS.
+                        if !self.inside
+                            && self.protocol.flow.hello_rounds > 1
+                            && !std::mem::replace(&mut self.has_begun, true)
+                        {
+                            let mut inside = self.protocol.new_dialect(Identity::new("").inside_tls());
+                            inside.write_server(ServerMessage::Offer { starttls: false }, out);
+                            return Ok(Some(SessionCommand::Answered(message)));
+                        }
                         return Ok(Some(SessionCommand::Message(message)));
                     }
                     self.say(ServerMessage::TlsRequired, ReplyTo::Other, out);

@@ -184,7 +184,9 @@ impl Quirk {
             }
             Kind::Paced(_) | Kind::Chain(_) | Kind::Stapled => true,
             Kind::Apart => protocol.implicit_tls.is_some(),
-            Kind::Unannounced | Kind::Reaction(_) => protocol.flow.request_is_answered,
+            // A hello of several messages ends without an offer.
+            Kind::Unannounced => protocol.flow.request_is_answered && protocol.flow.hello_rounds == 1,
+            Kind::Reaction(_) => protocol.flow.request_is_answered,
         }
     }
 

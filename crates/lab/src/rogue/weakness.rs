@@ -227,6 +227,7 @@ impl Weakness {
         let facts = profile(protocol);
         let unless = |holds: bool, why| (!holds).then_some(why);
         match self {
+            Partial => unless(!first_is_one_octet(protocol), "the first message inside TLS has one octet"),
             Variants => unless(request_line(protocol).is_some(), "the request is not a line of text"),
             Hidden => unless(facts.has_data_before_tls, "no harmless command carries data"),
             Shared if protocol.implicit_tls.is_none() => Some("the protocol has no port for implicit TLS"),
@@ -240,6 +241,7 @@ impl Weakness {
             ),
             EagerLogin => unless(*protocol == xmpp::XMPP, "the session does not restart with a login"),
             PlainAnswer => unless(protocol.flow.request_is_answered, "the request has no answer"),
+            OfferInside if protocol.flow.hello_rounds > 1 => Some("the hello is not repeated inside TLS"),
             OfferInside | RefusedForNow => {
                 unless(protocol.flow.request_is_answered, "the request has no answer")
             }
@@ -447,6 +449,16 @@ fn ldap_referral(_: &Protocol, message: &[u8]) -> Vec<u8> {
     let mut referral = vec![0xa3, url.len() as u8 + 2, 0x04, url.len() as u8];
     referral.extend_from_slice(url);
     super::ldap_response::ldap_with(message, Some(10), &referral)
+}
+
+/// Returns whether the first message of a client inside TLS has one octet, of which no part can be sent.
+fn first_is_one_octet(protocol: &Protocol) -> bool {
+    let mut dialect = protocol.new_dialect(Identity::new("localhost").inside_tls());
+    [ClientMessage::Hello, ClientMessage::Probe, ClientMessage::Other].into_iter().any(|message| {
+        let mut words = Vec::new();
+        dialect.write_client(message, &mut words);
+        words.len() == 1
+    })
 }
 
 #[cfg(test)]

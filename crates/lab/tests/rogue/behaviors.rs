@@ -31,7 +31,7 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::NotEnforced.applies_to(it),
-    [ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp]:
+    [ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp]:
     everything_is_served_in_cleartext
     a_probe_is_answered_by_rogues_and_refused_by_the_sound_server
 }
@@ -62,7 +62,7 @@ each_protocol! {
 
 each_protocol! {
     parallel if |it| starttls_lab::rogue::Weakness::RefusedForNow.applies_to(it),
-    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
     a_request_is_refused_for_now
 }
 
@@ -146,6 +146,8 @@ fn service(protocol: &Protocol) -> (Vec<u8>, &'static str) {
         // A request for Standard RDP Security, and its confirm.
         "rdp" => (b"\x03\0\0\x0b\x06\xe0\0\0\0\0\0", "\u{3}\0\0\u{b}\u{6}\u{fffd}"),
         "http" => (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200"),
+        // The security type None, and a SecurityResult.
+        "vnc" => (b"\x01", "\0\0\0\0"),
         _ => return credentials(protocol),
     };
     (question.to_vec(), answer)
@@ -313,10 +315,10 @@ fn answer_to_request(address: SocketAddr, protocol: &'static Protocol) -> (Optio
 fn a_request_is_refused_for_now(protocol: &'static Protocol) {
     let rogue = rogue(protocol, Weakness::RefusedForNow);
     let (answer, _) = answer_to_request(rogue.address(), protocol);
-    // PostgreSQL refuses with an error; NUT, NBD, MySQL X and RDP do not distinguish temporary and permanent refusals.
+    // PostgreSQL refuses with an error; NUT, NBD, MySQL X, RDP and VNC do not distinguish temporary and permanent refusals.
     let refusal = match protocol.name {
         "postgres" => ServerMessage::Bye,
-        "nut" | "nbd" | "mysqlx" | "rdp" => ServerMessage::Refuse(Refusal::Permanent),
+        "nut" | "nbd" | "mysqlx" | "rdp" | "vnc" => ServerMessage::Refuse(Refusal::Permanent),
         _ => ServerMessage::Refuse(Refusal::Temporary),
     };
     assert_eq!(answer, Some(refusal), "{}", protocol.name);
@@ -336,9 +338,14 @@ fn the_second_connection_is_turned_away(protocol: &'static Protocol) {
     assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
     let mut second = Peer::dial(address, protocol);
     let answer = second.answer(ReplyTo::Connect, PATIENCE).map(|it| it.1);
-    // A server of NBD has no message in place of its greeting, and only closes.
-    let has_message = protocol.flow.greeting && protocol.name != "nbd";
-    assert_eq!(answer, has_message.then_some(ServerMessage::Bye), "{}", protocol.name);
+    let expected = match protocol.name {
+        // The server has no message in place of its greeting, and only closes.
+        "nbd" => None,
+        // The reason follows the version.
+        "vnc" => Some(ServerMessage::Greeting),
+        _ => protocol.flow.greeting.then_some(ServerMessage::Bye),
+    };
+    assert_eq!(answer, expected, "{}", protocol.name);
 }
 
 fn a_referral_leads_to_another_server(protocol: &'static Protocol) {

@@ -143,6 +143,9 @@ fn each_rogue_falls_for_its_own_attack_and_the_sound_server_for_none(protocol: &
         if weakness.applies_to(protocol) {
             let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
             assert!(attack(rogue.address(), protocol), "{weakness:?} {}", protocol.name);
+        } else if weakness == Weakness::Partial {
+            // Without a part, the client would only send the whole message inside TLS.
+            continue;
         }
         assert!(!attack(sound(protocol), protocol), "sound, {weakness:?} {}", protocol.name);
     }

@@ -22,6 +22,8 @@ pub(crate) struct Peer<S> {
     pub(crate) protocol: &'static Protocol,
     pub(crate) dialect: Box<dyn Dialect>,
     pub(crate) inbox: Vec<u8>,
+    /// The messages of the hello that come directly before the request.
+    hello_rounds: u8,
 }
 
 pub(crate) trait Wait: Read + Write {
@@ -53,7 +55,8 @@ impl Peer<TcpStream> {
     pub(crate) fn dial(address: SocketAddr, protocol: &'static Protocol) -> Self {
         let io = TcpStream::connect(address).unwrap();
         io.set_nodelay(true).unwrap();
-        Self { io, protocol, dialect: dialect(protocol, Phase::Cleartext), inbox: Vec::new() }
+        let hello_rounds = protocol.flow.hello_rounds - 1;
+        Self { io, protocol, dialect: dialect(protocol, Phase::Cleartext), inbox: Vec::new(), hello_rounds }
     }
 
     /// Runs the dialogue up to the request and returns what the server sent.
@@ -89,9 +92,14 @@ impl Peer<TcpStream> {
         }
         let tls = connector.blocking().upgrade_implicit(self.protocol, "localhost", self.io);
         let io = tls.map_err(|error| error.to_string())?;
-        let mut peer = Peer { io, protocol: self.protocol, dialect, inbox: Vec::new() };
-        if matches!(self.protocol.flow.after, AfterUpgrade::ServerSpeaks | AfterUpgrade::AnswerPending) {
-            peer.answer(ReplyTo::Hello, PATIENCE).ok_or("the server did not speak first")?;
+        let mut peer = Peer { io, protocol: self.protocol, dialect, inbox: Vec::new(), hello_rounds: 0 };
+        let first = match self.protocol.flow.after {
+            AfterUpgrade::ServerSpeaks => Some(ReplyTo::Connect),
+            AfterUpgrade::AnswerPending => Some(ReplyTo::Hello),
+            _ => None,
+        };
+        if let Some(reply_to) = first {
+            peer.answer(reply_to, PATIENCE).ok_or("the server did not speak first")?;
         }
         Ok(peer)
     }
@@ -111,7 +119,14 @@ pub(crate) fn upgraded(
 }
 
 impl<S: Wait> Peer<S> {
+    /// Returns a message. Before the request, it sends the rest of the hello.
     pub(crate) fn words(&mut self, message: ClientMessage) -> Vec<u8> {
+        if message == ClientMessage::Request {
+            for _ in 0..std::mem::take(&mut self.hello_rounds) {
+                self.say(ClientMessage::Hello);
+                self.answer(ReplyTo::Hello, PATIENCE);
+            }
+        }
         let mut words = Vec::new();
         self.dialect.write_client(message, &mut words);
         words

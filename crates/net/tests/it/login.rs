@@ -277,7 +277,7 @@ async fn an_account_moves_between_threads_and_shows_no_secret() {
 #[test]
 fn protocols_without_a_login_are_known() {
     let without: Vec<&str> = PROTOCOLS.iter().filter(|it| !Account::supports(it)).map(|it| it.name).collect();
-    assert_eq!(without, ["http", "nbd", "rdp"]);
+    assert_eq!(without, ["http", "nbd", "rdp", "vnc"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod rdp;
 pub mod sieve;
 pub mod smtp;
+pub mod vnc;
 pub mod xmpp;
 
 /// All protocols that this library implements.
@@ -43,4 +44,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &mysqlx::MYSQLX,
     &rdp::RDP,
     &nats::NATS,
+    &vnc::VNC,
 ];

@@ -33,6 +33,7 @@ mod postfix;
 mod postgresql;
 mod prosody;
 mod qemu;
+mod tigervnc;
 mod vsftpd;
 mod xrdp;
 
@@ -99,6 +100,12 @@ pub const SERVERS: &[RealServer] = &[
     RealServer { name: "nbdkit", packages: &["nbdkit"], protocols: &["nbd"], start: nbdkit::start },
     RealServer { name: "qemu", packages: &["qemu-utils"], protocols: &["nbd"], start: qemu::start },
     RealServer { name: "xrdp", packages: &["xrdp"], protocols: &["rdp"], start: xrdp::start },
+    RealServer {
+        name: "tigervnc",
+        packages: &["tigervnc-standalone-server"],
+        protocols: &["vnc"],
+        start: tigervnc::start,
+    },
 ];
 
 /// Returns the server with this name.
@@ -112,7 +119,7 @@ pub fn server(name: &str) -> Option<&'static RealServer> {
 macro_rules! each_real_server {
     ($test:path) => {
         $crate::each_real_server! {
-            $test: cups dovecot inn inspircd mariadb nats nbdkit nut openldap postfix postgresql prosody qemu vsftpd xrdp
+            $test: cups dovecot inn inspircd mariadb nats nbdkit nut openldap postfix postgresql prosody qemu tigervnc vsftpd xrdp
         }
     };
     ($test:path: $($name:ident)*) => {
@@ -139,6 +146,14 @@ pub fn start_mail_host(setup: &Setup) -> Result<RunningServer, Error> {
     postfix::start_with_mailbox(setup)
 }
 
+/// Starts TigerVNC with these security types, separated by commas.
+///
+/// # Errors
+/// Returns an error if a program is missing or does not start.
+pub fn start_tigervnc(setup: &Setup, security_types: &str) -> Result<RunningServer, Error> {
+    tigervnc::start_with(setup, security_types)
+}
+
 /// The Debian packages of the clients that tests use.
 pub const CLIENT_PACKAGES: &[&str] = &[
     "cups-ipp-utils",
@@ -159,5 +174,6 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "qemu-utils",
     "sieve-connect",
     "swaks",
+    "tigervnc-viewer",
     "xvfb",
 ];

@@ -205,10 +205,19 @@ impl VulnerableClient {
         {
             offered = Some(starttls);
         }
+        for _ in 1..flow.hello_rounds {
+            if offered == Some(true)
+                && clear.say(ClientMessage::Hello).await? > 0
+                && let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await?
+            {
+                offered = Some(starttls);
+            }
+        }
         if let Some(port) = self.referral(clear) {
             return Ok(Step::Elsewhere(port));
         }
-        if offered == Some(false) && (self.is(Flaw::FallsBack) || !flow.request_is_answered) {
+        let must_be_offered = !flow.request_is_answered || flow.hello_rounds > 1;
+        if offered == Some(false) && (self.is(Flaw::FallsBack) || must_be_offered) {
             return self.no_upgrade(clear, "the upgrade is not offered");
         }
         // Where the request has no answer, the bytes after the greeting are those after the last cleartext.
@@ -272,12 +281,14 @@ impl VulnerableClient {
     async fn exchange(&self, talk: &mut Conversation) -> io::Result<()> {
         let flow = self.protocol.flow;
         if talk.inside {
-            if matches!(flow.after, AfterUpgrade::ServerSpeaks | AfterUpgrade::AnswerPending) {
-                talk.hear(ReplyTo::Other).await?;
+            match flow.after {
+                AfterUpgrade::ServerSpeaks => drop(talk.hear(ReplyTo::Connect).await?),
+                AfterUpgrade::AnswerPending => drop(talk.hear(ReplyTo::Other).await?),
+                AfterUpgrade::Silent | AfterUpgrade::StreamRestart | AfterUpgrade::SequenceContinues => {}
             }
             let knows = self.is(Flaw::KeepsCapabilities) && flow.after != AfterUpgrade::StreamRestart;
-            if flow.offer == OfferPlace::AfterHello && !knows {
-                talk.say(ClientMessage::Hello).await?;
+            // A hello of several messages is not repeated inside TLS.
+            if flow.offer == OfferPlace::AfterHello && !knows && talk.say(ClientMessage::Hello).await? > 0 {
                 talk.hear(ReplyTo::Hello).await?;
             }
         }

@@ -147,7 +147,10 @@ fn history_and_comparison_show_what_changed() {
         assert_eq!(history.body.matches("not sound").count(), 2, "{}", history.body);
         let (a, b) = (&first[3..], &second[3..]);
         let compared = site.get(&format!("/compare?a={a}&b={b}")).await;
-        assert!(compared.body.contains("still there: ") && !compared.body.contains("new problem: "), "{compared:?}");
+        assert!(
+            compared.body.contains("still there: ") && !compared.body.contains("new problem: "),
+            "{compared:?}"
+        );
         let badge = site.get(&format!("/t/smtp%3A%2F%2F127.0.0.1%3A{port}/badge.svg")).await;
         assert!(badge.body.contains("not sound · today"), "{badge:?}");
         let listed = site.get(&format!("/api/v1/targets/smtp%3A%2F%2F127.0.0.1%3A{port}/checks")).await;

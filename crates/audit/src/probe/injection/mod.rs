@@ -260,7 +260,7 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
     match judge.verdict(&end) {
         // If a session begins only once, the injected beginning and the client's have the same answer. Only silence
         // distinguishes them.
-        Conclusion::Sound(_) if plan.profile.begins_session() => {
+        Conclusion::Sound(_) if plan.profile.begins_session() && !plan.profile.begins_once => {
             let (finding, log) = alone(plan, judge).await;
             let second = result.record(&log);
             result.push(finding.at_all(second));

@@ -88,7 +88,10 @@ pub(super) async fn trial(plan: &Plan, form: &Form) -> Trial {
 
 async fn connection(plan: &Plan, form: &Form, log: &Log) -> Result<End, ProbeError> {
     let mut session = plan.open(&form.purpose, log).await?;
-    session.read_greeting_and_hello().await?;
+    let mut opening = session.read_greeting_and_hello().await?;
+    if !session.finish_hello(&mut opening).await? {
+        return Err(ProbeError::Refused);
+    }
     let request = session.encode(ClientMessage::Request);
     for (pause, segment) in form.segments(request) {
         tokio::time::sleep(pause).await;
@@ -141,6 +144,10 @@ async fn secured(plan: &Plan, mut session: CleartextSession, form: &Form) -> Res
             };
         }
     };
+    // The injected bytes are the beginning, and the client continues. Without them, the server reads that as a beginning.
+    if plan.profile.begins_once {
+        answers::harmless(plan, &mut |message| inside.encode(message));
+    }
     let Some(silence) = form.silent else {
         return Ok(End::Inside(answers::take(plan, &mut inside, &form.inside).await));
     };
