@@ -52,6 +52,8 @@ fn sum(rows: &Value, column: usize) -> u64 {
 fn the_statements_of_the_guide_run() {
     let simulation = Simulation::new(300, 200);
     finish(&mut simulation.command("run", "a", &[]));
+    // Another seed asks in another order, and the servers do the same.
+    finish(&mut simulation.command("run", "2026-12", &["--seed", "2", "--retry-after", "none"]));
     let out = simulation.out("a");
     let run = |package: &str, program: &str, section: &str| -> Vec<Value> {
         let python = python_with(package);
@@ -69,7 +71,7 @@ fn the_statements_of_the_guide_run() {
 
     let duckdb = run("duckdb", DUCKDB, "Analyze with DuckDB");
     let clickhouse = run("chdb", CLICKHOUSE, "Analyze with ClickHouse");
-    assert_eq!((duckdb.len(), clickhouse.len()), (6, 3));
+    assert_eq!((duckdb.len(), clickhouse.len()), (8, 3));
     for best in [&duckdb[0], &clickhouse[0]] {
         assert_eq!(sum(best, 1), 300, "{best}");
         let sound = best.as_array().unwrap().iter().find(|row| row[0] == "sound").unwrap();
@@ -93,4 +95,9 @@ fn the_statements_of_the_guide_run() {
     }
     // The Parquet file has every attempt.
     assert_eq!(sum(&duckdb[5], 0), attempts.len() as u64, "{}", duckdb[5]);
+    assert_eq!((&duckdb[6][0][0], &duckdb[6][0][1]), (&"whale.test".into(), &24.into()), "{}", duckdb[6]);
+    let changes = duckdb[7].as_array().unwrap();
+    assert_eq!(sum(&duckdb[7], 2), 300, "{changes:?}");
+    let is_same = |row: &&Value| row[0] == "sound" && row[1] == "sound";
+    assert!(number(&changes.iter().find(is_same).unwrap()[2]) >= 120, "{changes:?}");
 }
