@@ -127,6 +127,7 @@ mod tests {
             evidence,
             fix: None,
             requirement: None,
+            message: None,
         }
     }
 

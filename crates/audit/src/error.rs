@@ -2,8 +2,9 @@
 
 use starttls_hello::Alert;
 
+use crate::message::{self, Statement};
 use crate::report::Reach;
-use crate::requirement::{Requirement, Statement};
+use crate::requirement::Requirement;
 
 /// What a client waits for while it has sent only the usual beginning of a session.
 pub(crate) const GREETING: &str = "the greeting";
@@ -173,44 +174,32 @@ impl ProbeError {
 
 impl From<&ProbeError> for Statement {
     fn from(error: &ProbeError) -> Self {
-        Self { text: error.to_string(), requirement: error.requirement() }
+        let statement = match error {
+            ProbeError::Unreachable(failure) => message::UNREACHABLE.with(&[("why", failure)]),
+            ProbeError::Proxy(why) | ProbeError::Unclear(why) => Self::from(why),
+            ProbeError::Silent(what) => message::SILENT.with(&[("why", what)]),
+            ProbeError::Unfinished(what, part) => message::UNFINISHED.with(&[("why", what), ("text", part)]),
+            ProbeError::Others(what, last) => message::OTHER_MESSAGES.with(&[("why", what), ("text", last)]),
+            ProbeError::Endless(what) => message::ENDLESS.with(&[("why", what)]),
+            ProbeError::Unread => message::UNREAD.with(&[]),
+            ProbeError::PassedOver(what) => message::PASSED_OVER.with(&[("why", what)]),
+            ProbeError::Closed(what) => message::CLOSED.with(&[("why", what)]),
+            ProbeError::Alert(alert) => message::ALERT_INSIDE.with(&[("alert", alert)]),
+            ProbeError::CertificateRequired => message::CLIENT_CERTIFICATE_REQUIRED.with(&[]),
+            ProbeError::Bye(text) => message::TURNED_AWAY.with(&[("text", text)]),
+            ProbeError::Malformed(expected) => message::MALFORMED.with(&[("why", expected)]),
+            ProbeError::Handshake(why) => message::HANDSHAKE_FAILED.with(&[("why", why)]),
+            ProbeError::Refused => message::REFUSED_LATER.with(&[]),
+            ProbeError::Unserved(error) => message::NOT_SERVED_INSIDE.with(&[("why", error)]),
+            ProbeError::Budget => message::CONNECTION_LIMIT.with(&[]),
+            ProbeError::Deadline => message::DEADLINE.with(&[]),
+        };
+        Self { requirement: error.requirement(), ..statement }
     }
 }
 
 impl std::fmt::Display for ProbeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unreachable(failure) => write!(f, "no connection: {failure}"),
-            Self::Proxy(why) => f.write_str(why),
-            Self::Silent(what) => write!(f, "the server sent nothing where {what} was expected"),
-            Self::Unfinished(what, part) => {
-                write!(f, "the server sent only a part of {what}: \"{part}\"")
-            }
-            Self::Others(what, last) => {
-                write!(f, "the server sent other messages, but not {what}; the last was \"{last}\"")
-            }
-            Self::Endless(what) => {
-                write!(f, "the server keeps sending without end where {what} was expected")
-            }
-            Self::Unread => f.write_str("the server does not read what the client sends"),
-            Self::PassedOver(what) => {
-                write!(f, "the server did not send {what}, and answered the next command")
-            }
-            Self::Closed(what) => write!(f, "the server closed the connection where {what} was expected"),
-            Self::Alert(alert) => write!(f, "the server ended the TLS session with the alert {alert}"),
-            Self::CertificateRequired => {
-                f.write_str("the server requires a client certificate and ended the TLS session")
-            }
-            Self::Bye(text) => write!(f, "the server turned the client away: \"{text}\""),
-            Self::Malformed(expected) => write!(f, "the server's answer is malformed: expected {expected}"),
-            Self::Handshake(why) => write!(f, "the TLS handshake failed: {why}"),
-            Self::Refused => {
-                f.write_str("the server refused the upgrade, which it accepted on an earlier connection")
-            }
-            Self::Unserved(error) => write!(f, "the session inside TLS is not served: {error}"),
-            Self::Unclear(why) => f.write_str(why),
-            Self::Budget => f.write_str("the limit of connections was reached"),
-            Self::Deadline => f.write_str("not finished: the audit's deadline was reached"),
-        }
+        f.write_str(&Statement::from(self).text)
     }
 }

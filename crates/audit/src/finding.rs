@@ -3,9 +3,10 @@
 
 use crate::check::{CHECKS, Check};
 use crate::error::ProbeError;
+use crate::message::Statement;
 use crate::record::{Log, Mark};
 use crate::report::{CheckOutcome, Finding, Severity, Transcript};
-use crate::requirement::{Advice, Requirement, Statement};
+use crate::requirement::{Advice, Requirement};
 
 /// The findings of one probe, and the transcripts that they point into.
 #[derive(Debug, Default)]
@@ -30,11 +31,11 @@ pub(crate) struct FindingBuilder {
 }
 
 impl FindingBuilder {
-    pub(crate) fn new(check: &'static Check, outcome: CheckOutcome, summary: impl Into<String>) -> Self {
+    pub(crate) fn new(check: &'static Check, outcome: CheckOutcome, summary: impl Into<Statement>) -> Self {
         Self {
             check,
             outcome,
-            statement: Statement::from(summary),
+            statement: summary.into(),
             details: Vec::new(),
             evidence: Vec::new(),
             severity: None,
@@ -43,11 +44,11 @@ impl FindingBuilder {
         }
     }
 
-    pub(crate) fn pass(check: &'static Check, summary: impl Into<String>) -> Self {
+    pub(crate) fn pass(check: &'static Check, summary: impl Into<Statement>) -> Self {
         Self::new(check, CheckOutcome::Pass, summary)
     }
 
-    pub(crate) fn fail(check: &'static Check, summary: impl Into<String>) -> Self {
+    pub(crate) fn fail(check: &'static Check, summary: impl Into<Statement>) -> Self {
         Self::new(check, CheckOutcome::Fail, summary)
     }
 
@@ -92,8 +93,8 @@ impl FindingBuilder {
     }
 
     /// Makes a problem a note with this summary.
-    pub(crate) fn into_note(self, summary: String) -> Self {
-        Self { outcome: CheckOutcome::Info, statement: Statement::from(summary), ..self }
+    pub(crate) fn into_note(self, summary: impl Into<Statement>) -> Self {
+        Self { outcome: CheckOutcome::Info, statement: summary.into(), ..self }
     }
 
     /// Adds a place in the probe's transcripts as evidence.
@@ -131,6 +132,7 @@ impl FindingBuilder {
             severity: self.severity.filter(|_| is_wrong).unwrap_or(severity),
             known: false,
             requirement: self.statement.requirement,
+            message: self.statement.message(),
             summary: self.statement.worded(advice),
             details: self.details,
             evidence: self.evidence.iter().map(|mark| mark.in_transcript(first_transcript)).collect(),

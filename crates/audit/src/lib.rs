@@ -13,6 +13,7 @@ mod error;
 pub mod filter;
 mod finding;
 mod hello;
+mod message;
 mod observe;
 mod ocsp;
 mod plan;

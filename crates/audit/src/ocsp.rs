@@ -6,6 +6,7 @@ use starttls_x509::{Certificate, CertificateStatus, OcspAnswer, OcspFault, OcspR
 
 use crate::check::id;
 use crate::finding::FindingBuilder;
+use crate::message::{self, Statement};
 use crate::report::{CheckOutcome, Severity};
 
 /// Judges the stapled response: its signature, its age, and the status of the certificate. A certificate may require a
@@ -27,7 +28,7 @@ pub(crate) fn stapling(own: &Certificate<'_>, facts: &TlsFacts) -> FindingBuilde
         };
     };
     // Clients that require a response refuse an invalid one. Others ignore it, or refuse it too.
-    let invalid = |why: String| match is_required {
+    let invalid = |why: Statement| match is_required {
         true => FindingBuilder::fail(check, why).severity(Severity::Error),
         false => FindingBuilder::new(check, CheckOutcome::Warning, why),
     };
@@ -39,7 +40,7 @@ pub(crate) fn stapling(own: &Certificate<'_>, facts: &TlsFacts) -> FindingBuilde
             CheckOutcome::Inconclusive,
             format!("an OCSP response is stapled, but {}", OcspFault::UnverifiableSignature),
         ),
-        Err(fault) => invalid(format!("the stapled OCSP response is invalid: {fault}")),
+        Err(fault) => invalid(message::STAPLE_INVALID.with(&[("why", &fault)])),
     }
 }
 
@@ -81,7 +82,7 @@ fn issuers<'f>(own: &Certificate<'_>, facts: &'f TlsFacts) -> impl Iterator<Item
 fn judge(
     answer: &OcspAnswer,
     is_verified: bool,
-    invalid: &dyn Fn(String) -> FindingBuilder,
+    invalid: &dyn Fn(Statement) -> FindingBuilder,
 ) -> FindingBuilder {
     let check = id::CERT_OCSP;
     let until = match answer.next_update {
@@ -91,11 +92,10 @@ fn judge(
     match answer.status {
         CertificateStatus::Revoked { at, .. } => {
             let since = validity::rfc3339(at);
-            let why =
-                format!("the stapled OCSP response reports that the certificate was revoked on {since}");
+            let why = message::CERTIFICATE_REVOKED.with(&[("date", &since)]);
             FindingBuilder::fail(check, why).severity(Severity::Critical).fix(REVOKED)
         }
-        CertificateStatus::Unknown => invalid(String::from(
+        CertificateStatus::Unknown => invalid(Statement::from(
             "the stapled OCSP response reports that the CA does not know the certificate",
         )),
         CertificateStatus::Good if !is_verified => FindingBuilder::new(

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use starttls_x509::validity;
 
+pub use crate::message::Message;
 use crate::requirement::Requirement;
 
 /// The version of the JSON report. It increases when a field changes its meaning or is removed.
@@ -184,6 +185,9 @@ pub struct Finding {
     /// What the check lacks for a better result, which the summary ends with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requirement: Option<Requirement>,
+    /// The sentence that the summary was made from, for other languages. It is missing if the sentence exists in English only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
     /// Further lines, such as the difference between two lists.
     pub details: Vec<String>,
     /// The parts of the transcripts that prove the finding.

@@ -61,27 +61,3 @@ impl Requirement {
         }
     }
 }
-
-/// A fact in one line, and what is missing for a better result.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Statement {
-    pub(crate) text: String,
-    pub(crate) requirement: Option<Requirement>,
-}
-
-impl Statement {
-    /// Returns the line for users. A statement without text consists of the advice.
-    pub(crate) fn worded(self, advice: Advice) -> String {
-        match self.requirement.map(advice) {
-            None => self.text,
-            Some(advice) if self.text.is_empty() => advice.to_owned(),
-            Some(advice) => format!("{}; hint: {advice}", self.text),
-        }
-    }
-}
-
-impl<S: Into<String>> From<S> for Statement {
-    fn from(text: S) -> Self {
-        Self { text: text.into(), requirement: None }
-    }
-}

@@ -4,6 +4,7 @@ use starttls_report::{Language, Plural, Text};
 use starttls_x509::validity;
 
 use crate::report::{CheckOutcome, EndpointVerdict, Severity};
+use crate::requirement::Requirement;
 
 /// Returns the text for a verdict.
 pub(crate) fn verdict(verdict: EndpointVerdict) -> Text {
@@ -176,6 +177,142 @@ pub(crate) fn remaining(language: Language, days_left: i64) -> String {
         (_, -1) => JUST_EXPIRED.of(language).to_owned(),
         (_, 1..) => LEFT.filled(language, usize::try_from(days_left).unwrap_or(usize::MAX)),
         _ => EXPIRED.filled(language, &[("count", &days_left.unsigned_abs())]),
+    }
+}
+
+/// Returns what a check needs for a better result. In English, the program that runs the audit says how to provide it.
+pub(crate) fn requirement(requirement: Requirement) -> Text {
+    match requirement {
+        Requirement::SlowChecks => {
+            const {
+                Text::new(
+                    "needs the slow checks",
+                    "braucht die langsamen Prüfungen",
+                    "nécessite les contrôles lents",
+                    "necesita las comprobaciones lentas",
+                )
+            }
+        }
+        Requirement::TlsSurvey => {
+            const {
+                Text::new(
+                    "needs a TLS survey",
+                    "braucht eine TLS-Erhebung",
+                    "nécessite un inventaire TLS",
+                    "necesita un inventario TLS",
+                )
+            }
+        }
+        Requirement::FullTlsSurvey => {
+            const {
+                Text::new(
+                    "run a full TLS survey",
+                    "führen Sie eine vollständige TLS-Erhebung durch",
+                    "lancez un inventaire TLS complet",
+                    "ejecute un inventario TLS completo",
+                )
+            }
+        }
+        Requirement::TlsProfile => {
+            const {
+                Text::new(
+                    "needs a TLS profile",
+                    "braucht ein TLS-Profil",
+                    "nécessite un profil TLS",
+                    "necesita un perfil TLS",
+                )
+            }
+        }
+        Requirement::MoreHellos => {
+            const {
+                Text::new(
+                    "allow more hellos",
+                    "erlauben Sie mehr Hellos",
+                    "autorisez davantage de hellos",
+                    "permita más hello",
+                )
+            }
+        }
+        Requirement::MoreConnections => {
+            const {
+                Text::new(
+                    "allow more connections",
+                    "erlauben Sie mehr Verbindungen",
+                    "autorisez davantage de connexions",
+                    "permita más conexiones",
+                )
+            }
+        }
+        Requirement::MoreTime => {
+            const {
+                Text::new(
+                    "allow more time",
+                    "geben Sie mehr Zeit",
+                    "accordez plus de temps",
+                    "conceda más tiempo",
+                )
+            }
+        }
+        Requirement::SlowerPace => {
+            const {
+                Text::new(
+                    "try again with longer pauses between the connections",
+                    "versuchen Sie es mit längeren Pausen zwischen den Verbindungen",
+                    "réessayez avec des pauses plus longues entre les connexions",
+                    "repita con pausas más largas entre las conexiones",
+                )
+            }
+        }
+        Requirement::ImplicitPort => {
+            const {
+                Text::new(
+                    "specify the port",
+                    "geben Sie den Port an",
+                    "indiquez le port",
+                    "indique el puerto",
+                )
+            }
+        }
+        Requirement::ServerName => {
+            const {
+                Text::new(
+                    "specify the name of the server",
+                    "geben Sie den Namen des Servers an",
+                    "indiquez le nom du serveur",
+                    "indique el nombre del servidor",
+                )
+            }
+        }
+        Requirement::ClientName => {
+            const {
+                Text::new(
+                    "choose another client name",
+                    "wählen Sie einen anderen Client-Namen",
+                    "choisissez un autre nom de client",
+                    "elija otro nombre de cliente",
+                )
+            }
+        }
+        Requirement::ClientCertificate => {
+            const {
+                Text::new(
+                    "present a client certificate",
+                    "zeigen Sie ein Client-Zertifikat",
+                    "présentez un certificat client",
+                    "presente un certificado de cliente",
+                )
+            }
+        }
+        Requirement::TrustedAuthority => {
+            const {
+                Text::new(
+                    "if the issuer is an authority, trust it",
+                    "wenn der Aussteller eine CA ist, vertrauen Sie ihr",
+                    "si l’émetteur est une AC, faites-lui confiance",
+                    "si el emisor es una CA, confíe en ella",
+                )
+            }
+        }
     }
 }
 

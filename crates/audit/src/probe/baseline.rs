@@ -7,13 +7,14 @@ use super::{port, pre_tls_text};
 use crate::check::id;
 use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message::{self, Statement};
 use crate::plan::Plan;
 use crate::profile::{alerts, is_unknown_host, refers};
 use crate::record::Mark;
 use crate::report::{
     Capabilities, CheckOutcome, EndpointVerdict, EntryKind, Presented, Reach, Severity, StepTime, TlsSummary,
 };
-use crate::requirement::{Requirement, Statement};
+use crate::requirement::Requirement;
 use crate::session::{CleartextSession, GoAhead, Opening};
 
 /// The result of the first connection.
@@ -56,10 +57,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
                     EndpointVerdict::Inconclusive,
                     FindingBuilder::inconclusive(id::SRV_REACHABLE, &error),
                 ),
-                _ => base.end(
-                    EndpointVerdict::Unreachable,
-                    FindingBuilder::fail(id::SRV_REACHABLE, error.to_string()),
-                ),
+                _ => base.end(EndpointVerdict::Unreachable, FindingBuilder::fail(id::SRV_REACHABLE, &error)),
             };
         }
     };
@@ -165,7 +163,10 @@ impl Baseline {
     }
 
     fn reachable(&mut self, plan: &Plan, at: Mark) {
-        self.result.push(FindingBuilder::pass(id::SRV_REACHABLE, format!("{} answers", plan.address)).at(at));
+        self.result.push(
+            FindingBuilder::pass(id::SRV_REACHABLE, message::REACHED.with(&[("address", &plan.address)]))
+                .at(at),
+        );
     }
 
     /// Judges the first messages of a server that speaks the protocol.
@@ -251,7 +252,7 @@ impl Baseline {
         };
         let text = super::answers::shown(plan.protocol, answer);
         if refers(&text) || refers(&Escaped(answer).to_string()) {
-            let why = format!("the server refers clients to another server instead of upgrading: \"{text}\"");
+            let why = message::REFERS_INSTEAD.with(&[("text", &text)]);
             self.result.push(FindingBuilder::fail(id::SRV_REFERRAL, why).at(at));
         }
         if let Some(rule) = plan.profile.may_ignore_request.filter(|_| refusal == Refusal::Permanent) {
@@ -296,13 +297,13 @@ impl Baseline {
             }
             ProbeError::Bye(_) => (
                 EndpointVerdict::Inconclusive,
-                FindingBuilder::new(id::SRV_THROTTLED, CheckOutcome::Inconclusive, error.to_string()),
+                FindingBuilder::new(id::SRV_THROTTLED, CheckOutcome::Inconclusive, error),
             ),
             ProbeError::Malformed(_) => (
                 EndpointVerdict::Violation,
                 FindingBuilder::fail(id::SRV_REACHABLE, format!("{error}; is this {}?", plan.protocol.title)),
             ),
-            _ => (EndpointVerdict::Unreachable, FindingBuilder::fail(id::SRV_REACHABLE, error.to_string())),
+            _ => (EndpointVerdict::Unreachable, FindingBuilder::fail(id::SRV_REACHABLE, error)),
         };
         self.end(verdict, finding.at(at))
     }

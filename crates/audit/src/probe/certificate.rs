@@ -7,6 +7,7 @@ use starttls_x509::{HashAlgorithm, KeyAlgorithm, SignatureAlgorithm, validity};
 
 use crate::check::id;
 use crate::finding::FindingBuilder;
+use crate::message::{self, Statement};
 use crate::ocsp;
 use crate::report::{CertificateReport, CheckOutcome, Presented, Severity, TlsSummary};
 use crate::requirement::Requirement;
@@ -25,7 +26,7 @@ pub(crate) fn certificate(
     if let Some(error) = &own.unreadable {
         return vec![FindingBuilder::fail(
             id::CERT_CHAIN,
-            format!("the certificate cannot be read: {error}"),
+            message::CERTIFICATE_UNREADABLE.with(&[("why", error)]),
         )];
     }
     let parsed = facts.chain.first().and_then(|der| starttls_x509::Certificate::from_der(der).ok());
@@ -47,7 +48,7 @@ pub(crate) fn certificate(
             id::CERT_SAN,
             "the certificate has no names in subjectAltName, and clients ignore the common name",
         ),
-        false => FindingBuilder::pass(id::CERT_SAN, own.names.join(", ")),
+        false => FindingBuilder::pass(id::CERT_SAN, message::VALUE.with(&[("value", &own.names.join(", "))])),
     });
     if let Some(parsed) = parsed {
         findings.push(key(&parsed.public_key().algorithm()));
@@ -74,26 +75,20 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
         return finding;
     }
     if rooted.is_none() {
-        let why = format!("whether the chain leads to a trusted root is unknown: {reason}");
+        let why = message::CHAIN_UNKNOWN.with(&[("why", &reason)]);
         return FindingBuilder::new(id::CERT_CHAIN, CheckOutcome::Inconclusive, why);
     }
     if presented.path.len() < 2 {
         // Without the issuer's certificate, its kind is unknown.
         if fetchable || issuer.to_ascii_lowercase().contains("intermediate") {
-            let why = format!(
-                "the server does not send the certificate of the issuer, {issuer}, which is probably an \
-                 intermediate, or else an authority that is not trusted here"
-            );
+            let why = message::INTERMEDIATE_MISSING.with(&[("issuer", &issuer)]);
             return FindingBuilder::fail(id::CERT_INCOMPLETE, why).needs(Requirement::TrustedAuthority);
         }
-        let why = format!(
-            "the certificate's issuer is not trusted: {issuer}, an authority that is not known here, \
-             or an intermediate that is not sent"
-        );
+        let why = message::ISSUER_NOT_TRUSTED.with(&[("issuer", &issuer)]);
         return FindingBuilder::fail(id::CERT_CHAIN, why).needs(Requirement::TrustedAuthority);
     }
     let top = presented.on_path().last().map_or("", |top| top.issuer.as_str());
-    FindingBuilder::fail(id::CERT_CHAIN, format!("the chain ends at a root that is not trusted: {top}"))
+    FindingBuilder::fail(id::CERT_CHAIN, message::ROOT_NOT_TRUSTED.with(&[("issuer", &top)]))
 }
 
 fn self_signed(own: &CertificateReport) -> Option<FindingBuilder> {
@@ -116,7 +111,11 @@ fn verified(presented: &Presented) -> FindingBuilder {
         })
         .collect();
     match more.len() {
-        0 => FindingBuilder::pass(id::CERT_CHAIN, summary),
+        0 => {
+            let count = presented.path.len();
+            let text = if count == 1 { message::CERTIFICATE_TRUSTED } else { message::CHAIN_TRUSTED };
+            FindingBuilder::pass(id::CERT_CHAIN, text.with(&[("count", &count)]))
+        }
         count => {
             let more_of = crate::filter::plural(count, "more certificate", "more certificates");
             let summary = format!("{summary}; the server sends {more_of}, which clients ignore");
@@ -128,14 +127,14 @@ fn verified(presented: &Presented) -> FindingBuilder {
 /// RFC 9525: whether the certificate is for this name is asked by itself, whatever becomes of the chain.
 fn name(own: Option<&starttls_x509::Certificate<'_>>, server_name: &str, names: &[String]) -> FindingBuilder {
     if names.is_empty() {
-        let why = format!("the certificate is not for {server_name}; it has no names");
+        let why = message::NAME_MISSING.with(&[("name", &server_name)]);
         return FindingBuilder::fail(id::CERT_NAME, why);
     }
     match own.is_some_and(|own| own.is_for(server_name)) {
-        true => FindingBuilder::pass(id::CERT_NAME, format!("the certificate is for {server_name}")),
+        true => FindingBuilder::pass(id::CERT_NAME, message::NAME_MATCHES.with(&[("name", &server_name)])),
         false => FindingBuilder::fail(
             id::CERT_NAME,
-            format!("the certificate is not for {server_name}; it is for {}", names.join(", ")),
+            message::NAME_DIFFERS.with(&[("name", &server_name), ("names", &names.join(", "))]),
         ),
     }
 }
@@ -149,14 +148,13 @@ fn dates(presented: &Presented, verdict: &CertificateVerdict) -> FindingBuilder 
     );
     match (ended, early) {
         (Some(ended), _) => {
-            FindingBuilder::fail(id::CERT_DATES, format!("{} ended on {}", ended.subject, ended.not_after))
+            let values: [(_, &dyn std::fmt::Display); 2] =
+                [("subject", &ended.subject), ("date", &ended.not_after)];
+            FindingBuilder::fail(id::CERT_DATES, message::CERTIFICATE_ENDED.with(&values))
         }
         (None, true) => {
             let starts = presented.chain.first().map(|own| own.not_before.as_str()).unwrap_or_default();
-            FindingBuilder::fail(
-                id::CERT_DATES,
-                format!("the certificate is not valid yet: it starts on {starts}"),
-            )
+            FindingBuilder::fail(id::CERT_DATES, message::CERTIFICATE_NOT_STARTED.with(&[("date", &starts)]))
         }
         (None, false) => FindingBuilder::pass(id::CERT_DATES, "valid now"),
     }
@@ -172,8 +170,14 @@ fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
         );
     };
     let own = presented.chain.first().is_some_and(|own| own.not_after_unix == first.not_after_unix);
-    let of = if own { String::new() } else { format!(", by the intermediate {}", first.subject) };
-    let left = format!("{}{of}", validity::remaining(first.days_left));
+    let left = match first.days_left {
+        days @ 2.. if own => message::DAYS_LEFT.with(&[("count", &days)]),
+        days @ 2.. => {
+            message::DAYS_LEFT_BY_INTERMEDIATE.with(&[("count", &days), ("subject", &first.subject)])
+        }
+        days if own => validity::remaining(days).into(),
+        days => format!("{}, by the intermediate {}", validity::remaining(days), first.subject).into(),
+    };
     match first.days_left {
         ..0 => FindingBuilder::new(check, CheckOutcome::NotApplicable, "it has expired"),
         days if days < soon => FindingBuilder::new(check, CheckOutcome::Warning, left),
@@ -185,27 +189,27 @@ fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
 /// its issuer.
 fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<FindingBuilder> {
     let is_read = facts.chain.first().is_some_and(|der| ParsedCertificate::try_from(der).is_ok());
-    let why = format!("clients cannot verify the certificate; {}", presented.verdict);
+    let why = message::CERTIFICATE_UNVERIFIABLE.with(&[("why", &presented.verdict)]);
     (!is_read).then(|| FindingBuilder::fail(id::CERT_CHAIN, why))
 }
 
 pub(crate) fn key(kind: &KeyAlgorithm) -> FindingBuilder {
     match kind.is_weak() {
-        true => FindingBuilder::fail(id::CERT_KEY, format!("the key is too short: {kind}")),
-        false => FindingBuilder::pass(id::CERT_KEY, kind.to_string()),
+        true => FindingBuilder::fail(id::CERT_KEY, message::KEY_TOO_SHORT.with(&[("key", kind)])),
+        false => FindingBuilder::pass(id::CERT_KEY, message::VALUE.with(&[("value", kind)])),
     }
 }
 
 fn signature(kind: &SignatureAlgorithm) -> FindingBuilder {
     let check = id::CERT_SIGNATURE;
     if kind.hash().is_some_and(HashAlgorithm::is_broken) {
-        return FindingBuilder::fail(check, format!("the certificate is signed with {kind}"));
+        return FindingBuilder::fail(check, message::SIGNED_BROKEN.with(&[("algorithm", kind)]));
     }
     match kind.is_known() {
-        true => FindingBuilder::pass(check, format!("signed with {kind}")),
+        true => FindingBuilder::pass(check, message::SIGNED.with(&[("algorithm", kind)])),
         // An algorithm that is not in the table is not known to be secure.
         false => {
-            let what = format!("signed with an algorithm that is not known here: {kind}");
+            let what = message::SIGNED_UNKNOWN.with(&[("algorithm", kind)]);
             FindingBuilder::new(check, CheckOutcome::Info, what)
         }
     }
@@ -238,16 +242,13 @@ pub(crate) fn session(
     required_alpn: Option<&str>,
     has_early_data_profile: bool,
 ) -> Vec<FindingBuilder> {
-    let info = |check, text: String| FindingBuilder::new(check, CheckOutcome::Info, text);
+    let value =
+        |name: &Option<String>| message::VALUE.with(&[("value", &name.as_deref().unwrap_or_default())]);
+    let info = |check, text: Statement| FindingBuilder::new(check, CheckOutcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = match tls.post_quantum {
-        true => FindingBuilder::pass(id::TLS_GROUP, format!("{group}, which resists quantum computers")),
-        false => info(
-            id::TLS_GROUP,
-            format!(
-                "{group} does not resist quantum computers: a session that is recorded today can be decrypted later"
-            ),
-        ),
+        true => FindingBuilder::pass(id::TLS_GROUP, message::QUANTUM_RESISTANT.with(&[("group", &group)])),
+        false => info(id::TLS_GROUP, message::NOT_QUANTUM_RESISTANT.with(&[("group", &group)])),
     };
     let resumption = match tls.resumption {
         true => "sessions can be resumed",
@@ -265,14 +266,14 @@ pub(crate) fn session(
         )
         .severity(Severity::Error)
         .fix(ALPN_NEEDED),
-        (_, Some(id)) => info(id::TLS_ALPN, format!("the ALPN id {id} is chosen")),
-        (_, None) => info(id::TLS_ALPN, String::from("no ALPN id is chosen")),
+        (_, Some(id)) => info(id::TLS_ALPN, message::ALPN_CHOSEN.with(&[("id", &id)])),
+        (_, None) => info(id::TLS_ALPN, message::NO_ALPN.with(&[])),
     };
     vec![
-        FindingBuilder::pass(id::TLS_VERSION, tls.version.clone().unwrap_or_default()),
-        FindingBuilder::pass(id::TLS_SUITE, tls.cipher_suite.clone().unwrap_or_default()),
+        FindingBuilder::pass(id::TLS_VERSION, value(&tls.version)),
+        FindingBuilder::pass(id::TLS_SUITE, value(&tls.cipher_suite)),
         quantum,
-        info(id::TLS_RESUMPTION, resumption.to_owned()),
+        info(id::TLS_RESUMPTION, resumption.into()),
         alpn,
         FindingBuilder::pass(id::TLS_RENEGOTIATION, renegotiation).severity(Severity::Info),
         early_data(tls_version(facts), tls, has_early_data_profile),
@@ -293,8 +294,7 @@ fn early_data(version: Option<Version>, tls: &TlsSummary, has_profile: bool) -> 
                 let why = format!("{what}, which an attacker can replay; RFC 8470 defines how HTTP uses it");
                 return FindingBuilder::new(check, CheckOutcome::Info, why);
             }
-            let why =
-                format!("{what}, which an attacker can replay, and no profile for this protocol exists");
+            let why = message::EARLY_DATA_PERMITTED.with(&[("count", &limit)]);
             FindingBuilder::new(check, CheckOutcome::Warning, why)
         }
         (Some(Version::Tls13), None) => FindingBuilder::new(

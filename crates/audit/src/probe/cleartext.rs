@@ -9,6 +9,7 @@ use crate::channel::{Question, Reply};
 use crate::check::{Check, id};
 use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message;
 use crate::plan::Plan;
 use crate::profile::ProtocolProfile;
 use crate::record::Log;
@@ -216,16 +217,16 @@ async fn served(
             match (text.shows(plan.profile.served), plan.profile.may_serve_cleartext) {
                 (false, _) => FindingBuilder::pass(
                     check,
-                    format!("the server refuses a command in cleartext: \"{}\"", text.short()),
+                    message::COMMAND_REFUSED_WITH.with(&[("text", &text.short())]),
                 ),
                 (true, Some(why)) => FindingBuilder::new(
                     check,
                     CheckOutcome::Info,
-                    format!("the server also serves cleartext, {why}"),
+                    message::SERVES_CLEARTEXT_TOO.with(&[("why", &why)]),
                 ),
                 (true, None) => {
                     let text = text.short();
-                    let why = format!("the server serves a client that never requested TLS: \"{text}\"");
+                    let why = message::SERVED_WITHOUT_TLS.with(&[("text", &text)]);
                     login::trusted(session, FindingBuilder::fail(check, why))
                 }
             }

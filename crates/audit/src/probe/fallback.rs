@@ -11,6 +11,7 @@ use super::{Context, Cost, Probe, Running, Turn};
 use crate::check::{Check, id};
 use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message;
 use crate::plan::Plan;
 use crate::profile::{begins, is_final};
 use crate::record::Log;
@@ -99,8 +100,7 @@ async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
             }
             Ok(End::Refuses(text)) => ends = format!("the server sends \"{text}\" and refuses every command"),
             Ok(End::Serves(text)) => {
-                let why =
-                    format!("after a handshake that failed the server continues in cleartext: \"{text}\"");
+                let why = message::FALLS_BACK.with(&[("text", &text)]);
                 worst = Some(FindingBuilder::fail(check, why).at_all(at));
             }
             Ok(End::Silent) => {

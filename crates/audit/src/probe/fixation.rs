@@ -11,6 +11,7 @@ use crate::channel::Question;
 use crate::check::{Check, id};
 use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message;
 use crate::plan::Plan;
 use crate::profile::{Fixation, ProtocolProfile};
 use crate::record::Log;
@@ -65,9 +66,7 @@ async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
     let finding = match (with, without) {
         (Ok(with), Ok(without)) if differ(&with, &without, fixation.state) => {
             let [with, without] = [with, without].map(|answers| answers.join("\", \""));
-            let why = format!(
-                "the server keeps state from the cleartext inside TLS: \"{with}\" instead of \"{without}\""
-            );
+            let why = message::STATE_KEPT.with(&[("with", &with), ("without", &without)]);
             FindingBuilder::fail(check, why)
         }
         (Ok(_), Ok(_)) => {

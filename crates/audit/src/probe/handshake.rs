@@ -12,6 +12,7 @@ use super::certificate as judge;
 use crate::check::id;
 use crate::error::ProbeError;
 use crate::finding::FindingBuilder;
+use crate::message;
 use crate::plan::Plan;
 use crate::record::Mark;
 use crate::report::{Capabilities, CheckOutcome, EndpointVerdict, Presented, TlsSummary};
@@ -70,10 +71,8 @@ impl Baseline {
                 }
                 self.large_hello = error.may_be_large_hello();
                 let why = match plan.implicit {
-                    true => format!("the TLS handshake fails: {error}"),
-                    false => {
-                        format!("the server agrees to the upgrade, but the TLS handshake fails: {error}")
-                    }
+                    true => message::HANDSHAKE_FAILS.with(&[("why", &error)]),
+                    false => message::UPGRADE_FAILS.with(&[("why", &error)]),
                 };
                 // A key that is too weak for every client makes the handshake fail; the finding names the key.
                 let weak = self.unproven(&error).filter(|finding| finding.outcome == CheckOutcome::Fail);

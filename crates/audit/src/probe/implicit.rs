@@ -5,6 +5,7 @@ use super::port::{self, Diagnosis};
 use crate::check::{CHECKS, Check, id};
 use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message;
 use crate::plan::Plan;
 use crate::report::{CheckOutcome, EndpointVerdict};
 use crate::session::Opening;
@@ -20,14 +21,12 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
         }
         Err(error) => {
             base.reach = error.reach();
-            return base.end(
-                EndpointVerdict::Unreachable,
-                FindingBuilder::fail(id::SRV_REACHABLE, error.to_string()),
-            );
+            return base.end(EndpointVerdict::Unreachable, FindingBuilder::fail(id::SRV_REACHABLE, &error));
         }
     };
     base.step("connect", session.record.elapsed_ms());
-    let reachable = FindingBuilder::pass(id::SRV_REACHABLE, format!("{} answers", plan.address));
+    let reachable =
+        FindingBuilder::pass(id::SRV_REACHABLE, message::REACHED.with(&[("address", &plan.address)]));
     base.result.push(reachable.at(session.record.all()));
     // A server that starts in cleartext may read the ClientHello as the beginning of a line and wait for its end.
     let nothing = Opening::default();

@@ -8,6 +8,7 @@ use crate::channel::{Question, Reply};
 use crate::check::{Check, id};
 use crate::error::ProbeError;
 use crate::finding::FindingBuilder;
+use crate::message;
 use crate::plan::Plan;
 use crate::profile::begins;
 use crate::record::Log;
@@ -145,9 +146,7 @@ async fn answered(plan: &Plan, reply: &Reply, text: &ReplyText, log: &Log) -> Fi
     if !begins(own, plan.profile.rejections) || (needs_tls && names_tls(own)) {
         return match needs_tls {
             true => FindingBuilder::pass(CHECK, "the server refuses a login before TLS"),
-            false => {
-                FindingBuilder::pass(CHECK, format!("the server refuses a login in cleartext: \"{short}\""))
-            }
+            false => FindingBuilder::pass(CHECK, message::LOGIN_REFUSED_WITH.with(&[("text", &short)])),
         };
     }
     // A wrong name or password is refused with the same text. Only the same login inside TLS shows the difference.

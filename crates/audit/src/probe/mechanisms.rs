@@ -4,6 +4,7 @@ use starttls::proto::{Dialect, LoginDialect, MessageReader, OfferedMechanism, Pr
 
 use crate::check::Check;
 use crate::finding::FindingBuilder;
+use crate::message;
 use crate::plan::Plan;
 use crate::report::CheckOutcome;
 use crate::session::Opening;
@@ -63,14 +64,12 @@ pub(super) fn processed(check: &'static Check, text: &str, asked: &[String]) -> 
     let proof = |name: &String| name.starts_with("SCRAM-") || CHALLENGED.contains(&name.as_str());
     let names = asked.join(", ");
     match asked {
-        [] => FindingBuilder::fail(check, format!("the server processes a login in cleartext: \"{text}\"")),
+        [] => FindingBuilder::fail(check, message::LOGIN_PROCESSED.with(&[("text", &text)])),
         all if all.iter().all(proof) => {
-            let why = format!(
-                "the server processes a login in cleartext by {names}, which does not send the password"
-            );
+            let why = message::LOGIN_PROCESSED_BY_PROOF.with(&[("mechanisms", &names)]);
             FindingBuilder::new(check, CheckOutcome::Warning, why)
         }
-        _ => FindingBuilder::fail(check, format!("the server asks for {names} in cleartext")),
+        _ => FindingBuilder::fail(check, message::LOGIN_ASKED.with(&[("mechanisms", &names)])),
     }
 }
 

@@ -35,6 +35,7 @@ use crate::check::{Check, id};
 use crate::error::ProbeError;
 use crate::filter::is_wrong;
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message;
 use crate::plan::Plan;
 use crate::record::Log;
 use crate::report::{
@@ -401,7 +402,7 @@ fn throttled(result: &mut ProbeResult) {
     else {
         return;
     };
-    let why = format!("later connections were turned away ({})", first.summary());
+    let why = message::LATER_TURNED_AWAY.with(&[("why", &first.summary())]);
     let ids: Vec<_> = turned_away.map(|finding| finding.check.id).collect();
     let not_run = format!("not run: {}", ids.join(", "));
     result.findings.retain(|finding| !finding.turned_away);

@@ -2,6 +2,7 @@
 
 use crate::check::id;
 use crate::finding::FindingBuilder;
+use crate::message;
 use crate::plan::Plan;
 use crate::report::{CheckOutcome, Severity};
 
@@ -14,7 +15,7 @@ pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<FindingBuilder> {
         Some(version) => FindingBuilder::new(
             id::LEAK_BANNER,
             CheckOutcome::Info,
-            format!("the server reveals a version in cleartext: {version}"),
+            message::VERSION_REVEALED.with(&[("version", &version)]),
         ),
         None => FindingBuilder::pass(id::LEAK_BANNER, "the server reveals no version in cleartext"),
     };
@@ -23,7 +24,7 @@ pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<FindingBuilder> {
         Some(name) => FindingBuilder::new(
             id::LEAK_INTERNAL,
             CheckOutcome::Warning,
-            format!("the server reveals an internal name or address: {name}"),
+            message::INTERNAL_REVEALED.with(&[("name", &name)]),
         )
         .severity(Severity::Info),
         None => FindingBuilder::pass(id::LEAK_INTERNAL, "the server reveals no internal name or address"),

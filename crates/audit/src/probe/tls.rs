@@ -9,6 +9,7 @@ use super::{Context, Cost, Probe, Running};
 use crate::check::{Check, id};
 use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message;
 use crate::plan::Plan;
 use crate::record::Log;
 use crate::report::{CertificateReport, CheckOutcome, Severity};
@@ -64,7 +65,7 @@ async fn foreign_alpn(plan: &Plan) -> ProbeResult {
     let (connector, purpose) = (&plan.connectors.foreign_alpn, "only another protocol's ALPN id");
     let finding = match handshake(plan, purpose, connector, &plan.server_name, &result.log).await {
         Ok(Handshake { alpn: Some(chosen), .. }) => {
-            let why = format!("the server accepts the ALPN id of another protocol: {}", Escaped(&chosen));
+            let why = message::OTHER_ALPN_ACCEPTED.with(&[("id", &Escaped(&chosen))]);
             FindingBuilder::fail(check, why)
         }
         // RFC 7301 leaves it to the server, and most servers ignore ALPN.
@@ -108,10 +109,15 @@ async fn other_names(context: &Context<'_>) -> ProbeResult {
     // RFC 6066 section 3: an address is not sent in SNI. Any address will do, because no name is verified here.
     let address = plan.address.ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let cases = [
-        (id::CERT_NO_SNI, "without a name in SNI", address.to_string()),
-        (id::CERT_UNKNOWN_SNI, "with an unknown name in SNI", String::from("unknown.starttls-probe.invalid")),
+        (id::CERT_NO_SNI, "without a name in SNI", address.to_string(), message::OTHER_WITHOUT_SNI),
+        (
+            id::CERT_UNKNOWN_SNI,
+            "with an unknown name in SNI",
+            String::from("unknown.starttls-probe.invalid"),
+            message::OTHER_WITH_UNKNOWN_SNI,
+        ),
     ];
-    for (check, purpose, name) in cases.into_iter().filter(|case| plan.selection.wants(case.0)) {
+    for (check, purpose, name, other) in cases.into_iter().filter(|case| plan.selection.wants(case.0)) {
         let info =
             |text: String| FindingBuilder::new(check, CheckOutcome::Info, format!("{purpose}, {text}"));
         let finding = match handshake(plan, purpose, &plan.connectors.open, &name, &result.log).await {
@@ -119,7 +125,8 @@ async fn other_names(context: &Context<'_>) -> ProbeResult {
                 info(String::from("the server presents the same certificate"))
             }
             Ok(Handshake { own: Some(own), .. }) => {
-                info(format!("the server presents another certificate: {}", own.names.join(", ")))
+                let names = own.names.join(", ");
+                FindingBuilder::new(check, CheckOutcome::Info, other.with(&[("names", &names)]))
             }
             Ok(_) => info(String::from("the server presents no certificate")),
             Err(ProbeError::Handshake(why)) => info(format!("the handshake fails: {why}")),

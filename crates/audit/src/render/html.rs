@@ -173,9 +173,12 @@ fn unaudited(out: &mut Html, language: Language, it: &Unaudited) {
 
 /// Writes the verdict in one line. That of an endpoint that could not be audited says why.
 fn conclusion(out: &mut Html, language: Language, endpoint: &EndpointReport) {
-    match filter::summary(endpoint, Language::English) == endpoint.summary {
-        true => out.text(filter::summary(endpoint, language)),
-        false => out.english(language, &endpoint.summary),
+    if filter::summary(endpoint, Language::English) == endpoint.summary {
+        return out.text(filter::summary(endpoint, language));
+    }
+    match endpoint.findings.iter().find(|finding| finding.summary == endpoint.summary) {
+        Some(finding) => findings::sentence(out, language, finding),
+        None => out.english(language, &endpoint.summary),
     }
 }
 

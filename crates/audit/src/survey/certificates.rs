@@ -5,6 +5,7 @@ use starttls_hello::{Authentication, Known, Support};
 use super::judge::Judge;
 use crate::check::id;
 use crate::finding::FindingBuilder;
+use crate::message;
 use crate::report::{CertificateReport, CheckOutcome};
 
 /// Compares the certificates for the different types of keys.
@@ -37,7 +38,7 @@ pub(super) fn types(judge: &Judge<'_>) -> FindingBuilder {
     let types = [Authentication::Rsa, Authentication::Ecdsa].map(|kind| judge.facts.key_type(kind));
     let only = types.iter().any(|known| known.value() == Some(Support::NotOffered));
     match (keys.first(), types) {
-        (Some(key), _) if only => FindingBuilder::pass(check, format!("one certificate, {key}")),
+        (Some(key), _) if only => FindingBuilder::pass(check, message::ONE_CERTIFICATE.with(&[("key", key)])),
         (None, _) if judge.has_classic() == Some(false) => {
             FindingBuilder::new(check, CheckOutcome::NotApplicable, "TLS 1.3 encrypts the certificates")
         }

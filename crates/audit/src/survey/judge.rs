@@ -9,6 +9,7 @@ use super::role::{self, Role};
 use super::run::Survey;
 use crate::check::Check;
 use crate::finding::FindingBuilder;
+use crate::message::Statement;
 use crate::report::{CheckOutcome, Severity};
 use crate::requirement::Requirement;
 
@@ -42,7 +43,7 @@ impl Judge<'_> {
     pub(super) fn found(
         &self,
         check: &'static Check,
-        summary: String,
+        summary: impl Into<Statement>,
         hellos: impl IntoIterator<Item = usize>,
     ) -> FindingBuilder {
         self.found_with(role::severity(check, self.role), check, summary, hellos)
@@ -53,7 +54,7 @@ impl Judge<'_> {
         &self,
         severity: Severity,
         check: &'static Check,
-        summary: String,
+        summary: impl Into<Statement>,
         hellos: impl IntoIterator<Item = usize>,
     ) -> FindingBuilder {
         let outcome = if severity >= Severity::Error { CheckOutcome::Fail } else { CheckOutcome::Warning };
@@ -65,7 +66,7 @@ impl Judge<'_> {
     pub(super) fn absent(
         &self,
         check: &'static Check,
-        summary: impl Into<String>,
+        summary: impl Into<Statement>,
         witness: Witness,
     ) -> FindingBuilder {
         let finding = FindingBuilder::pass(check, summary).at_all(self.survey.mark(witness.hello));

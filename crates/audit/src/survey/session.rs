@@ -7,6 +7,7 @@ use super::judge::{CLASSIC, Judge};
 use super::suites::name;
 use crate::check::id;
 use crate::finding::FindingBuilder;
+use crate::message;
 use crate::ocsp;
 use crate::report::CheckOutcome;
 
@@ -60,7 +61,7 @@ pub(super) fn group(judge: &Judge<'_>) -> Option<FindingBuilder> {
         // The session shows the group.
         (_, Some(_)) => return None,
         (Known::Is(Support::Offered, witness), None) => {
-            let text = format!("{}, which resists quantum computers", quantum.join(", "));
+            let text = message::QUANTUM_RESISTANT.with(&[("group", &quantum.join(", "))]);
             FindingBuilder::pass(check, text).at_all(judge.survey.mark(witness.hello))
         }
         (Known::Is(Support::NotOffered, witness), None) => {

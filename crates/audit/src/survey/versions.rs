@@ -5,12 +5,13 @@ use starttls_hello::{Known, Support, Version};
 use super::judge::{Judge, any};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
+use crate::message::{self, Statement, Template};
 use crate::report::{CheckOutcome, Severity};
 
 /// SSL 2.0 and 3.0. SSL 2.0 exposes every server with the same key (DROWN).
 pub(super) fn ssl(judge: &Judge<'_>) -> FindingBuilder {
     let found = offered(judge, &[Version::Ssl3, Version::Ssl2]);
-    let finding = unwanted(judge, id::TLS_SSL, &[Version::Ssl3, Version::Ssl2]);
+    let finding = unwanted(judge, id::TLS_SSL, [Version::Ssl3, Version::Ssl2]);
     match found.iter().any(|(version, _)| *version == Version::Ssl2) {
         true => finding.severity(Severity::Critical),
         false => finding,
@@ -19,42 +20,47 @@ pub(super) fn ssl(judge: &Judge<'_>) -> FindingBuilder {
 
 /// TLS 1.0 and 1.1 (RFC 8996).
 pub(super) fn deprecated(judge: &Judge<'_>) -> FindingBuilder {
-    unwanted(judge, id::TLS_DEPRECATED, &[Version::Tls11, Version::Tls10])
+    unwanted(judge, id::TLS_DEPRECATED, [Version::Tls11, Version::Tls10])
 }
 
-fn unwanted(judge: &Judge<'_>, check: &'static Check, versions: &[Version]) -> FindingBuilder {
-    let found = offered(judge, versions);
+fn unwanted(judge: &Judge<'_>, check: &'static Check, versions: [Version; 2]) -> FindingBuilder {
+    let found = offered(judge, &versions);
     if !found.is_empty() {
-        let versions: Vec<_> = found.iter().map(|(version, _)| *version).collect();
-        let verb = if found.len() == 1 { "is" } else { "are" };
-        let summary = format!("{} {verb} offered", names(&versions));
+        let summary = match found.as_slice() {
+            [(one, _)] => message::VERSION_OFFERED.with(&[("version", one)]),
+            _ => joined(message::VERSIONS_OFFERED, versions),
+        };
         return judge.found(check, summary, found.iter().map(|(_, hello)| *hello));
     }
     match any(versions.iter().map(|version| judge.facts.version(*version))) {
         Known::Is(_, witness) => {
-            let verb = if versions.len() == 1 { "is" } else { "are" };
-            judge.absent(check, format!("{} {verb} not offered", names(versions)), witness)
+            judge.absent(check, joined(message::VERSIONS_NOT_OFFERED, versions), witness)
         }
         unknown => judge.unknown(check, unknown),
     }
+}
+
+/// Returns a sentence on two versions of one family: "TLS 1.1 and 1.0".
+fn joined(template: Template, versions: [Version; 2]) -> Statement {
+    let [first, last] = versions;
+    let last = last.name().split_once(' ').map_or(last.name(), |(_, number)| number);
+    template.with(&[("first", &first), ("last", &last)])
 }
 
 /// Whether TLS 1.2 or 1.3 is offered.
 pub(super) fn none(judge: &Judge<'_>) -> FindingBuilder {
     let check = id::TLS_NONE;
     if let Some(session) = judge.handshake.version.filter(|session| *session >= Version::Tls12) {
-        return FindingBuilder::pass(check, format!("a handshake succeeds with {session}"));
+        return FindingBuilder::pass(check, message::SESSION_WITH_VERSION.with(&[("version", &session)]));
     }
     let old = offered(judge, &[Version::Tls11, Version::Tls10, Version::Ssl3, Version::Ssl2]);
     match (any([Version::Tls13, Version::Tls12].map(|version| judge.facts.version(version))), old.first()) {
         (Known::Is(Support::Offered, witness), _) => {
             judge.absent(check, "TLS 1.2 or 1.3 is offered", witness)
         }
-        (Known::Is(Support::NotOffered, witness), Some((best, hello))) => judge.found(
-            check,
-            format!("the server offers nothing better than {best}"),
-            [*hello, witness.hello],
-        ),
+        (Known::Is(Support::NotOffered, witness), Some((best, hello))) => {
+            judge.found(check, message::NOTHING_BETTER.with(&[("version", best)]), [*hello, witness.hello])
+        }
         (unknown, _) => judge.unknown(check, unknown),
     }
 }

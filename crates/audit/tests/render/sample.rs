@@ -274,6 +274,7 @@ pub(crate) fn finding(id: &str, outcome: CheckOutcome, summary: &str, evidence: 
         known: false,
         summary: summary.to_owned(),
         requirement: None,
+        message: None,
         details: Vec::new(),
         evidence: evidence.to_vec(),
         fix: wrong.then(|| row.fix.to_owned()),

@@ -121,6 +121,7 @@ fn finding(row: &Row, dnssec: bool) -> Finding {
         evidence: Vec::new(),
         fix,
         requirement: None,
+        message: None,
     }
 }
 
@@ -147,5 +148,6 @@ fn decision(report: &Report) -> Finding {
         evidence: Vec::new(),
         fix: None,
         requirement: None,
+        message: None,
     }
 }

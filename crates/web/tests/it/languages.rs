@@ -83,6 +83,7 @@ fn every_page_exists_in_every_language() {
             "Aktualisieren Sie den Server",
             "Hier beginnt TLS",
             "kritisch",
+            "führt die eingeschleusten Bytes aus",
         ] {
             assert!(german.contains(text), "{text}: {german}");
         }

@@ -6,6 +6,7 @@ use super::trial::End;
 use super::{Judge, short};
 use crate::check::{Check, id};
 use crate::finding::FindingBuilder;
+use crate::message;
 use crate::plan::Plan;
 use crate::probe::answers::{self, signature};
 use crate::profile::{begins, is_final};
@@ -28,19 +29,15 @@ pub(super) fn judge(plan: &Plan, judge: &Judge<'_>, end: &End) -> FindingBuilder
     if let Some(text) = messages.iter().map(|it| &it.text).find(|text| answers(plan, judge, text)) {
         return FindingBuilder::fail(
             CHECK,
-            format!("the server answered the injected command in cleartext: \"{}\"", short(text)),
+            message::INJECTED_ANSWERED_IN_CLEARTEXT.with(&[("text", &short(text))]),
         );
     }
     let text = shown(plan, bytes);
     match messages.iter().all(|it| it.refuses) {
         // The protocol has a message for a handshake that fails.
-        true => FindingBuilder::pass(
-            CHECK,
-            format!("the server reports in cleartext that the handshake failed: \"{text}\""),
-        ),
+        true => FindingBuilder::pass(CHECK, message::FAILURE_REPORTED_IN_CLEARTEXT.with(&[("text", &text)])),
         false => {
-            let why =
-                format!("the server still reads cleartext after its go-ahead, and answers it: \"{text}\"");
+            let why = message::STILL_READS_CLEARTEXT.with(&[("text", &text)]);
             FindingBuilder::new(CHECK, CheckOutcome::Warning, why)
         }
     }

@@ -15,6 +15,7 @@ use super::{Context, Cost, Probe, Running, Turn};
 use crate::check::{Check, id};
 use crate::error::{HandshakeFault, ProbeError};
 use crate::finding::{FindingBuilder, ProbeResult};
+use crate::message::{self, Statement};
 use crate::plan::Plan;
 use crate::profile::{ProtocolProfile, begins};
 use crate::record::Log;
@@ -179,8 +180,8 @@ struct Judge<'a> {
 /// The result of a trial with injected bytes.
 enum Conclusion {
     /// The server sent more answers inside TLS than there were commands.
-    Injected(String),
-    Sound(String),
+    Injected(Statement),
+    Sound(Statement),
     Inconclusive(ProbeError),
 }
 
@@ -189,18 +190,13 @@ impl Judge<'_> {
         match end {
             End::Inside(answers) => self.compared(answers),
             End::Unasked(received, answers) => match received.iter().find(|text| !self.ends_with(text)) {
-                Some(text) => Conclusion::Injected(format!(
-                    "the server answers inside TLS before it receives a command there: \"{}\"",
-                    short(text)
-                )),
+                Some(text) => Conclusion::Injected(message::ANSWERS_UNASKED.with(&[("text", &short(text))])),
                 None => self.compared(answers),
             },
-            End::Refused(why) => Conclusion::Sound(format!("the server does not continue: {why}")),
+            End::Refused(why) => Conclusion::Sound(message::DOES_NOT_CONTINUE_BECAUSE.with(&[("why", why)])),
             End::Plain(bytes) => {
                 let text = cleartext_reply::shown(self.plan, bytes);
-                Conclusion::Sound(format!(
-                    "the session does not continue inside TLS: the server answers in cleartext: \"{text}\""
-                ))
+                Conclusion::Sound(message::ANSWERS_IN_CLEARTEXT.with(&[("text", &text)]))
             }
             End::Stopped(error) => Conclusion::Inconclusive(error.clone()),
         }
@@ -209,16 +205,12 @@ impl Judge<'_> {
     fn compared(&self, answers: &Answers) -> Conclusion {
         let (came, due) = (answers.signatures.len(), self.normal.signatures.len());
         if answers.has_more_than(&self.normal) {
-            return Conclusion::Injected(format!(
-                "the server sends {came} answers inside TLS instead of {due}: it acts on the injected bytes"
-            ));
+            return Conclusion::Injected(message::ACTS_ON_INJECTED.with(&[("count", &came), ("due", &due)]));
         }
         match &answers.served {
-            _ if answers.has_all_of(&self.normal) => {
-                Conclusion::Sound(String::from("the server discards the injected bytes"))
-            }
+            _ if answers.has_all_of(&self.normal) => Conclusion::Sound(message::DISCARDED.with(&[])),
             Ok(_) if answers.before_goodbye() == self.normal.before_goodbye() => {
-                Conclusion::Sound(String::from("the server discards the injected bytes"))
+                Conclusion::Sound(message::DISCARDED.with(&[]))
             }
             Ok(_) => Conclusion::Inconclusive(ProbeError::Unclear(format!(
                 "after injected bytes the answers inside TLS are \"{}\" instead of \"{}\"",
@@ -232,7 +224,7 @@ impl Judge<'_> {
                 )))
             }
             Err(error) if error.ends() || matches!(error, ProbeError::Unfinished(..)) => {
-                Conclusion::Sound(String::from("the server ends the session inside TLS"))
+                Conclusion::Sound(message::ENDS_INSIDE.with(&[]))
             }
             Err(error) => Conclusion::Inconclusive(error.clone()),
         }
@@ -327,10 +319,9 @@ async fn alone(plan: &Plan, judge: &Judge<'_>) -> (FindingBuilder, Log) {
     let finding = match &end {
         End::Unasked(received, _) => {
             match received.iter().find(|text| answers_beginning(plan, judge, text)) {
-                Some(answer) => FindingBuilder::fail(
-                    check,
-                    format!("a session that began in cleartext continues inside TLS: \"{}\"", short(answer)),
-                ),
+                Some(answer) => {
+                    FindingBuilder::fail(check, message::SESSION_CROSSES.with(&[("text", &short(answer))]))
+                }
                 None => FindingBuilder::pass(
                     check,
                     "a session that began in cleartext does not continue inside TLS",
@@ -417,11 +408,10 @@ async fn partial(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
         {
             FindingBuilder::fail(
                 check,
-                format!(
-                    "the server joins the halves: \"{}\" instead of \"{}\"",
-                    joined.signatures.join(", "),
-                    alone.signatures.join(", ")
-                ),
+                message::HALVES_JOINED.with(&[
+                    ("joined", &joined.signatures.join(", ")),
+                    ("alone", &alone.signatures.join(", ")),
+                ]),
             )
             .at_all(control_at)
         }

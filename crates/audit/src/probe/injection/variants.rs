@@ -65,7 +65,7 @@ pub(super) async fn variants(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
         let at = result.record(&log);
         match judge.verdict(&end) {
             Conclusion::Injected(why) => {
-                worst = Some(FindingBuilder::fail(check, format!("with {name}: {why}")).at_all(at))
+                worst = Some(FindingBuilder::fail(check, format!("with {name}: {}", why.text)).at_all(at))
             }
             Conclusion::Sound(_) if matches!(end, End::Inside(_)) => accepted.push(*name),
             Conclusion::Sound(_) => {}

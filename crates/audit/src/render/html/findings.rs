@@ -7,7 +7,7 @@ use super::super::common;
 use super::transcript;
 use crate::check::check;
 use crate::filter::{is_wrong, severity_word};
-use crate::report::{EndpointReport, Finding};
+use crate::report::{CheckOutcome, EndpointReport, Finding};
 use crate::words;
 
 /// Writes the findings of one endpoint.
@@ -108,9 +108,31 @@ impl Articles<'_> {
     }
 }
 
-/// Writes the fact in one line.
+/// Writes the fact in one line. A sentence that no table contains is in English.
 pub(super) fn sentence(out: &mut Html, language: Language, finding: &Finding) {
-    out.english(language, &finding.summary);
+    let Finding { summary, message, requirement, .. } = finding;
+    let known = message.as_ref().and_then(|message| Some((message.text(summary)?, message.values())));
+    match (known, requirement) {
+        (Some(((text, rest), values)), None) => {
+            out.sentence(language, text, &values);
+            out.english(language, rest);
+        }
+        (Some(((text, rest), values)), Some(_)) if language == Language::English => {
+            out.sentence(language, text, &values);
+            out.text(rest);
+        }
+        (Some(((text, _), values)), Some(requirement)) => {
+            out.sentence(language, text, &values);
+            out.text(format_args!("; {}", words::requirement(*requirement).of(language)));
+        }
+        // A check that was not run has no other text than what it needs.
+        (None, Some(requirement))
+            if finding.outcome == CheckOutcome::NotRun && language != Language::English =>
+        {
+            out.text(words::requirement(*requirement).of(language));
+        }
+        (None, _) => out.english(language, summary),
+    }
 }
 
 fn id(out: &mut Html, finding: &Finding) {
