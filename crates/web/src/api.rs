@@ -51,6 +51,8 @@ struct NewBulk {
 #[derive(Debug, Serialize)]
 struct BulkStatus<'a> {
     id: &'a str,
+    /// The path of its page.
+    page: String,
     /// Whether no audit waits or runs.
     finished: bool,
     /// The number of targets, and of those that are done.
@@ -292,7 +294,8 @@ fn bulk(site: &Site, name: &str) -> Reply {
         "" => {
             let done = items.iter().filter(|item| item.state.is_final()).count();
             let (total, items) = (items.len(), items.as_slice());
-            json(StatusCode::OK, &BulkStatus { id, finished: done == total, total, done, items })
+            let page = format!("/b/{id}");
+            json(StatusCode::OK, &BulkStatus { id, page, finished: done == total, total, done, items })
         }
         "csv" => reply(StatusCode::OK, "text/csv; charset=utf-8", bulk::csv(&items)),
         "jsonl" => {

@@ -19,7 +19,7 @@ use crate::live;
 use crate::pages::Transcripts;
 use crate::preset::Preset;
 use crate::service::{NotStarted, Requester, Started, now};
-use crate::site::{Site, stored};
+use crate::site::{Site, is_id, stored};
 use crate::store::{RunStoreError, StoredRun};
 use crate::view::{self, View};
 use crate::{api, assets, badge, exporter, pages, words};
@@ -100,6 +100,11 @@ async fn get(
             },
             Some((id, extension)) => found(view, stored(service, id), |run| rendered(view, &run, extension)),
         },
+        ["b", id] => match if is_id(id) { service.stored_bulk(id) } else { Ok(None) } {
+            Ok(Some((_, items))) => reply(StatusCode::OK, HTML, pages::bulk(view, id, &items)),
+            Ok(None) => not_found(view),
+            Err(error) => broken(view, &error),
+        },
         ["t", target] => match service.history(target, MAX_HISTORY) {
             Ok(runs) => reply(StatusCode::OK, HTML, pages::history(view, target, &runs)),
             Err(error) => broken(view, &error),
@@ -130,8 +135,7 @@ async fn get(
 /// The media type of Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const EVENTS: &str = "text/event-stream";
-const ROBOTS: &str =
-    "User-agent: *\nDisallow: /r/\nDisallow: /t/\nDisallow: /compare\nDisallow: /api/\nDisallow: /probe\n";
+const ROBOTS: &str = "User-agent: *\nDisallow: /r/\nDisallow: /t/\nDisallow: /b/\nDisallow: /compare\nDisallow: /api/\nDisallow: /probe\n";
 
 /// Starts a run for the form.
 async fn check(site: &Site, view: &View, client: IpAddr, request: Request<Incoming>) -> Reply {

@@ -276,6 +276,23 @@ pub(crate) const REPORTS_ON: Text = Text::new(
     "Rapports sur {target}",
     "Informes sobre {target}",
 );
+pub(crate) const BULK_DONE: Text = Text::new(
+    "{done} of {total} targets are done",
+    "{done} von {total} Zielen sind fertig",
+    "{done} cibles sur {total} sont terminées",
+    "{done} de {total} objetivos están terminados",
+);
+pub(crate) const LOAD_AGAIN: Text = Text::new(
+    "Load this page again",
+    "Diese Seite neu laden",
+    "Recharger cette page",
+    "Volver a cargar esta página",
+);
+pub(crate) const IS_WAITING: Text = Text::new("(waiting)", "(wartet)", "(en attente)", "(en espera)");
+pub(crate) const IS_RUNNING: Text = Text::new("(running)", "(läuft)", "(en cours)", "(en curso)");
+pub(crate) const IS_INVALID: Text = Text::new("(invalid)", "(ungültig)", "(invalide)", "(no válido)");
+pub(crate) const IS_NOT_STARTED: Text =
+    Text::new("(not started)", "(nicht gestartet)", "(non démarré)", "(no iniciado)");
 pub(crate) const IS_STOPPED: Text = Text::new("(stopped)", "(abgebrochen)", "(arrêté)", "(detenida)");
 pub(crate) const IS_POSTPONED: Text = Text::new("(postponed)", "(verschoben)", "(reporté)", "(aplazada)");
 pub(crate) const IS_BROKEN_OFF: Text =

@@ -1,5 +1,6 @@
 //! The pages. Each is complete without a script.
 
+mod bulk;
 mod compare;
 mod history;
 mod home;
@@ -12,6 +13,7 @@ use crate::assets;
 use crate::view::View;
 use crate::words;
 
+pub(crate) use bulk::bulk;
 pub(crate) use compare::compare;
 pub(crate) use history::history;
 pub(crate) use home::{about, home};

@@ -98,6 +98,10 @@ fn a_bulk_audits_its_targets() {
         assert!(csv.contains("\n\"'=localhost\",\"invalid\""), "{csv}");
         let lines = holders.site.get(&format!("{path}.jsonl")).await.body;
         assert_eq!(lines.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 3);
+        let page = holders.site.get(&format!("{}?lang=de", bulk["page"].as_str().unwrap())).await;
+        for part in ["3 von 3 Zielen sind fertig", "(ungültig)", "/r/", ".csv"] {
+            assert!(page.status == 200 && page.body.contains(part), "{part}: {page:?}");
+        }
         // Only the holder deletes its reports.
         let check = format!("/api/v1/checks/{}", bulk["items"][0]["run"].as_str().unwrap());
         let pin = async |key: &str| holders.post(&format!("{check}/pin"), &Value::Null, key).await.status;
@@ -133,6 +137,8 @@ fn only_holders_of_keys_start_bulks_and_full_audits() {
         }
         let long = json!({"targets": ["x".repeat(300_000)]});
         assert_eq!(holders.post("/api/v1/bulk", &long, &holders.alice).await.status, 413);
-        assert_eq!(holders.site.get("/api/v1/bulk/none").await.status, 404);
+        for path in ["/api/v1/bulk/none", "/b/none", "/b/aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            assert_eq!(holders.site.get(path).await.status, 404, "{path}");
+        }
     });
 }
