@@ -13,7 +13,7 @@ const FTP: &str = include_str!("../../../../docs/gateway-ftp.md");
 fn the_examples_work() {
     let folder = Folder::new();
     let mail = |ending| std::fs::read_to_string(folder.path().join("mail").with_extension(ending)).unwrap();
-    for name in ["ldap", "db", "certificates/mail"] {
+    for name in ["ldap", "db", "desk", "certificates/mail"] {
         folder.write(&format!("{name}.pem"), &mail("pem"));
         folder.write(&format!("{name}.key"), &mail("key"));
     }
