@@ -22,9 +22,9 @@ use crate::candidates;
   starttls login xmpp://example.com --cert john.pem --key john.key
 
 Mechanisms, the best one first: EXTERNAL (with --cert), SCRAM-SHA-{512,256,1}-PLUS, SCRAM-SHA-{512,256,1},
-CACHING_SHA2_PASSWORD, PLAIN, LOGIN, SIMPLE (LDAP, NATS), USER (name and password in commands of the
-protocol), PASSWORD, MYSQL_CLEAR_PASSWORD, MYSQL_NATIVE_PASSWORD, SHA256_MEMORY, MD5;
-with --token OAUTHBEARER, XOAUTH2, TOKEN (NATS). Weak, and used only with --mechanism: CRAM-MD5, APOP.")]
+CACHING_SHA2_PASSWORD, PLAIN, LOGIN, SIMPLE (LDAP, NATS), USER (name and password in commands of
+the protocol), PASSWORD, MYSQL_CLEAR_PASSWORD, MYSQL_NATIVE_PASSWORD, SHA256_MEMORY, MD5;
+with --token OAUTHBEARER, XOAUTH2, TOKEN (NATS). Weak, only with --mechanism: CRAM-MD5, APOP.")]
 pub(crate) struct Login {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port
     #[arg(add = ArgValueCandidates::new(candidates::targets))]
