@@ -317,7 +317,7 @@ impl Weakness {
             (NotEnforced | CredentialsBefore, "irc") => {
                 Some("PASS and NICK have no answer, accepted or not (RFC 2812 section 3.1.1)")
             }
-            (Lazy | Split, "postgres") => {
+            (Lazy, "postgres") => {
                 Some("a session starts once, with the same answer for injected and own messages")
             }
             (Fallback | QuietFallback, "mysql") => {

@@ -189,7 +189,7 @@ impl Judge<'_> {
     fn verdict(&self, end: &End) -> Conclusion {
         match end {
             End::Inside(answers) => self.compared(answers),
-            End::Unasked(received, answers) => match received.iter().find(|text| !self.ends_with(text)) {
+            End::Unasked(received, answers) => match received.iter().find(|text| self.was_injected(text)) {
                 Some(text) => Conclusion::Injected(message::ANSWERS_UNASKED.with(&[("text", &short(text))])),
                 None => self.compared(answers),
             },
@@ -227,6 +227,14 @@ impl Judge<'_> {
                 Conclusion::Sound(message::ENDS_INSIDE.with(&[]))
             }
             Err(error) => Conclusion::Inconclusive(error.clone()),
+        }
+    }
+
+    /// Returns whether a message that the client did not ask for inside TLS answers injected bytes.
+    fn was_injected(&self, text: &str) -> bool {
+        match self.plan.profile.begins_session() {
+            true => answers_beginning(self.plan, self, text),
+            false => !self.ends_with(text),
         }
     }
 
@@ -367,7 +375,9 @@ async fn split(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
 
 async fn apart(plan: &Plan, pause: Duration) -> Trial {
     let purpose = format!("a harmless command {} ms after the request, before TLS", pause.as_millis());
-    trial(plan, &Form::new(purpose, Shape::Split(pause, injected(plan)))).await
+    // If a session begins only once, the injected beginning and the client's have the same answer.
+    let silent = plan.profile.begins_session().then_some(EAGER);
+    trial(plan, &Form { silent, ..Form::new(purpose, Shape::Split(pause, injected(plan))) }).await
 }
 
 /// Sends half a command after the request and the other half inside TLS, and the other half alone for comparison.
