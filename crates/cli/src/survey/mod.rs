@@ -98,7 +98,7 @@ fn failed(error: SurveyError) -> Failed {
             exit::UNREACHABLE,
             Some("ask your provider to open the port, or choose a host that is reachable with --canary HOST"),
         ),
-        SurveyError::NoQueue(_) => (exit::UNREACHABLE, None),
+        SurveyError::NoQueue(_) | SurveyError::Queue(_) => (exit::UNREACHABLE, None),
         SurveyError::UnfitQueue(_) => (
             exit::USAGE,
             Some("use nats-server 2.10 or newer, and start it with --jetstream and --store_dir DIR"),
