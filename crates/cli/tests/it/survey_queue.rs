@@ -17,7 +17,8 @@ use starttls_testkit::internet::{Behavior, Internet, provider};
 use crate::schema::fits_in;
 use crate::support::{Run, starttls};
 use crate::survey::{
-    ADDRESS_RATE, NETWORK_RATE, SUBNET_RATE, Simulation, assert_right, last_rows, rows, rows_of, text,
+    ADDRESS_RATE, NETWORK_RATE, SUBNET_RATE, SUFFIX_RATE, Simulation, assert_right, last_rows, rows, rows_of,
+    text,
 };
 
 /// How long a lane is kept for a worker that gives no sign of life: short enough for a test, and long enough for a busy machine.
@@ -103,7 +104,7 @@ impl Fleet {
         it.args(["--client-name", "probe.sim.test", "--own-networks", "--seed", "3"]);
         it.args(["--port", &self.simulation.internet.port.to_string()]);
         it.args(["--address-rate", &ADDRESS_RATE.to_string(), "--subnet-rate", &SUBNET_RATE.to_string()]);
-        it.args(["--network-rate", &NETWORK_RATE.to_string(), "--suffix-rate", "1000"]);
+        it.args(["--network-rate", &NETWORK_RATE.to_string(), "--suffix-rate", &SUFFIX_RATE.to_string()]);
         it.args(["--retry-after", "1s,1s", "--timeout", "10s", "--pause", "1s", "-q"]);
         it.args(more);
         self.on_queue(it)
