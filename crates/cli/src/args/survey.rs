@@ -12,7 +12,7 @@ use starttls_survey::opt_out::OptOutEntry;
 use starttls_survey::queue::{QueueAddress, RunName};
 use starttls_survey::settings::{EvidenceKept, ProbeKind};
 
-use super::common::{Output, Resolver, duration};
+use super::common::{Output, Resolver, duration, listener};
 use crate::candidates;
 
 /// Survey the servers of many domains: resolve, probe politely, and join the results to the domains
@@ -168,7 +168,7 @@ pub(crate) struct SurveyMachine {
     pub(crate) resolver: Resolver,
 
     /// Serve metrics for Prometheus on this address
-    #[arg(long, value_name = "ADDR:PORT", help_heading = "Output")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listener, help_heading = "Output")]
     pub(crate) metrics: Option<SocketAddr>,
 }
 
