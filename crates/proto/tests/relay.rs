@@ -68,7 +68,7 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| !it.flow.client_hello_is_request, [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    if |it| !it.flow.client_hello_is_request, [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
     b2_bytes_behind_the_request_kill_the_server
 }
 

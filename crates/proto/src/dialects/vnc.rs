@@ -96,6 +96,8 @@ enum Step {
     Init,
     /// The messages after it, which start with a type.
     Session,
+    /// Octets after an extension that both sides know. Each is a message, because nothing shows where messages end.
+    Extension,
 }
 
 /// A message of the client, by the form of its answer.
@@ -142,7 +144,7 @@ impl Dialect for Vnc {
         if from == Side::Client {
             return match self.next {
                 Step::Version => version(buf),
-                Step::Type | Step::Init => fixed(1),
+                Step::Type | Step::Init | Step::Extension => fixed(1),
                 Step::VenCryptVersion => fixed(2),
                 Step::SubType => fixed(4),
                 Step::Response => fixed(16),
@@ -166,12 +168,16 @@ impl Dialect for Vnc {
             (Some(Answerable::Init), _) => server_init(buf),
             (None, _) if self.next <= Step::Type && buf.len() < 4 => Ok(None),
             // A server that refuses every client does not wait for the client's version.
-            (None, [0, 0, 0, 0, rest @ ..]) if self.next <= Step::Type && !is_server_init(rest) => {
+            (None, [0, 0, 0, 0, rest @ ..]) if self.next <= Step::Type && !begins_server_init(rest) => {
                 reason(buf, 0)
             }
             // A server that serves a session in cleartext instead of the handshake.
-            (None, [0, 0, 0, 0, ..]) if self.next <= Step::Type => Ok(Some(4)),
-            (None, _) if self.next <= Step::Type && is_server_init(buf) => server_init(buf),
+            (None, [0, 0, 0, 0, rest @ ..]) if self.next <= Step::Type => {
+                Ok(is_server_init(rest).then_some(4))
+            }
+            (None, _) if self.next <= Step::Type && begins_server_init(buf) => server_init(buf),
+            // No message of a server. Its length must not depend on how it arrives.
+            (None, _) if self.next <= Step::Type => Ok(Some(4)),
             // What a framebuffer update contains depends on the pixel format and on the encoding.
             _ => Ok(Some(buf.len()).filter(|length| *length > 0)),
         }
@@ -205,7 +211,11 @@ impl Dialect for Vnc {
                 (Answerable::SubType, Step::Init, meaning)
             }
             (Step::Init, _) => (Answerable::Init, Step::Session, ClientMessage::Other),
-            (Step::Session, _) => return Ok(ClientMessage::Other),
+            (Step::Session, [7..=u8::MAX]) => {
+                self.next = Step::Extension;
+                return Ok(ClientMessage::Other);
+            }
+            (Step::Session | Step::Extension, _) => return Ok(ClientMessage::Other),
         };
         self.ask(asked, next);
         Ok(meaning)
@@ -500,7 +510,19 @@ fn security_result(buf: &[u8]) -> Result<Option<usize>, Malformed> {
 
 /// Returns whether these bytes start like ServerInit: the pixel format has 8, 16 or 32 bits, two flags, and padding.
 fn is_server_init(buf: &[u8]) -> bool {
-    matches!(buf, [_, _, _, _, 8 | 16 | 32, _, 0 | 1, 0 | 1, _, _, _, _, _, _, _, _, _, 0, 0, 0, ..])
+    buf.len() >= 23 && begins_server_init(buf)
+}
+
+/// Returns whether these octets are a ServerInit, or its start.
+fn begins_server_init(buf: &[u8]) -> bool {
+    let fits = |(at, octet): (usize, &u8)| match at {
+        4 => matches!(octet, 8 | 16 | 32),
+        6 | 7 => *octet <= 1,
+        20..23 => *octet == 0,
+        _ => true,
+    };
+    // A reason has a length whose first octets are zero, and a screen has a width.
+    !buf.starts_with(&[0, 0]) && buf.iter().take(23).enumerate().all(fits)
 }
 
 /// Frames ServerInit: the size, the pixel format, and the name (RFC 6143 section 7.3.2).
@@ -524,8 +546,8 @@ fn session_message(buf: &[u8]) -> Result<Option<usize>, Malformed> {
             None => return Ok(None),
         },
         [1, ..] => return Err(malformed("a message type of RFC 6143")),
-        // Extensions that both sides know have forms of their own.
-        _ => return Ok(Some(buf.len())),
+        // The type of an extension, whose form is not known.
+        _ => 1,
     };
     if length > MAX_MESSAGE {
         return Err(malformed("a message of at most 64 KiB"));
