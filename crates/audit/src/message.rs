@@ -26,7 +26,7 @@ pub(crate) use upgrade::*;
 /// What a finding says: the id of a sentence, and the values in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Message {
+pub struct FindingMessage {
     /// The id, which does not change between versions.
     pub id: String,
     /// The values by name. `why` is a sentence in English; the others are names, numbers, or escaped text of a peer.
@@ -65,11 +65,11 @@ impl Template {
     pub(crate) fn with(&self, values: &[(&'static str, &dyn Display)]) -> Statement {
         let text = self.text.filled(Language::English, values);
         let args = values.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
-        Statement { message: Some(Message { id: self.id.to_owned(), args }), ..Statement::from(text) }
+        Statement { message: Some(FindingMessage { id: self.id.to_owned(), args }), ..Statement::from(text) }
     }
 }
 
-impl Message {
+impl FindingMessage {
     /// Returns the message of a sentence without values.
     pub(crate) fn of(sentence: &str) -> Option<Self> {
         let mut whole = rows().filter(|row| !row.text.of(Language::English).contains('{'));
@@ -98,14 +98,14 @@ impl Message {
 pub(crate) struct Statement {
     pub(crate) text: String,
     /// The sentence that the text was made from.
-    pub(crate) message: Option<Message>,
+    pub(crate) message: Option<FindingMessage>,
     pub(crate) requirement: Option<Requirement>,
 }
 
 impl Statement {
     /// Returns the sentence that the text was made from, if a table contains it.
-    pub(crate) fn message(&self) -> Option<Message> {
-        self.message.clone().or_else(|| Message::of(&self.text))
+    pub(crate) fn message(&self) -> Option<FindingMessage> {
+        self.message.clone().or_else(|| FindingMessage::of(&self.text))
     }
 
     /// Returns the line for users. A statement without text consists of the advice.
@@ -169,16 +169,17 @@ mod tests {
         assert_eq!(text.of(Language::German), "{subject} ist am {date} abgelaufen");
         assert_eq!(rest, "; hint: renew it");
         assert!(message.text("CN=x has ended on 2031-04-05").is_none(), "an older version");
-        let unknown = Message { id: String::from("unknown"), ..message };
+        let unknown = FindingMessage { id: String::from("unknown"), ..message };
         assert!(unknown.text("CN=x ended on 2031-04-05").is_none());
     }
 
     #[test]
     fn a_sentence_without_values_is_found_by_its_text() {
-        let message = Message::of("the server does not offer the upgrade").unwrap();
+        let message = FindingMessage::of("the server does not offer the upgrade").unwrap();
         assert_eq!((message.id.as_str(), message.args.len()), ("not-offered", 0));
         assert!(
-            Message::of("a sentence of no table").is_none() && Message::of("{address} answers").is_none()
+            FindingMessage::of("a sentence of no table").is_none()
+                && FindingMessage::of("{address} answers").is_none()
         );
     }
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use starttls_x509::validity;
 
-pub use crate::message::Message;
+pub use crate::message::FindingMessage;
 use crate::requirement::Requirement;
 
 /// The version of the JSON report. It increases when a field changes its meaning or is removed.
@@ -187,7 +187,7 @@ pub struct Finding {
     pub requirement: Option<Requirement>,
     /// The sentence that the summary was made from, for other languages. It is missing if the sentence exists in English only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<Message>,
+    pub message: Option<FindingMessage>,
     /// Further lines, such as the difference between two lists.
     pub details: Vec<String>,
     /// The parts of the transcripts that prove the finding.

@@ -18,6 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The names that vectors use.
 const SERVER: &str = "mail.example.com";
 const CLIENT: &str = "client.example";
+/// The first octets of a ClientHello, where it is the request.
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03";
 
 type Turns = Vec<(Side, Vec<u8>)>;
 
@@ -46,6 +48,9 @@ fn capture(protocol: &Protocol, endpoint: &RealEndpoint) -> Turns {
             Progress::End(declined) => panic!("{}: {declined:?}", protocol.name),
         }
     }
+    if protocol.flow.client_hello_is_request {
+        out.extend_from_slice(CLIENT_HELLO);
+    }
     // In protocols without an answer to the request, the request is still unsent.
     if !out.is_empty() {
         turns.push((Side::Client, out));
@@ -73,7 +78,12 @@ fn vector(server: &str, protocol: &Protocol, endpoint: &RealEndpoint, turns: &Tu
         for line in said.split_inclusive(ending) {
             let escaped = |line: &str| line.replace('\\', "\\\\").replace('\r', "\\r").replace('\n', "\\n");
             match line.strip_suffix(ending) {
-                Some(line) => file.push_str(&format!("{side}: {}\n", escaped(line))),
+                Some(line) => {
+                    let line = escaped(line);
+                    // A space at the end of a line would not be seen.
+                    let line = line.strip_suffix(' ').map(|rest| format!("{rest}\\x20")).unwrap_or(line);
+                    file.push_str(&format!("{side}: {line}\n"));
+                }
                 None => file.push_str(&format!("{side}- {}\n", escaped(line))),
             }
         }

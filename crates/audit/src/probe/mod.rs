@@ -37,6 +37,7 @@ use crate::filter::is_wrong;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::message;
 use crate::plan::Plan;
+use crate::profile::ProtocolProfile;
 use crate::record::Log;
 use crate::report::{
     CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity, TlsSummary, TlsSurvey,
@@ -137,7 +138,10 @@ impl Cost {
 pub fn cost(check: &'static Check, protocol: &'static Protocol, survey: SurveyExtent) -> Cost {
     let selection = Selection::of(check).with_survey(survey);
     let needed = PROBES.iter().filter(|probe| probe.is_needed(&selection));
-    needed.fold(Cost::new(1), |sum, probe| sum.and(probe.cost(&selection, protocol)))
+    let cost = needed.fold(Cost::new(1), |sum, probe| sum.and(probe.cost(&selection, protocol)));
+    // Whole sessions between the others, for servers that lose their patience.
+    let patience = ProtocolProfile::of(protocol).patience;
+    cost.and(Cost::new(patience.map_or(0, |patience| (cost.connections - 1) / patience)))
 }
 
 /// What probes know about the endpoint, from the first connection and from each other.

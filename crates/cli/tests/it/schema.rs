@@ -52,6 +52,15 @@ fn check(value: &Value, schema: &Value, root: &Value) -> Result<(), String> {
                 }
                 true
             }
+            // It is used for maps only, which have no properties beside it.
+            "additionalProperties" => {
+                value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|(_, item)| check(item, wanted, root))?;
+                true
+            }
             other => panic!("this check does not know {other}"),
         };
         if !fits {
@@ -78,7 +87,8 @@ fn is(value: &Value, kind: &Value) -> bool {
 fn the_check_finds_misfits() {
     let schema = serde_json::json!({
         "type": "object", "required": ["a"],
-        "properties": {"a": {"type": "integer", "minimum": 0}, "b": {"anyOf": [{"type": "null"}, {"const": "x"}]}},
+        "properties": {"a": {"type": "integer", "minimum": 0}, "b": {"anyOf": [{"type": "null"}, {"const": "x"}]},
+                       "m": {"additionalProperties": {"type": "string"}}},
     });
     for (good, text) in [
         (true, r#"{"a": 1}"#),
@@ -88,6 +98,8 @@ fn the_check_finds_misfits() {
         (false, r#"{"a": -1}"#),
         (false, r#"{"a": 1, "b": "y"}"#),
         (false, r#"{"a": 1, "c": 1}"#),
+        (true, r#"{"a": 1, "m": {"n": "x"}}"#),
+        (false, r#"{"a": 1, "m": {"n": 1}}"#),
         (false, "[]"),
     ] {
         assert_eq!(check(&serde_json::from_str(text).unwrap(), &schema, &schema).is_ok(), good, "{text}");

@@ -254,6 +254,9 @@ fn crash((domains, addresses): (u32, u32), kills: u32, longest_ms: u64) {
             _ => {
                 // Its lanes go to others meanwhile.
                 workers[worker].signal(Signal::SIGSTOP);
+                // Others wait longer for its lanes than the servers need to notice its last connections.
+                std::thread::sleep(LEASE / 4);
+                fleet.simulation.internet.referee.client_was_stopped();
                 std::thread::sleep(2 * LEASE);
                 workers[worker].signal(Signal::SIGCONT);
             }

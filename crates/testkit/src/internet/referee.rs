@@ -128,7 +128,16 @@ impl Referee {
         let now = self.started.elapsed();
         let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(visit) = visits.get_mut(visit) {
-            visit.closed = Some(now);
+            visit.closed.get_or_insert(now);
+        }
+    }
+
+    /// Counts all open connections as closed. A process that was stopped (SIGSTOP) cannot close its connections, and others must
+    /// be able to go on in its place.
+    pub fn client_was_stopped(&self) {
+        let now = self.started.elapsed();
+        for visit in self.visits.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            visit.closed.get_or_insert(now);
         }
     }
 
