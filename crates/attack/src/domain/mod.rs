@@ -5,9 +5,11 @@ mod dns;
 mod policy_host;
 mod zone;
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
 use starttls::rustls::sign::CertifiedKey;
@@ -188,25 +190,52 @@ async fn certificate(
 }
 
 async fn bind(port: u16) -> Result<TcpListener, AttackError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(AttackError::Listen)
+    again_while_in_use(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port))).await
 }
 
 /// Binds UDP and TCP sockets with the same port.
 async fn bind_dns(port: u16) -> Result<(UdpSocket, TcpListener), AttackError> {
-    const TRIES: usize = 50;
-    let mut tries = 0;
-    loop {
-        let tcp = bind(port).await?;
-        let chosen = tcp.local_addr().map_err(AttackError::Listen)?;
-        match UdpSocket::bind(chosen).await {
-            Ok(udp) => return Ok((udp, tcp)),
-            // Another program has the UDP port that TCP was given.
-            Err(_) if port == 0 && tries < TRIES => tries += 1,
-            Err(error) => return Err(AttackError::Listen(error)),
+    again_while_in_use(|| async move {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        // Another program may have the UDP port that TCP was given.
+        let udp = UdpSocket::bind(tcp.local_addr()?).await?;
+        Ok((udp, tcp))
+    })
+    .await
+}
+
+/// Binds again for two seconds while an address is in use: the tasks of the run before, which had the same ports, may still be
+/// ending.
+async fn again_while_in_use<T, F: Future<Output = io::Result<T>>>(
+    bind: impl Fn() -> F,
+) -> Result<T, AttackError> {
+    for _ in 0..100 {
+        match bind().await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            bound => return bound.map_err(AttackError::Listen),
         }
     }
+    bind().await.map_err(AttackError::Listen)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ports_that_are_about_to_be_free_are_waited_for() {
+        let (udp, tcp) = bind_dns(0).await.unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        let (bound, ()) = tokio::join!(bind_dns(port), async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop((udp, tcp));
+        });
+        bound.unwrap();
+    }
 }
