@@ -57,6 +57,9 @@ async fn look(_looking: Looking) {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+
     use super::*;
 
     fn looks() -> bool {
@@ -66,7 +69,9 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_waits_keeps_the_thread_awake_for_a_moment() {
         let began = Instant::now();
-        awake(true, Box::pin(yield_now())).await;
+        let mut waiting = pin!(awake(true, Box::pin(std::future::pending::<()>())));
+        // One poll without a yield, so that the task that looks has not run yet, however slow the machine is.
+        assert!(poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx))).await.is_pending());
         assert!(looks());
         while looks() {
             yield_now().await;
