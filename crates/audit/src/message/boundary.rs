@@ -184,8 +184,8 @@ sentences! {
         "les autres formes de la demande ne laissent passer aucun octet, et une demande dans des données est sans effet"
         "las otras formas de la petición no dejan pasar bytes, y una petición dentro de datos no tiene efecto";
     NO_CLEARTEXT_HERE "no-cleartext-here"
-        "TLS starts at the first byte of this port, so there is no cleartext"
-        "TLS beginnt auf diesem Port mit dem ersten Byte, also gibt es keinen Klartext"
-        "TLS commence dès le premier octet de ce port, il n’y a donc pas de texte en clair"
-        "TLS empieza en el primer byte de este puerto, así que no hay texto claro";
+        "TLS starts at the first byte of this port, so a session has no cleartext part"
+        "TLS beginnt auf diesem Port mit dem ersten Byte, also hat eine Sitzung keinen Teil im Klartext"
+        "TLS commence dès le premier octet de ce port, une session n’a donc pas de partie en clair"
+        "TLS empieza en el primer byte de este puerto, así que una sesión no tiene parte en texto claro";
 }

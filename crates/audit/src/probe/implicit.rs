@@ -58,7 +58,7 @@ fn wrong_port(Diagnosis { result, why }: Diagnosis) -> Baseline {
 pub(super) fn add_not_applicable(result: &mut ProbeResult) {
     for check in CHECKS.iter().filter(|check| is_about_cleartext(check)) {
         if !result.findings.iter().any(|finding| finding.is_of(check)) {
-            let why = "TLS starts at the first byte of this port, so there is no cleartext";
+            let why = message::NO_CLEARTEXT_HERE.with(&[]);
             result.push(FindingBuilder::new(check, CheckOutcome::NotApplicable, why));
         }
     }

@@ -20,7 +20,7 @@ fn smtp(lab: &Lab) -> SocketAddr {
     lab.endpoints().iter().find(|it| it.protocol == &SMTP && !it.implicit).unwrap().address
 }
 
-/// A sound server behind a gate, and a service that audits it.
+/// A sound server, a [`Gate`] in front of it that the test opens, and a service that audits the server.
 struct Scene {
     lab: Lab,
     gate: Gate,

@@ -122,7 +122,7 @@ impl Browser {
 
     /// Opens a page and waits until it is loaded.
     pub(crate) async fn open(&mut self, url: &str) {
-        assert!(self.open_or_download(url).await, "{url} is no page");
+        assert!(self.open_or_download(url).await, "the browser downloaded {url} instead of showing it");
     }
 
     /// Opens a page as [`open`](Self::open) does. Returns whether it is one: the browser does not show every file.

@@ -315,7 +315,8 @@ impl NatsRun {
         self.last(&subject).await?.map(|it| parse(&subject, &it.payload)).transpose()
     }
 
-    /// Stores a message. With `expected` it is refused unless that is the number of the last message with the subject; 0 is none.
+    /// Stores a message. If `expected` is given, the server refuses the message unless the last one with this subject has that
+    /// number. 0 means that there is no message with the subject yet.
     async fn publish(
         &self,
         subject: &str,
