@@ -225,5 +225,8 @@ async fn a_stream_goes_where_its_service_is_and_not_where_tls_was_not_for() {
     let connected = within(env.connect(xmpp, running.address, false)).await;
     let heard = say(connected, stream("other.example").as_bytes()).await;
     assert!(!heard.contains("<mechanism>"), "{heard}");
-    assert_eq!(running.ended(2).await[1], "no route serves \"other.example\"");
+    // The first client sees its end before the gateway records it, so the records come in either order.
+    let mut ended = running.ended(2).await;
+    ended.sort();
+    assert_eq!(ended, ["no route serves \"other.example\"", "ok"]);
 }
