@@ -127,7 +127,7 @@ fn check_tools() -> Result<(), String> {
         ("cargo", &["auditable", "--version"][..], "cargo install --locked cargo-auditable"),
         ("cargo", &["cyclonedx", "--version"], "cargo install --locked cargo-cyclonedx"),
         ("musl-gcc", &["--version"], "apt-get install musl-tools"),
-        ("cargo", &["zigbuild", "--version"], "pip install cargo-zigbuild ziglang"),
+        ("cargo-zigbuild", &["--version"], "pip install cargo-zigbuild ziglang"),
         ("qemu-aarch64-static", &["--version"], "apt-get install qemu-user-static"),
         (
             "sh",
