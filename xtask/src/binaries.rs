@@ -2,15 +2,20 @@
 //!
 //! `cargo test` runs them one after the other. Many tests wait for servers, clients and deadlines, so that the processor
 //! is idle for most of that time.
+//!
+//! A test that fails beside other binaries runs once more, alone. If it passes then, it depends on the load or on the other tests:
+//! a defect of the test or of the program, which the summary names, but no reason to reject the change that is being tested.
+//! `cargo xtask repeat` finds such tests, and gives them no second run.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::report::{Output, Report, kept};
+use crate::report::{Output, Report, kept, log_file};
 use crate::{cargo, process};
 
 /// The arguments of cargo for all tests.
@@ -47,7 +52,7 @@ pub(crate) fn steps(report: &mut Report) {
     if !build(report) {
         return;
     }
-    report.check("test", run_all);
+    report.check("test", || judge(run(list()?).into_iter().filter(|failed| !failed.passes_alone())));
     let mut examples = cargo(TESTS);
     report.step("doc tests", 40, Output::Kept, examples.args(["--doc", "--no-fail-fast"]));
 }
@@ -57,9 +62,15 @@ pub(crate) fn build(report: &mut Report) -> bool {
     report.step("test build", 40, Output::Kept, cargo(TESTS).arg("--no-run"))
 }
 
-/// Runs the binaries of the tests, which are built.
+/// Runs the binaries of the tests, which are built. Each test has to pass beside the others.
 pub(crate) fn run_all() -> Result<(), String> {
-    run(list()?)
+    judge(run(list()?).into_iter())
+}
+
+/// Names the binaries that failed.
+fn judge(failed: impl Iterator<Item = Binary>) -> Result<(), String> {
+    let names: Vec<String> = failed.map(|binary| binary.name()).collect();
+    if names.is_empty() { Ok(()) } else { Err(names.join(", ")) }
 }
 
 /// Returns the binaries of the tests, which are built.
@@ -76,8 +87,8 @@ fn list() -> Result<VecDeque<Binary>, String> {
 }
 
 /// Runs as many binaries at a time as the machine has cores. Each has threads of its own, so more would only make the
-/// deadlines of the tests tighter.
-fn run(binaries: VecDeque<Binary>) -> Result<(), String> {
+/// deadlines of the tests tighter. Returns those that failed.
+fn run(binaries: VecDeque<Binary>) -> Vec<Binary> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let (queue, failed) = (Mutex::new(binaries), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -86,22 +97,20 @@ fn run(binaries: VecDeque<Binary>) -> Result<(), String> {
             scope.spawn(|| {
                 while let Some(binary) = next() {
                     let (name, start) = (binary.name(), Instant::now());
-                    let outcome =
-                        kept(&format!("test {name}"), |log| process::run(&binary.command(), LIMIT, log));
+                    let outcome = kept(&binary.log(), |log| process::run(&binary.command(), LIMIT, log));
                     let took = start.elapsed().as_secs_f64();
                     match outcome {
                         Ok(()) => println!("    {name}: ok, {took:.1} s"),
                         Err(problem) => {
                             println!("    {name}: FAILED, {took:.1} s: {problem}");
-                            failed.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+                            failed.lock().unwrap_or_else(PoisonError::into_inner).push(binary);
                         }
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if failed.is_empty() { Ok(()) } else { Err(failed.join(", ")) }
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Binary {
@@ -135,6 +144,35 @@ impl Binary {
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         command
     }
+
+    /// Returns the name of the log of its run beside others.
+    fn log(&self) -> String {
+        format!("test {}", self.name())
+    }
+
+    /// Runs the tests that failed beside others again, one after the other.
+    fn passes_alone(&self) -> bool {
+        let tests = failures(&fs::read_to_string(log_file(&self.log())).unwrap_or_default());
+        if tests.is_empty() {
+            return false;
+        }
+        let mut command = self.command();
+        command.args(["--exact", "--test-threads=1"]).args(&tests);
+        let outcome = kept(&format!("{} alone", self.log()), |log| process::run(&command, LIMIT, log));
+        let (name, tests) = (self.name(), tests.join(", "));
+        match &outcome {
+            Ok(()) => println!("    {name}: UNSTEADY, failed beside other tests and passed alone: {tests}"),
+            Err(_) => println!("    {name}: FAILED again, alone: {tests}"),
+        }
+        outcome.is_ok()
+    }
+}
+
+/// Returns the names of the tests that failed, from the output of a binary. Empty if it did not come to its end.
+fn failures(output: &str) -> Vec<String> {
+    let ended = output.lines().any(|line| line.starts_with("test result: FAILED"));
+    let name = |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.to_owned());
+    output.lines().filter(|_| ended).filter_map(name).collect()
 }
 
 /// Returns the value of the first field with this name, which is a string without escapes.
@@ -144,6 +182,8 @@ fn field<'a>(json: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use starttls_testkit::process::Scratch;
+
     use super::*;
 
     #[test]
@@ -169,8 +209,37 @@ mod tests {
             target: target.to_owned(),
             path: path.into(),
         };
-        let result = run([script("good", "true"), script("bad", "false"), script("last", "true")].into());
+        let failed = run([script("good", "true"), script("bad", "false"), script("last", "true")].into());
         let package = folder.file_name().unwrap().to_str().unwrap();
-        assert_eq!(result, Err(format!("{package} bad")));
+        assert_eq!(judge(failed.into_iter()), Err(format!("{package} bad")));
+    }
+
+    #[test]
+    fn a_test_that_fails_only_beside_others_gets_a_second_run() {
+        let folder = Scratch::new().unwrap();
+        let script = |target: &str, alone: &str| {
+            let path = folder.path().join(target);
+            let text = format!(
+                "#!/bin/sh\nif [ \"$1\" = --exact ]; then [ \"$3\" = late ] && exit {alone}; fi\n\
+                 echo 'test early ... ok'\necho 'test late ... FAILED'\necho 'test result: FAILED. 1 passed; 1 failed'\nexit 101\n"
+            );
+            // Another process writes it: a file that this process has open for writing cannot be run.
+            let write = "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"";
+            let written = Command::new("sh").args(["-c", write, "sh"]).arg(&path).arg(text).status();
+            assert!(written.unwrap().success());
+            Binary { folder: folder.path().to_owned(), target: target.to_owned(), path }
+        };
+        for (target, alone, passes) in [("unsteady", "0", true), ("broken", "1", false)] {
+            let failed = run([script(target, alone)].into());
+            assert_eq!(failed.len(), 1, "{target}");
+            assert_eq!(failed[0].passes_alone(), passes, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_binary_that_did_not_end_gets_no_second_run() {
+        let output = "test early ... ok\ntest late ... FAILED\n";
+        assert_eq!(failures(output), [""; 0]);
+        assert_eq!(failures(&format!("{output}\ntest result: FAILED. 1 passed; 1 failed\n")), ["late"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Runs steps one after the other, and reports their results.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -72,9 +73,8 @@ impl Report {
 
 /// Runs a function that writes its output to a file, and shows the end of the file if it fails.
 pub(crate) fn kept(name: &str, work: impl FnOnce(Option<&File>) -> Result<(), String>) -> Result<(), String> {
-    let folder = root().join("target/xtask");
-    let path = folder.join(format!("{}.log", name.replace(' ', "-")));
-    let log = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+    let path = log_file(name);
+    let log = fs::create_dir_all(logs()).and_then(|()| File::create(&path));
     let log = log.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     work(Some(&log)).inspect_err(|_| {
         let text = fs::read(&path).unwrap_or_default();
@@ -86,4 +86,13 @@ pub(crate) fn kept(name: &str, work: impl FnOnce(Option<&File>) -> Result<(), St
         }
         println!("{}", last.join("\n"));
     })
+}
+
+fn logs() -> PathBuf {
+    root().join("target/xtask")
+}
+
+/// Returns the file with the output of the step with this name.
+pub(crate) fn log_file(name: &str) -> PathBuf {
+    logs().join(format!("{}.log", name.replace(' ', "-")))
 }
