@@ -197,6 +197,19 @@ impl<IO> Handshake<IO> {
         Span::handshake(self.attempt.protocol, self.attempt.tap.side, self.attempt.address)
     }
 
+    /// Returns whether a server has sent its answer to the ClientHello, for which it has chosen a certificate.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_answered_hello(&self) -> bool {
+        let chosen = self.resolver.as_ref().is_some_and(|resolver| resolver.presented().is_some());
+        chosen && self.tls.unsent().is_empty()
+    }
+
+    /// Returns the server name in the ClientHello, once a server has read it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn server_name(&self) -> Option<String> {
+        self.resolver.as_ref().and_then(|resolver| resolver.server_name())
+    }
+
     /// Returns the alert to send instead of the one that rustls chose; empty to send that one. Without a certificate for
     /// the client's server name rustls sends `access_denied`, where `unrecognized_name` names the cause.
     pub(crate) fn own_alert(&self) -> &'static [u8] {

@@ -144,7 +144,7 @@ mod verify;
 use std::time::Duration;
 
 #[cfg(feature = "tokio")]
-pub use asynchronous::Dialer;
+pub use asynchronous::{AnsweredHello, Dialer};
 pub use certificate_fault::{CertificateFailure, CertificateFault};
 pub use channel_binding::ChannelBindings;
 pub use client::{Connector, ConnectorBuilder};

@@ -15,13 +15,14 @@ mod enabled {
     use tracing::field::{Empty, display};
     use tracing::{debug_span, trace};
 
+    use crate::handshake::Handshake;
     use crate::ready::Negotiated;
     use crate::{Encrypted, Error, Ready, Step};
 
     const TARGET: &str = "starttls";
 
     /// A part of a connection, as a span. Its fields say what it is about, and at its end what came of it.
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     pub(crate) struct Span(tracing::Span);
 
     impl Span {
@@ -119,6 +120,11 @@ mod enabled {
         }
     }
 
+    /// The first half of a handshake has no result of its own.
+    impl<IO> Outcome for Handshake<IO> {
+        fn record(&self, _: &tracing::Span) {}
+    }
+
     impl<IO> Outcome for Encrypted<IO> {
         fn record(&self, span: &tracing::Span) {
             let facts = self.facts();
@@ -166,7 +172,7 @@ mod disabled {
     use crate::Step;
 
     /// Nothing: the feature `tracing` is off.
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     pub(crate) struct Span;
 
     impl Span {

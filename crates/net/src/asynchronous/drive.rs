@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::Stream;
+use super::answered_hello::AnsweredHello;
 use super::io::{Polled, waiting};
 use crate::deadline::Deadline;
 use crate::handshake::{Handshake, HandshakeFailure, advance_handshake};
@@ -21,27 +22,57 @@ impl<IO: Stream> Handshake<IO> {
         self.span().run(self.complete()).await
     }
 
-    async fn complete(mut self) -> Result<Encrypted<IO>, Error> {
-        let Self { tls, tapped, attempt, .. } = &mut self;
-        let advancing = poll_fn(|cx| match advance_handshake(tls, &mut Polled { tapped, cx }) {
-            Err(HandshakeFailure::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
-            done => Poll::Ready(Ok(done)),
-        });
-        match attempt.deadline.bound(Step::Handshake, advancing).await? {
+    pub(super) async fn complete(mut self) -> Result<Encrypted<IO>, Error> {
+        match self.advance(|_| false).await? {
             Ok(()) => self.finish(),
-            Err(failure) => {
-                let alert = self.own_alert();
-                let Self { tls, tapped, attempt, .. } = &mut self;
-                if alert.is_empty() {
-                    // rustls has queued an alert that names the cause.
-                    let pushed = poll_fn(|cx| waiting(stream::push(tls, &mut Polled { tapped, cx })));
-                    let limit = LAST_MESSAGE_TIMEOUT.min(attempt.deadline.remaining());
-                    let _ = tokio::time::timeout(limit, pushed).await;
-                }
-                send_last_message(tapped, alert, attempt.deadline).await;
-                Err(self.fail(failure))
-            }
+            Err(failure) => Err(self.give_up(failure).await),
         }
+    }
+
+    /// Runs a server's handshake until the ClientHello has been answered. [`AnsweredHello::finish`] runs the rest.
+    pub(super) async fn answer_hello(self) -> Result<AnsweredHello<IO>, Error> {
+        let span = self.span();
+        let handshake = span.clone().run(self.complete_answer()).await?;
+        Ok(AnsweredHello { handshake, span })
+    }
+
+    async fn complete_answer(mut self) -> Result<Self, Error> {
+        match self.advance(Self::has_answered_hello).await? {
+            Ok(()) => Ok(self),
+            Err(failure) => Err(self.give_up(failure).await),
+        }
+    }
+
+    /// Runs the handshake until it is done, or until it has to wait and `is_enough`.
+    async fn advance(
+        &mut self,
+        is_enough: impl Fn(&Self) -> bool,
+    ) -> Result<Result<(), HandshakeFailure>, Error> {
+        let deadline = self.attempt.deadline;
+        let advancing = poll_fn(|cx| {
+            let Self { tls, tapped, .. } = &mut *self;
+            match advance_handshake(tls, &mut Polled { tapped, cx }) {
+                Err(HandshakeFailure::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    if is_enough(self) { Poll::Ready(Ok(Ok(()))) } else { Poll::Pending }
+                }
+                done => Poll::Ready(Ok(done)),
+            }
+        });
+        deadline.bound(Step::Handshake, advancing).await
+    }
+
+    /// Sends the alert for a handshake that failed, closes the connection, and returns the error.
+    async fn give_up(mut self, failure: HandshakeFailure) -> Error {
+        let alert = self.own_alert();
+        let Self { tls, tapped, attempt, .. } = &mut self;
+        if alert.is_empty() {
+            // rustls has queued an alert that names the cause.
+            let pushed = poll_fn(|cx| waiting(stream::push(tls, &mut Polled { tapped, cx })));
+            let limit = LAST_MESSAGE_TIMEOUT.min(attempt.deadline.remaining());
+            let _ = tokio::time::timeout(limit, pushed).await;
+        }
+        send_last_message(tapped, alert, attempt.deadline).await;
+        self.fail(failure)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tokio driver.
 
+mod answered_hello;
 mod dialer;
 mod drive;
 mod io;
@@ -15,6 +16,7 @@ use crate::machine::{Negotiation, NegotiationEnd};
 use crate::ready::Negotiated;
 use crate::tapped_stream::TappedStream;
 use crate::{Acceptor, Connector, Encrypted, Endpoint, Error, MaybeEncrypted, Ready, Step};
+pub use answered_hello::AnsweredHello;
 pub use dialer::Dialer;
 pub(crate) use drive::drive;
 use drive::{send_before_tls, send_last_message};
@@ -265,6 +267,30 @@ impl Acceptor {
         let attempt = self.attempt();
         let tapped = TappedStream::new(io, attempt.tap.clone());
         attempt.begin_implicit(self.protocol(), tapped)?.run().await
+    }
+
+    /// Sends the greeting, negotiates the upgrade, and answers the ClientHello. [`AnsweredHello::finish`] completes the handshake.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub async fn answer_hello<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+    ) -> Result<AnsweredHello<IO>, Error> {
+        self.negotiate(io).await?.begin()?.answer_hello().await
+    }
+
+    /// Starts TLS at the first byte, and answers the ClientHello. [`AnsweredHello::finish`] completes the handshake.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub async fn answer_hello_implicit<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+    ) -> Result<AnsweredHello<IO>, Error> {
+        let attempt = self.attempt();
+        let tapped = TappedStream::new(io, attempt.tap.clone());
+        attempt.begin_implicit(self.protocol(), tapped)?.answer_hello().await
     }
 
     /// Performs the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
