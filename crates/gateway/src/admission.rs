@@ -66,6 +66,7 @@ pub struct Admission {
 struct Addresses {
     limits: ListenerLimits,
     open: usize,
+    early_dials: usize,
     known: HashMap<IpAddr, Known>,
     /// The number of known addresses at which unused ones are dropped.
     crowd: usize,
@@ -137,10 +138,22 @@ pub struct Reserved {
     addresses: Arc<Mutex<Addresses>>,
 }
 
+/// A connection to a backend for a client that has not completed its handshake. It counts until it is dropped.
+#[derive(Debug)]
+#[must_use = "the connection counts for as long as this is kept"]
+pub struct EarlyDial(Arc<Mutex<Addresses>>);
+
+impl Drop for EarlyDial {
+    fn drop(&mut self) {
+        let mut addresses = lock(&self.0);
+        addresses.early_dials = addresses.early_dials.saturating_sub(1);
+    }
+}
+
 impl Admission {
     /// Makes the admission of one listener of a gateway.
     pub fn new(total: Arc<TotalConnections>, limits: ListenerLimits) -> Self {
-        let addresses = Addresses { limits, open: 0, known: HashMap::new(), crowd: CROWD };
+        let addresses = Addresses { limits, open: 0, early_dials: 0, known: HashMap::new(), crowd: CROWD };
         Self { total, addresses: Arc::new(Mutex::new(addresses)) }
     }
 
@@ -164,6 +177,17 @@ impl Admission {
     /// [`LimitReached::Listener`] or [`LimitReached::Total`].
     pub fn reserve(&self) -> Result<Reserved, LimitReached> {
         self.reserve_in(&mut lock(&self.addresses))
+    }
+
+    /// Counts a connection to a backend whose client has not completed its handshake. `None` if there are as many as permitted:
+    /// the backend is then dialed after the handshake, so that clients that send only a ClientHello cost a backend no more.
+    pub fn early_dial(&self) -> Option<EarlyDial> {
+        let mut addresses = lock(&self.addresses);
+        let permitted = addresses.early_dials < addresses.limits.early_dials;
+        permitted.then(|| {
+            addresses.early_dials += 1;
+            EarlyDial(self.addresses.clone())
+        })
     }
 
     fn reserve_in(&self, addresses: &mut Addresses) -> Result<Reserved, LimitReached> {
@@ -349,6 +373,19 @@ mod tests {
             });
             assert_eq!(admitted.iter().filter(|it| it.is_ok()).count(), 1);
         }
+    }
+
+    #[test]
+    fn early_dials_have_a_limit_of_their_own_and_give_their_place_back() {
+        let limits = ListenerLimits { early_dials: 2, ..ListenerLimits::default() };
+        let admission = Admission::new(TotalConnections::new(1000), limits);
+        let (first, second) = (admission.early_dial(), admission.early_dial());
+        assert!(first.is_some() && second.is_some() && admission.early_dial().is_none());
+        drop(first);
+        let third = admission.early_dial();
+        assert!(third.is_some() && admission.early_dial().is_none());
+        admission.adjust(ListenerLimits { early_dials: 3, ..limits });
+        assert!(admission.early_dial().is_some());
     }
 
     #[test]

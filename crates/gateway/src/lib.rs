@@ -30,7 +30,7 @@ pub use failure::SessionFailure;
 pub use health::Health;
 pub use log_level::LogLevel;
 pub use outcome::SessionOutcome;
-pub use record::{ClientAddresses, SessionObserver, SessionRecord};
+pub use record::{ClientAddresses, EarlyDialUse, SessionObserver, SessionRecord};
 pub use serve::Gateway;
 pub use session::probe;
 pub use session_id::SessionId;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use starttls::TlsFacts;
 use starttls_inspect::ConnectionReport;
@@ -20,11 +20,35 @@ pub struct ClientAddresses {
     pub local: Option<SocketAddr>,
 }
 
+/// What became of a backend that was dialed during a client's handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlyDialUse {
+    /// The client did not complete its handshake in time. The connection was closed without an octet of the client.
+    Unused,
+    /// The session used the connection, or its failure.
+    Used,
+}
+
+impl EarlyDialUse {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 2] = [Self::Unused, Self::Used];
+
+    /// Returns the name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unused => "unused",
+            Self::Used => "used",
+        }
+    }
+}
+
 /// The record of a finished session.
 #[derive(Debug)]
 pub struct SessionRecord {
     /// The session's id.
     pub id: SessionId,
+    /// When the client connected.
+    pub began: Instant,
     /// The client.
     pub client: ClientAddresses,
     /// The TLS session with the client, if there was one.
@@ -41,8 +65,11 @@ pub struct SessionRecord {
     pub octets_down: u64,
     /// The time from the connection to the end of the client's handshake.
     pub until_tls: Option<Duration>,
-    /// The time from then until the backend was ready.
+    /// The time that the connection to the backend took until it was ready. It begins then, or during the handshake if the backend
+    /// was dialed early.
     pub until_backend: Option<Duration>,
+    /// Whether the client used the backend that was dialed during its handshake; `None` if none was.
+    pub early_dial: Option<EarlyDialUse>,
     /// The duration of the session.
     pub duration: Duration,
     /// Why the session failed, if it did.
@@ -54,6 +81,7 @@ impl SessionRecord {
     pub fn new(client: ClientAddresses) -> Self {
         Self {
             id: SessionId::next(),
+            began: Instant::now(),
             client,
             downstream: None,
             server_name: None,
@@ -63,6 +91,7 @@ impl SessionRecord {
             octets_down: 0,
             until_tls: None,
             until_backend: None,
+            early_dial: None,
             duration: Duration::ZERO,
             failure: None,
         }

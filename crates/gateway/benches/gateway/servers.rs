@@ -55,7 +55,7 @@ pub(crate) struct Server {
 }
 
 /// Each `{…}` stands for a value of the run; `{config}` is the file with the text in `config`.
-pub(crate) const SERVERS: [Server; 12] = [
+pub(crate) const SERVERS: [Server; 13] = [
     Server {
         name: "starttls gateway",
         front: Front::Upgrade,
@@ -121,6 +121,17 @@ pub(crate) const SERVERS: [Server; 12] = [
         package: "",
         version: &[],
         config: "{ours}busy-poll = true\n",
+        args: &["gateway", "{config}"],
+        bulk: false,
+        many: true,
+    },
+    Server {
+        name: "starttls gateway, early-dial",
+        front: Front::Implicit,
+        program: "{self}",
+        package: "",
+        version: &[],
+        config: "{ours}early-dial = true\n",
         args: &["gateway", "{config}"],
         bulk: false,
         many: true,

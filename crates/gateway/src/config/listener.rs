@@ -14,7 +14,7 @@ use super::reader::{Table, Value, choice, duration};
 use super::types::{
     Backend, Downstream, Listener, ListenerLimits, ListenerTls, Route, Routes, UpgradePolicy,
 };
-use super::{backend, data};
+use super::{backend, data, early_dial};
 use crate::certificates::{CertificateSource, Certificates, UnknownNames};
 use crate::setup_error::{SetupError, shown};
 use crate::tickets::TicketKeys;
@@ -32,6 +32,7 @@ pub(super) struct Draft {
     pub(super) proxy_from: Networks,
     pub(super) observe: bool,
     pub(super) busy_poll: bool,
+    pub(super) early_dial: bool,
     pub(super) data: data::Draft,
     pub(super) limits: ListenerLimits,
     pub(super) routes: Vec<Route>,
@@ -66,6 +67,7 @@ pub(super) fn parse(
         proxy_from: table.list("proxy-from").map_or(Ok(Networks::default()), networks)?,
         observe: table.flag("observe")?,
         busy_poll: table.flag("busy-poll")?,
+        early_dial: table.flag("early-dial")?,
         data: data::Draft::parse(&mut table)?,
         limits,
         tickets,
@@ -174,12 +176,13 @@ pub(super) fn parse_limits(
     let connections = count("connections", others.connections)?;
     let per_address = count("connections-per-address", others.per_address)?;
     let handshakes = count("handshakes-per-second", others.handshakes)?;
+    let early_dials = count("early-dials", others.early_dials)?;
     let mut time = |key, other| Ok::<_, SetupError>(table.read(key, duration)?.unwrap_or(other));
     let negotiation = time("negotiation", others.negotiation)?;
     let dial = time("dial", others.dial)?;
     let idle = time("idle", others.idle)?;
     table.end()?;
-    Ok(ListenerLimits { connections, per_address, handshakes, negotiation, dial, idle })
+    Ok(ListenerLimits { connections, per_address, handshakes, early_dials, negotiation, dial, idle })
 }
 
 fn networks(values: Vec<Value<'_>>) -> Result<Networks, SetupError> {
@@ -215,6 +218,9 @@ impl Draft {
             .with_hint("add forward = \"…\" to the listener"));
         }
         check_default_route(url.protocol, &downstream, &routes)?;
+        if self.early_dial {
+            early_dial::check(url.protocol, &downstream, &routes.all)?;
+        }
         let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
         let (protocol, server_name) = (url.protocol, self.server_name.unwrap_or_else(|| "localhost".into()));
         Ok(Listener {
@@ -227,6 +233,7 @@ impl Draft {
             proxy_from,
             observe: self.observe,
             busy_poll: self.busy_poll,
+            early_dial: self.early_dial,
             limits,
             data,
             routes,
@@ -303,6 +310,7 @@ impl Draft {
             ("unknown-names", self.unknown_names != UnknownNames::Default),
             ("client-auth", self.routes.iter().any(|route| route.client_auth.is_some())),
             ("route", self.routes.iter().any(|route| !route.names.is_empty())),
+            ("early-dial", self.early_dial),
         ];
         let upgraded = Mode::Upgrade.scheme(url.protocol);
         match (url.mode, self.starttls) {

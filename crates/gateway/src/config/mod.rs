@@ -16,6 +16,7 @@ mod backend;
 mod client_auth;
 mod data;
 mod document;
+mod early_dial;
 mod listener;
 mod login;
 mod networks;

@@ -79,6 +79,8 @@ pub struct Listener {
     /// Whether a thread looks for events for 50 µs before it sleeps while a session negotiates. This shortens sessions when there
     /// are few, and costs processor time.
     pub busy_poll: bool,
+    /// Whether a backend is dialed while the client completes its handshake; see [`early_route`](Self::early_route).
+    pub(crate) early_dial: bool,
     /// The limits of the listener.
     pub limits: ListenerLimits,
     /// The settings of data connections, which only FTP has.
@@ -127,6 +129,8 @@ pub struct ListenerLimits {
     pub per_address: usize,
     /// New connections per second of one address (IPv6: one /64).
     pub handshakes: usize,
+    /// Connections to backends that were dialed early and whose client has not completed its handshake.
+    pub early_dials: usize,
     /// The time limit for the cleartext phase and the handshake together.
     pub negotiation: Duration,
     /// The time limit for connecting to a backend, its handshake and greeting included.
@@ -142,6 +146,7 @@ impl Default for ListenerLimits {
             per_address: 200,
             // An address may reopen all its connections at once after an outage.
             handshakes: 200,
+            early_dials: 100,
             negotiation: Duration::from_secs(30),
             dial: Duration::from_secs(10),
             // RFC 9051 section 5.4: at least 30 minutes.
@@ -270,6 +275,13 @@ impl Listener {
     /// Returns the route of sessions in cleartext, whose client has named no host and presented no certificate.
     pub fn default_route(&self) -> Option<&Route> {
         self.routes.all.get(self.routes.default?)
+    }
+
+    /// Returns the route whose backend may be dialed before the end of the handshake with a client that sends this name in SNI;
+    /// `None` if the listener dials after the handshake. The client is not admitted by that: [`admit`](Self::admit) decides
+    /// when the handshake is complete.
+    pub(crate) fn early_route(&self, server_name: Option<&str>) -> Option<&Route> {
+        self.route(server_name).filter(|_| self.early_dial)
     }
 
     fn route(&self, server_name: Option<&str>) -> Option<&Route> {

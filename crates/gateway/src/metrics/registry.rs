@@ -16,7 +16,7 @@ use crate::certificates::Certificates;
 use crate::config::Listener;
 use crate::failure::SessionFailure;
 use crate::outcome::SessionOutcome;
-use crate::record::SessionRecord;
+use crate::record::{EarlyDialUse, SessionRecord};
 
 /// The buckets of histograms: from fast handshakes to long sessions.
 const SECONDS: [f64; 14] =
@@ -32,11 +32,12 @@ pub struct Metrics {
     open: Family<ListenerLabel, Gauge>,
     refused: Family<(ListenerLabel, ReasonLabel), Counter>,
     sessions: Family<(ListenerLabel, VerdictLabel), Counter>,
+    early_dials: Family<(ListenerLabel, OutcomeLabel), Counter>,
     bytes: Family<(ListenerLabel, ReceiverLabel), Counter>,
     handshake: Histograms,
     dial: Histograms,
     session: Histograms,
-    reloads: Family<ReloadLabel, Counter>,
+    reloads: Family<OutcomeLabel, Counter>,
     certificates: Family<CertificateLabels, Gauge>,
     draining: AtomicBool,
 }
@@ -62,7 +63,7 @@ struct ReceiverLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReloadLabel {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
@@ -94,6 +95,7 @@ impl Metrics {
             open: Family::default(),
             refused: Family::default(),
             sessions: Family::default(),
+            early_dials: Family::default(),
             bytes: Family::default(),
             handshake: Family::new_with_constructor(histogram),
             dial: Family::new_with_constructor(histogram),
@@ -112,6 +114,8 @@ impl Metrics {
         registry.register("open_connections", "Connections that are open", self.open.clone());
         registry.register("refused", "Connections that were rejected by a limit", self.refused.clone());
         registry.register("sessions", "Finished sessions by verdict", self.sessions.clone());
+        let early_dials = self.early_dials.clone();
+        registry.register("early_dials", "Backends that were dialed during a handshake", early_dials);
         let bytes = self.bytes.clone();
         registry.register_with_unit("payload", "Payload of sessions, inside TLS", Unit::Bytes, bytes);
         for (name, help, histogram) in [
@@ -139,12 +143,16 @@ impl Metrics {
         });
         let sessions = SessionOutcome::ALL
             .map(|verdict| self.sessions.get_or_create(&(of.clone(), VerdictLabel { verdict })).clone());
+        let early_dials = EarlyDialUse::ALL.map(|it| {
+            self.early_dials.get_or_create(&(of.clone(), OutcomeLabel { outcome: it.name() })).clone()
+        });
         let bytes = |to| self.bytes.get_or_create(&(of.clone(), ReceiverLabel { to })).clone();
         ListenerMetrics {
             connections: self.connections.get_or_create(&of).clone(),
             open: self.open.get_or_create(&of).clone(),
             refused,
             sessions,
+            early_dials,
             to_backend: bytes("backend"),
             to_client: bytes("client"),
             handshake: self.handshake.get_or_create(&of).clone(),
@@ -156,7 +164,7 @@ impl Metrics {
     /// Counts a reload of the configuration or of certificates. `done` is whether it succeeded.
     pub fn reloaded(&self, done: bool) {
         let outcome = if done { "done" } else { "kept" };
-        self.reloads.get_or_create(&ReloadLabel { outcome }).inc();
+        self.reloads.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// Replaces the certificates in the metrics; each comes with the name of its listener.
@@ -198,6 +206,8 @@ pub struct ListenerMetrics {
     refused: [Counter; LimitReached::ALL.len()],
     /// By outcome, in the order of declaration.
     sessions: [Counter; SessionOutcome::ALL.len()],
+    /// By use, in the order of declaration.
+    early_dials: [Counter; EarlyDialUse::ALL.len()],
     to_backend: Counter,
     to_client: Counter,
     handshake: Histogram,
@@ -218,6 +228,9 @@ impl ListenerMetrics {
         self.sessions[SessionOutcome::of(listener, record) as usize].inc();
         if let Some(SessionFailure::LimitReached(reason)) = &record.failure {
             self.refused[*reason as usize].inc();
+        }
+        if let Some(early) = record.early_dial {
+            self.early_dials[early as usize].inc();
         }
         self.to_backend.inc_by(record.octets_up);
         self.to_client.inc_by(record.octets_down);

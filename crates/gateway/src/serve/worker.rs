@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::LocalOptions;
@@ -192,7 +192,6 @@ struct ObservedSession {
     listener: Arc<Listener>,
     observer: Arc<dyn SessionObserver>,
     record: Box<SessionRecord>,
-    began: Instant,
     over: bool,
     _counted: Counted,
 }
@@ -202,7 +201,7 @@ impl ObservedSession {
         let (observer, counted) = (shared.observer.clone(), Counted::new(&shared.sessions));
         observer.connected(&listener);
         let record = Box::new(SessionRecord::new(client));
-        Self { listener, observer, record, began: Instant::now(), over: false, _counted: counted }
+        Self { listener, observer, record, over: false, _counted: counted }
     }
 
     async fn serve(&mut self, admission: &Admission, socket: &mut Option<Socket>) {
@@ -218,7 +217,7 @@ impl Drop for ObservedSession {
         if !self.over {
             self.record.failure = Some(SessionFailure::Stopped);
         }
-        self.record.duration = self.began.elapsed();
+        self.record.duration = self.record.began.elapsed();
         self.observer.session(&self.listener, &self.record);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::pending::PendingUpgrade;
 use super::stream::{Socket, Stream};
-use crate::config::{Backend, BackendAddress, BackendLogin, BackendTls, TlsStart};
+use crate::config::{Backend, BackendAddress, BackendLogin, BackendTls, Route, TlsStart};
 use crate::failure::SessionFailure;
 
 /// A connection to a backend that is ready for a session.
@@ -38,6 +38,12 @@ impl ReadyBackend {
     fn new(stream: Stream) -> Self {
         Self { stream, greeting: None, unread: Vec::new(), logged_in: false, pending: None, tls: None }
     }
+}
+
+/// A connection to a backend of this route that was dialed during the client's handshake, or the failure of the dial.
+pub(super) struct EarlyBackend<'a> {
+    pub(super) route: &'a Route,
+    pub(super) connected: Result<ReadyBackend, SessionFailure>,
 }
 
 /// The names in the header of a client's stream (XMPP).

@@ -5,6 +5,7 @@ mod backend;
 mod busy_poll;
 mod closing;
 mod downstream;
+mod early_dial;
 mod ftp;
 mod idle;
 mod mysql;

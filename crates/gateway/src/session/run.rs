@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
 
-use super::backend::{self, ReadyBackend, RequestedNames};
+use super::backend::{self, EarlyBackend, ReadyBackend, RequestedNames};
 use super::busy_poll::awake;
 use super::closing::{CLOSING, answer_violation, send};
 use super::ftp::session_tickets::SessionTickets;
@@ -28,7 +28,7 @@ use crate::config::{
 use crate::failure::SessionFailure;
 use crate::outcome::SessionOutcome;
 use crate::proxy_protocol::{self, Header, ProxiedClient};
-use crate::record::{ClientAddresses, SessionRecord};
+use crate::record::{ClientAddresses, EarlyDialUse, SessionRecord};
 use crate::span_log::TARGET;
 
 /// The maximum number of octets before a client has named the service that it requests.
@@ -38,11 +38,12 @@ const OPENING: usize = 64 * 1024;
 pub(super) struct Session<'a> {
     pub(super) listener: &'a Listener,
     pub(super) record: &'a mut SessionRecord,
-    began: Instant,
     /// Whether the backend knows whose certificate the client has presented.
     identified: bool,
     /// The session tickets of a session with data connections.
     pub(super) tickets: Option<Box<SessionTickets>>,
+    /// The backend that was dialed during the handshake.
+    pub(super) early: Option<Box<EarlyBackend<'a>>>,
 }
 
 /// Serves one connection until it ends, and writes the result to `record`.
@@ -54,7 +55,7 @@ pub(crate) async fn serve(
 ) {
     let tickets = listener.tls().filter(|_| listener.protocol.flow.data_connections);
     let tickets = tickets.and_then(|tls| SessionTickets::new(&tls.acceptor)).map(Box::new);
-    let mut session = Session { listener, record, began: Instant::now(), identified: false, tickets };
+    let mut session = Session { listener, record, identified: false, tickets, early: None };
     session.record.failure = session.run(admission, socket).await.err();
 }
 
@@ -109,6 +110,12 @@ impl<'a> Session<'a> {
             }
             Downstream::Upgrade(UpgradePolicy::Optional, tls) => {
                 return Box::pin(self.optional(socket, tls)).await;
+            }
+            Downstream::Implicit(tls) | Downstream::Upgrade(_, tls) if self.listener.early_dial => {
+                let greeted = matches!(self.listener.downstream, Downstream::Upgrade(..));
+                let accepting = Box::pin(self.accept_and_dial(admission, socket, tls));
+                let encrypted = awake(busy_poll, accepting).await;
+                encrypted.map(|encrypted| (Stream::Tls(Box::new(encrypted)), greeted))
             }
             Downstream::Implicit(tls) => {
                 let encrypted = awake(busy_poll, Box::pin(self.acceptor(tls).accept_implicit(socket))).await;
@@ -190,7 +197,8 @@ impl<'a> Session<'a> {
 
     /// Records the TLS session with the client.
     pub(super) fn record_downstream(&mut self, client: &Stream) {
-        self.record.until_tls = Some(self.began.elapsed());
+        let since = self.record.began;
+        self.record.until_tls.get_or_insert_with(|| since.elapsed());
         self.record.downstream = client.shared_facts();
         self.record.server_name = client.facts().and_then(|facts| facts.server_name.clone());
     }
@@ -336,12 +344,18 @@ impl<'a> Session<'a> {
         listener.admit(self.record.server_name.as_deref(), chain).map_err(SessionFailure::NotAdmitted)
     }
 
-    /// Connects to the first backend of the route that is ready.
+    /// Connects to the first backend of the route that is ready, or returns the one that was dialed during the handshake.
     pub(super) async fn connect(
         &mut self,
         route: &Route,
         requested: Option<&RequestedNames>,
     ) -> Result<ReadyBackend, SessionFailure> {
+        if let Some(early) = self.early.take()
+            && std::ptr::eq(early.route, route)
+        {
+            self.record.early_dial = Some(EarlyDialUse::Used);
+            return early.connected;
+        }
         let began = Instant::now();
         let mut last = None;
         // Backends whose last connection failed are tried too, after the others.

@@ -62,6 +62,23 @@ fn each_mistake_has_its_message() {
         tls("data-address = \"2001:db8::1\""),
         tls("data-address = \"ftp.example.com\""),
         format!("{}{}", tls(""), tls("name = \"other\"")),
+        // Dialing during the handshake.
+        tls("early-dial = \"yes\""),
+        tls("early-dial = true\nstarttls = \"optional\""),
+        tls("early-dial = true\nclient-auth = \"optional\"\nclient-ca = \"DIR/root.pem\""),
+        format!(
+            "{TLS}early-dial = true\nforward = {{ url = \"smtp://127.0.0.1:2525\", send-proxy = \"v2\" }}\n"
+        ),
+        format!(
+            "{TLS}early-dial = true\nforward = {{ url = \"smtp+starttls://smtp.example.com\", {LOGIN} }}\n"
+        ),
+        listener(
+            "listen = \"xmpp+starttls://:5222\"\nearly-dial = true\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"xmpp://127.0.0.1:5322\"",
+        ),
+        listener(
+            "listen = \"mysql+starttls://:3306\"\nearly-dial = true\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"mysql://127.0.0.1:3307\"",
+        ),
+        format!("{DEVICE} }}\nearly-dial = true\n"),
         // URLs.
         listener("listen = \":25\"\nforward = \"smtp://127.0.0.1:2525\""),
         listener("listen = \"smpt+starttls://:25\"\nforward = \"smtp://127.0.0.1:2525\""),

@@ -14,7 +14,7 @@ use starttls_gateway::log::Logger;
 use starttls_gateway::metrics::{Metrics, serve};
 use starttls_gateway::report::{Reporter, SessionLine};
 use starttls_gateway::{
-    ClientAddresses, LogLevel, SessionFailure, SessionObserver, SessionOutcome, SessionRecord,
+    ClientAddresses, EarlyDialUse, LogLevel, SessionFailure, SessionObserver, SessionOutcome, SessionRecord,
 };
 use starttls_inspect::{ConnectionReport, Conversation, ConversationEnd, Moment};
 use starttls_lab::ca::Leaf;
@@ -281,7 +281,7 @@ async fn metrics_are_counted_and_shown() {
     let certificates = &config.listeners[0].tls().unwrap().certificates;
     metrics.certificates([("imaps", &**certificates)].into_iter());
     (0..4).for_each(|_| mx.connected());
-    mx.ended(&listener(), &record(None));
+    mx.ended(&listener(), &SessionRecord { early_dial: Some(EarlyDialUse::Unused), ..record(None) });
     mx.ended(&listener(), &record(Some(SessionFailure::LimitReached(LimitReached::Rate))));
     mx.ended(&listener(), &record(Some(SessionFailure::Idle(Duration::from_secs(1)))));
     metrics.reloaded(false);
@@ -296,6 +296,8 @@ async fn metrics_are_counted_and_shown() {
         "starttls_gateway_refused_total{listener=\"mx\",reason=\"total\"} 0",
         "starttls_gateway_sessions_total{listener=\"mx\",verdict=\"not-upgraded\"} 1",
         "starttls_gateway_sessions_total{listener=\"mx\",verdict=\"timed-out\"} 1",
+        "starttls_gateway_early_dials_total{listener=\"mx\",outcome=\"unused\"} 1",
+        "starttls_gateway_early_dials_total{listener=\"mx\",outcome=\"used\"} 0",
         "starttls_gateway_payload_bytes_total{listener=\"mx\",to=\"backend\"} 3000",
         "starttls_gateway_session_seconds_bucket{le=\"1.0\",listener=\"mx\"} 0",
         "starttls_gateway_session_seconds_bucket{le=\"5.0\",listener=\"mx\"} 3",

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::environment::{Environment, cleartext, say, tell, within, words};
 
 /// Returns the URLs of the protocol's servers: without TLS, with an upgrade, and with TLS from the first byte.
-fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
+pub(crate) fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
     let url = |scheme: &str, port| format!("{scheme}://localhost:{port}");
     let plain = env.cleartext.address(protocol.name).map(|it| url(protocol.name, it.port()));
     let upgraded = env
@@ -56,10 +56,19 @@ async fn a_url_without_tls_is_refused(protocol: &'static Protocol) {
 }
 
 /// Returns the schemes of the protocol's listeners with TLS, and whether TLS starts at the first byte.
-fn listeners(protocol: &Protocol) -> Vec<(String, bool)> {
+pub(crate) fn listeners(protocol: &Protocol) -> Vec<(String, bool)> {
     let upgrade = (format!("{}+starttls", protocol.name), false);
     let implicit = protocol.implicit_tls.map(|tls| (tls.name.to_owned(), true));
     [upgrade].into_iter().chain(implicit).collect()
+}
+
+/// Returns the hello and the goodbye of a client, or another message in protocols without them.
+pub(crate) fn message_that_is_answered(protocol: &Protocol) -> Vec<u8> {
+    [[Hello, Quit].as_slice(), &[Other], &[Credentials]]
+        .into_iter()
+        .map(|messages| words(protocol, messages))
+        .find(|said| !said.is_empty())
+        .unwrap()
 }
 
 async fn every_listener_reaches_every_backend(protocol: &'static Protocol) {
@@ -70,13 +79,7 @@ async fn every_listener_reaches_every_backend(protocol: &'static Protocol) {
             config.listeners[0].busy_poll = number.is_multiple_of(2);
             let running = env.start(config);
             let stream = within(env.connect(protocol, running.address, implicit)).await;
-            // Protocols without `Hello` and `Quit` use another message.
-            let said = [[Hello, Quit].as_slice(), &[Other], &[Credentials]]
-                .into_iter()
-                .map(|messages| words(protocol, messages))
-                .find(|said| !said.is_empty())
-                .unwrap();
-            let heard = say(stream, &said).await;
+            let heard = say(stream, &message_that_is_answered(protocol)).await;
             assert!(!heard.is_empty(), "{scheme} -> {backend}");
             assert_eq!(running.ended(1).await, ["ok"], "{scheme} -> {backend}: {heard}");
         }

@@ -115,7 +115,8 @@ impl Environment {
     }
 }
 
-fn has_tls(url: &str) -> bool {
+/// Returns whether the URL is one with TLS.
+pub(crate) fn has_tls(url: &str) -> bool {
     let scheme = url.split("://").next().unwrap();
     scheme.ends_with("+starttls")
         || starttls::proto::PROTOCOLS.iter().any(|it| it.implicit_tls.is_some_and(|tls| tls.name == scheme))

@@ -18,6 +18,7 @@ mod check;
 mod client_name;
 mod conversions;
 mod doors;
+mod early_dial;
 mod endless;
 mod environment;
 mod external;
