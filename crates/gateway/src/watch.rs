@@ -268,9 +268,11 @@ mod tests {
         let (events, mut told) = unbounded_channel();
         let pace = Pace { every: Duration::from_millis(10), patience: Duration::from_secs(1) };
         let watching = tokio::spawn(watch_at(all, move |event| drop(events.send(event)), pace));
+        let is_expected = |it: &String| it.starts_with("reading the stuck one has taken more than 1 s");
         let (mut reloads, mut warnings) = (0, Vec::new());
         let waiting = async {
-            while reloads < 3 || warnings.is_empty() {
+            // On a slow machine there may be other warnings.
+            while reloads < 3 || !warnings.iter().any(is_expected) {
                 match told.recv().await.unwrap() {
                     WatchEvent::Warned(warning) => warnings.push(warning),
                     WatchEvent::Reloaded(_) => reloads += 1,
@@ -281,7 +283,6 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
         watching.abort();
         drop(release);
-        assert!(warnings[0].starts_with("reading the stuck one has taken more than 1 s"), "{warnings:?}");
     }
 
     #[test]

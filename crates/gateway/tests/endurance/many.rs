@@ -1,5 +1,6 @@
 //! Many sessions at once.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::load::{Setup, ask, echo, until, within};
@@ -84,26 +86,28 @@ async fn clients_that_dribble_do_not_slow_others() {
     let running = setup.gateway(echo().await);
     let begun = Arc::new(AtomicUsize::new(0));
     let (heard, to) = (Arc::new(AtomicUsize::new(0)), running.address);
+    let (finish, may_finish) = watch::channel(false);
     let mut slow = JoinSet::new();
     for number in 0..SLOW {
         let (setup, begun, heard) = (setup.clone(), begun.clone(), heard.clone());
+        let may_finish = may_finish.clone();
         slow.spawn(async move {
             // Half of them send slowly before TLS, half inside TLS.
             if number % 2 == 0 {
                 let mut tcp = TcpStream::connect(to).await.unwrap();
                 assert!(tcp.read(&mut [0; 512]).await.unwrap() > 0);
-                dribble(&mut tcp, &begun).await;
+                dribble(&mut tcp, &begun, may_finish).await;
                 assert!(tcp.read(&mut [0; 512]).await.unwrap() > 0);
             } else {
                 let mut client = setup.client(to).await;
-                dribble(&mut client, &begun).await;
+                dribble(&mut client, &begun, may_finish).await;
                 assert!(client.read(&mut [0; 512]).await.unwrap() > 0);
             }
             heard.fetch_add(1, Ordering::Relaxed);
         });
     }
     until("all have begun", || begun.load(Ordering::Relaxed) == SLOW).await;
-    // The slow clients need a second for each octet of their first line. Meanwhile other clients run whole sessions.
+    // The slow clients send their first line octet by octet. Meanwhile other clients run whole sessions.
     let others: JoinSet<()> = (0..8)
         .map(|_| {
             let setup = setup.clone();
@@ -117,17 +121,27 @@ async fn clients_that_dribble_do_not_slow_others() {
     within(others.join_all()).await;
     assert_eq!(heard.load(Ordering::Relaxed), 0, "the others had to wait for those that dribble");
     // The slow clients are served in the end.
+    finish.send_replace(true);
     within(slow.join_all()).await;
     assert_eq!(heard.load(Ordering::Relaxed), SLOW);
 }
 
-async fn dribble(stream: &mut (impl AsyncWriteExt + Unpin), begun: &AtomicUsize) {
-    for (at, byte) in b"NOOP that takes its time\r\n".iter().enumerate() {
-        stream.write_all(&[*byte]).await.unwrap();
+/// Sends a line slowly, and its end when it is time to finish.
+async fn dribble(
+    stream: &mut (impl AsyncWriteExt + Unpin),
+    begun: &AtomicUsize,
+    mut may_finish: watch::Receiver<bool>,
+) {
+    stream.write_all(b"N").await.unwrap();
+    stream.flush().await.unwrap();
+    begun.fetch_add(1, Ordering::Relaxed);
+    for octet in b"OOP ".iter().chain(iter::repeat(&b'x')) {
+        stream.write_all(&[*octet]).await.unwrap();
         stream.flush().await.unwrap();
-        if at == 0 {
-            begun.fetch_add(1, Ordering::Relaxed);
+        if tokio::time::timeout(Duration::from_secs(1), may_finish.wait_for(|it| *it)).await.is_ok() {
+            break;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    stream.write_all(b"\r\n").await.unwrap();
+    stream.flush().await.unwrap();
 }

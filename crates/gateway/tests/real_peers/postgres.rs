@@ -147,6 +147,5 @@ assert b'57014' in body, body
 send(tls, b'X', b'')
 assert message(tls)[0] == b'Z'",
     );
-    let clear = visit.ended();
-    assert_eq!((clear.front, clear.upstream), (false, None));
+    assert_eq!(visit.ended_in_cleartext().upstream, None);
 }

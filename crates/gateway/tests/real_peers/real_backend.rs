@@ -212,6 +212,15 @@ impl<'a> Visit<'a> {
         self.until("a session", || self.records.lock().unwrap().pop_front())
     }
 
+    /// Returns the result of the first session without TLS with the client, whatever has ended before.
+    pub(crate) fn ended_in_cleartext(&self) -> Ended {
+        self.until("a session in cleartext", || {
+            let mut records = self.records.lock().unwrap();
+            let at = records.iter().position(|it| !it.front)?;
+            records.remove(at)
+        })
+    }
+
     /// Expects at least one more session, and that all had the expected TLS on both legs. Not every peer sends
     /// close_notify, so a connection may break at its end.
     fn is_over(&self) {

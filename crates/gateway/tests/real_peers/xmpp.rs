@@ -75,9 +75,8 @@ fn two_domains_on_one_port() {
             second.forward(there)
         );
         let visit = Visit::by(&first, here, &routes);
-        sends(&visit, "test@xmpp.example.test", &first.running.password);
-        sends(&visit, "test@other.example.test", &second.running.password);
-        for name in ["xmpp.example.test", "other.example.test"] {
+        for (name, server) in [("xmpp.example.test", &first), ("other.example.test", &second)] {
+            sends(&visit, &format!("test@{name}"), &server.running.password);
             let ended = visit.ended();
             assert_eq!((ended.server_name.as_deref(), ended.failure), (Some(name), None));
         }

@@ -211,7 +211,7 @@ async fn what_the_gateway_cuts_off_is_seen_to_be_cut_off() {
 async fn cut_off(env: &Environment, legs: Legs) {
     for stop in [false, true] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let limits = if stop { "" } else { "limits = { idle = \"3s\" }\n" };
+        let limits = if stop { "" } else { "limits = { idle = \"6s\" }\n" };
         let mut running = gateway(env, legs, listener.local_addr().unwrap(), limits);
         let (mut client, mut backend) = session(env, &running, &listener, legs, true).await;
         if stop {

@@ -85,7 +85,7 @@ fn a_reload_moves_between_one_address_and_all() {
 fn reachable(at: SocketAddr) {
     let since = Instant::now();
     while let Err(error) = TcpStream::connect(at) {
-        assert!(since.elapsed() < Duration::from_secs(5), "{error}");
+        assert!(since.elapsed() < Duration::from_secs(60), "{error}");
     }
 }
 

@@ -1,12 +1,14 @@
 //! Data connections from unexpected clients, and data connections that end too early.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::rustls::HandshakeKind;
 use starttls_gateway::Config;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
 
 use super::support::{Session, gateway, vsftpd};
 use crate::environment::{Environment, Running, within};
@@ -181,8 +183,9 @@ impl Liar {
         Self { control: control.await.unwrap(), data: data.await.unwrap() }
     }
 
-    /// Answers PASV with this host and the port of the data listener, and RETR with a few octets and an end or a reset.
-    async fn serve(self, host: [u8; 4], reset: bool) {
+    /// Answers PASV with this host and the port of the data listener, and RETR with a few octets and an end, or with a reset
+    /// when the client has them.
+    async fn serve(self, host: [u8; 4], reset: Option<Arc<Notify>>) {
         let (control, _) = self.control.accept().await.unwrap();
         let mut control = BufReader::new(control);
         control.write_all(b"220 Hello\r\n").await.unwrap();
@@ -204,9 +207,8 @@ impl Liar {
                     let (mut data, _) = self.data.accept().await.unwrap();
                     control.write_all(b"150 Here\r\n").await.unwrap();
                     data.write_all(b"content").await.unwrap();
-                    // The data has to arrive before the reset.
-                    tokio::time::sleep(Duration::from_millis(300)).await;
-                    if reset {
+                    if let Some(received) = &reset {
+                        received.notified().await;
                         socket2::SockRef::from(&data).set_linger(Some(Duration::ZERO)).unwrap();
                     }
                     String::from("226 Done\r\n")
@@ -219,7 +221,7 @@ impl Liar {
     }
 }
 
-async fn liar(env: &Environment, host: [u8; 4], reset: bool) -> (Session, Running) {
+async fn liar(env: &Environment, host: [u8; 4], reset: Option<Arc<Notify>>) -> (Session, Running) {
     let liar = Liar::new("127.0.0.1").await;
     let gateway = gateway(env, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
     tokio::spawn(liar.serve(host, reset));
@@ -230,7 +232,7 @@ async fn liar(env: &Environment, host: [u8; 4], reset: bool) -> (Session, Runnin
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_cannot_send_the_gateway_elsewhere() {
     let env = Environment::new();
-    let (mut session, _gateway) = liar(&env, [192, 0, 2, 1], false).await;
+    let (mut session, _gateway) = liar(&env, [192, 0, 2, 1], None).await;
     assert_eq!(session.retrieve("file").await, b"content");
     // The client does not receive this host either.
     session.expect("MDTM file", "502").await;
@@ -241,14 +243,19 @@ async fn a_backend_cannot_send_the_gateway_elsewhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_is_cut_has_no_end() {
     let env = Environment::new();
-    let (mut session, _gateway) = liar(&env, [127, 0, 0, 1], true).await;
+    let received = Arc::new(Notify::new());
+    let (mut session, _gateway) = liar(&env, [127, 0, 0, 1], Some(received.clone())).await;
     let address = session.passive().await;
     let tcp = within(TcpStream::connect(address)).await.unwrap();
     session.expect("RETR file", "150").await;
     let mut data = session.protect(tcp).await.unwrap();
-    let mut content = Vec::new();
-    assert!(within(data.read_to_end(&mut content)).await.is_err());
-    assert_eq!(content, b"content");
+    let mut content = [0; 7];
+    within(data.read_exact(&mut content)).await.unwrap();
+    assert_eq!(&content, b"content");
+    received.notify_one();
+    let mut rest = Vec::new();
+    assert!(within(data.read_to_end(&mut rest)).await.is_err());
+    assert_eq!(rest, b"");
 }
 
 /// If the client opens no data connection, the port closes and the session continues.
@@ -269,7 +276,7 @@ async fn unused_passive_ports_close_and_the_session_continues() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_may_miscount_its_answers() {
     let env = Environment::new();
-    let (mut session, _gateway) = liar(&env, [127, 0, 0, 1], false).await;
+    let (mut session, _gateway) = liar(&env, [127, 0, 0, 1], None).await;
     session.send("ABOR").await;
     assert_eq!(session.retrieve("file").await, b"content");
     session.send("STAT").await;
@@ -286,7 +293,7 @@ async fn a_backend_may_be_on_ipv6() {
     let env = Environment::new();
     let liar = Liar::new("::1").await;
     let gateway = gateway(&env, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
-    tokio::spawn(liar.serve([0; 4], false));
+    tokio::spawn(liar.serve([0; 4], None));
     let mut session = Session::ready(&env, gateway.address, ("me", "me")).await;
     session.expect("PASV", "227").await;
     assert_eq!(session.retrieve("file").await, b"content");

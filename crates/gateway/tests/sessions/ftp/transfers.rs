@@ -60,20 +60,20 @@ async fn an_aborted_transfer_leaves_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_transfer_is_not_idle() {
     let env = Environment::new();
-    let (_server, gateway) = impatient(&env, "idle = \"3s\"");
+    let (_server, gateway) = impatient(&env, "idle = \"6s\"");
     let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
     let address = session.passive().await;
     let tcp = within(TcpStream::connect(address)).await.unwrap();
     session.expect("RETR large", "150").await;
     let mut data = session.protect(tcp).await.unwrap();
     let mut piece = vec![0; 2 << 20];
-    for _ in 0..20 {
+    for _ in 0..24 {
         within(data.read_exact(&mut piece)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     session.send("NOOP").await;
     // After the transfer stalls, the session ends.
-    assert_eq!(gateway.ended(1).await, ["no traffic for 3 s"]);
+    assert_eq!(gateway.ended(1).await, ["no traffic for 6 s"]);
     let rest = within(data.read_to_end(&mut Vec::new())).await;
     assert!(rest.is_err(), "{rest:?}");
 }
