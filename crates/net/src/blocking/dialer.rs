@@ -220,17 +220,20 @@ struct Timed<'a, S> {
 }
 
 impl<S: Stream> Timed<'_, S> {
-    fn within<T>(&mut self, run: impl FnOnce(&mut S) -> io::Result<T>) -> io::Result<T> {
-        let left = self.deadline.remaining();
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
+    fn within<T>(&mut self, mut run: impl FnMut(&mut S) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            let left = self.deadline.remaining();
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.stream.set_timeout(Some(left))?;
+            match run(self.stream) {
+                // The operating systems report the end of a socket's time limit in two ways, and may do so a little before
+                // the deadline.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                done => return done,
+            }
         }
-        self.stream.set_timeout(Some(left))?;
-        run(self.stream).map_err(|error| match error.kind() {
-            // The operating systems report the end of a socket's time limit in two ways.
-            ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
-            _ => error,
-        })
     }
 }
 

@@ -1,5 +1,8 @@
 //! No octet crosses the boundary: injections on both sides, in the same segment and in a later one.
 
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
 use starttls::proto::{
     CapabilityRewrite, ClientMessage, Dialect, ErrorKind, Flow, Malformed, OfferPlace, Protocol, ReplyTo,
     Scan, ServerMessage, Side, smtp,
@@ -15,8 +18,7 @@ use crate::script::{OFFER, ask_until_offer, hear, hear_all, say, serve_until_req
 async fn client_against<F: Future<Output = DuplexStream>>(
     made: impl FnOnce(DuplexStream) -> F,
 ) -> Result<Encrypted<DuplexStream>, Error> {
-    let connector =
-        Authority::new().connector().retries(1, std::time::Duration::from_millis(200)).build().unwrap();
+    let connector = Authority::new().connector().retries(1, Duration::from_millis(200)).build().unwrap();
     let (near, far) = duplex(4096);
     let server = async {
         let mut io = made(far).await;
@@ -105,7 +107,7 @@ async fn c3_answer_that_waits_when_the_question_comes_is_too_early() {
     let outcome = client_against(async |mut io| {
         serve_until_request(&mut io).await;
         say(&mut io, b"454 wait\r\n").await;
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         say(&mut io, b"220 go\r\n").await;
         io
     });
@@ -123,7 +125,12 @@ async fn c3_answer_in_the_socket_before_the_first_question_is_too_early() {
     let mut server = listener.accept().unwrap().0;
     std::io::Write::write_all(&mut server, OFFER).unwrap();
     // Blocking on purpose: the runtime has not polled the socket when the negotiation starts.
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    let has_arrived = || socket2::SockRef::from(&tcp).peek(&mut [MaybeUninit::uninit()]).is_ok();
+    let began = Instant::now();
+    while !has_arrived() {
+        assert!(began.elapsed() < DEADLINE, "the offer has not arrived");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let outcome = timeout(DEADLINE, connector.upgrade(&UNGREETED, NAME, tcp)).await.unwrap();
     let Err(Error::Protocol(error)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(error.kind, ErrorKind::EarlyAnswer);

@@ -79,7 +79,8 @@ fn http(address: SocketAddr) -> Proxy {
 }
 
 const LONG: Duration = Duration::from_secs(10);
-const SHORT: Duration = Duration::from_millis(300);
+/// The connection to the proxy must be there within it, on a busy machine too.
+const SHORT: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_socks_proxy_looks_up_the_name_and_its_last_answer_ends_where_the_server_begins() {
@@ -285,7 +286,7 @@ async fn attempts_race_and_the_first_connection_wins() {
     full.listen(0).unwrap();
     let silent = full.local_addr().unwrap().as_socket().unwrap();
     let mut fill = Vec::new();
-    while let Ok(tcp) = TcpStream::connect_timeout(&silent, Duration::from_millis(100)) {
+    while let Ok(tcp) = TcpStream::connect_timeout(&silent, Duration::from_secs(1)) {
         fill.push(tcp);
     }
     for addresses in [vec![silent, address], vec![closed(), silent, address]] {

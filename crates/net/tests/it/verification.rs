@@ -233,10 +233,10 @@ fn a_configuration_that_cannot_work_is_an_error() {
 #[tokio::test]
 async fn the_key_log_contains_the_secrets_of_a_session() {
     let authority = Authority::new();
-    let path = std::env::temp_dir().join(format!("starttls-keys-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
     let (client, _) = meet(authority.connector().key_log_file(&path), authority.acceptor(), NAME).await;
     client.unwrap();
     let log = std::fs::read_to_string(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
     assert!(log.contains("CLIENT_HANDSHAKE_TRAFFIC_SECRET ") && log.contains("SERVER_TRAFFIC_SECRET_0 "));
 }
