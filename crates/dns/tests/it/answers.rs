@@ -215,9 +215,9 @@ fn a_lost_datagram_is_sent_again() {
         })
         .await;
         // A third of the time limit passes before the repetition.
-        let stub = stub(at, std::time::Duration::from_secs(3));
+        let stub = stub(at, std::time::Duration::from_secs(6));
         assert_eq!(stub.ask(&question("example.test", RecordType::Txt)).await.records().len(), 1);
-        assert_eq!(count.load(Ordering::SeqCst), 2);
+        assert!(count.load(Ordering::SeqCst) > 1);
     });
 }
 
