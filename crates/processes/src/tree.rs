@@ -166,10 +166,12 @@ mod tests {
     #[test]
     fn a_process_whose_name_is_not_utf_8_ends_with_the_tree() {
         let folder = std::env::temp_dir().join(format!("starttls-processes-{}", std::process::id()));
+        // An earlier process with the same number may have left it.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink("/bin/sh", folder.join(OsStr::from_bytes(b"\xff) Z"))).unwrap();
         let mut tree = ProcessTree::new();
-        let script = format!("echo $$; exec {}/* -c 'sleep 20; exit 3'", folder.display());
+        let script = format!("echo $$; exec {}/* -c 'sleep 1000; exit 3'", folder.display());
         let (mut child, process) = start(&mut tree, &script);
         let has_name = || std::fs::read(format!("/proc/{}/comm", process.id)).unwrap()[0] == 0xff;
         let deadline = Instant::now() + Duration::from_secs(20);

@@ -288,6 +288,8 @@ mod tests {
 
     fn folder(name: &str) -> io::Result<PathBuf> {
         let folder = std::env::temp_dir().join(format!("starttls-store-{name}-{}", std::process::id()));
+        // An earlier process with the same number may have left it.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
         Ok(folder)
     }
