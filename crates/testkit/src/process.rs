@@ -95,8 +95,7 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
     Err(Error::failed(&name, format!("ended with {}", output.status), &said))
 }
 
-/// Returns a loopback address of its own. A free port on it stays free, because no other server and no outgoing connection
-/// uses the same address.
+/// Returns a loopback address of its own, which no other server and no outgoing connection uses.
 pub fn own_loopback() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed) % 254 + 1;
@@ -104,30 +103,34 @@ pub fn own_loopback() -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 64 | high & 63, low, next as u8))
 }
 
-/// Returns a free port on this address, by binding and releasing it.
+/// Returns a free port on this address. Each call returns another one.
 pub fn free_port(ip: IpAddr) -> Result<SocketAddr, Error> {
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map_err(Error::io("a free port"))
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    free_port_from(12_000, &NEXT, ip).map(|port| SocketAddr::new(ip, port))
 }
 
 /// Returns an address of this machine with a port that is free on every address, for a server that listens on all of them.
-///
-/// The port is below those that the system assigns, so that no other test and no outgoing connection gets it meanwhile.
+/// Each call returns another port.
 pub fn free_port_everywhere(ip: IpAddr) -> Result<SocketAddr, Error> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u16 = 12_000;
-    const PORTS: u32 = 20_000;
+    free_port_from(22_000, &NEXT, Ipv6Addr::UNSPECIFIED.into()).map(|port| SocketAddr::new(ip, port))
+}
+
+/// Returns one of the 10,000 ports from the first one on, by binding and releasing it.
+///
+/// They are below those that the system assigns, so that no other test and no outgoing connection gets the port meanwhile.
+fn free_port_from(first: u16, next: &AtomicU32, ip: IpAddr) -> Result<u16, Error> {
+    const PORTS: u32 = 10_000;
     let mut failed = None;
     for _ in 0..100 {
-        let next = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = FIRST + (next % PORTS) as u16;
-        match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
-            Ok(_) => return Ok(SocketAddr::new(ip, port)),
+        let next = std::process::id().wrapping_mul(97).wrapping_add(next.fetch_add(1, Ordering::Relaxed));
+        let port = first + (next % PORTS) as u16;
+        match TcpListener::bind((ip, port)) {
+            Ok(_) => return Ok(port),
             Err(error) => failed = Some(error),
         }
     }
-    Err(Error::io("a port that is free everywhere")(
-        failed.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into()),
-    ))
+    Err(Error::io("a free port")(failed.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into())))
 }
 
 /// A shell script that waits for the end of its parent, which closes its input, and then ends a process group.
@@ -244,6 +247,11 @@ impl Daemon {
         let _ = self.child.kill();
         family.iter().for_each(|process| process.signal(Signal::SIGKILL));
         let _ = self.child.wait();
+        // They end a moment after the signal, and may write to the scratch folder until then.
+        let start = Instant::now();
+        while start.elapsed() < GRACE && family.iter().any(Process::lives) {
+            sleep(TICK);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Postfix: SMTP and submission. A Dovecot checks the logins, and may store the mail.
 
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use super::dovecot;
@@ -146,6 +147,7 @@ fn auth(launcher: &Launcher<'_>, mailbox: bool, services: &str) -> Result<Daemon
         if mailbox { ("imap pop3 lmtp", listener("lmtp", "lmtp")) } else { ("", String::new()) };
     let config = format!("protocols = {protocols}\n{services}{}{more}", listener("auth", "auth"));
     let mut dovecot = dovecot::spawn(launcher, &config)?;
-    dovecot.wait_until(START, || launcher.scratch.path().join("auth").exists())?;
+    let socket = launcher.scratch.path().join("auth");
+    dovecot.wait_until(START, || UnixStream::connect(&socket).is_ok())?;
     Ok(dovecot)
 }

@@ -29,30 +29,40 @@ impl Said {
     }
 }
 
-/// A client program to run, and its input.
-pub(crate) struct Client(Command, Vec<u8>);
+/// A client program to run.
+pub(crate) struct Client {
+    command: Command,
+    input: Vec<u8>,
+    input_ends: bool,
+}
 
 pub(crate) fn client(name: &str, package: &'static str) -> Client {
     let path = program(name, package).unwrap_or_else(|missing| panic!("{missing}"));
     let mut command = Command::new(path);
     // Without this, the client would read the configuration of the user that runs the tests.
     command.env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
-    Client(command, Vec::new())
+    Client { command, input: Vec::new(), input_ends: true }
 }
 
 impl Client {
     pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.0.args(args);
+        self.command.args(args);
         self
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.0.env(name, value);
+        self.command.env(name, value);
         self
     }
 
     pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.1 = input.into();
+        self.input = input.into();
+        self
+    }
+
+    /// Keeps the input open until the client ends, for clients that do not wait for all answers after its end.
+    pub(crate) fn keep_input_open(mut self) -> Self {
+        self.input_ends = false;
         self
     }
 
@@ -60,11 +70,14 @@ impl Client {
     #[track_caller]
     pub(crate) fn run(mut self) -> Said {
         let mut child: Child =
-            self.0.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        let input = self.1;
-        // A client that ends early breaks the pipe. The test checks its output.
-        thread::spawn(move || drop(stdin.write_all(&input)));
+        let (input, input_ends) = (self.input, self.input_ends);
+        let writing = thread::spawn(move || {
+            // A client that ends early breaks the pipe. The test checks its output.
+            let _ = stdin.write_all(&input);
+            (!input_ends).then_some(stdin)
+        });
         let (out, err) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
         let start = Instant::now();
         let status = loop {
@@ -78,8 +91,9 @@ impl Client {
                 None => thread::sleep(Duration::from_millis(10)),
             }
         };
+        drop(writing.join().unwrap());
         let (out, err) = (out.join().unwrap(), err.join().unwrap());
-        assert!(status.is_some(), "{:?} was not done in time\nout: {out}\nerr: {err}", self.0);
+        assert!(status.is_some(), "{:?} was not done in time\nout: {out}\nerr: {err}", self.command);
         Said { ok: status.is_some_and(|status| status.success()), out, err }
     }
 }

@@ -11,6 +11,8 @@ fn gnutls_cli(protocol: &str, input: impl Into<Vec<u8>>, expected: &[&str]) {
         .args(["--starttls-proto", protocol, "--port", &port, &ca])
         .args(["localhost"])
         .input(input)
+        // After the end of its input, it waits two seconds for each answer.
+        .keep_input_open()
         .run();
     said.with(&["Status: The certificate is trusted."]).with(expected);
 }
