@@ -226,15 +226,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use starttls_testkit::process::free_port;
+
     use super::*;
 
     #[tokio::test]
     async fn ports_that_are_about_to_be_free_are_waited_for() {
-        let (udp, tcp) = bind_dns(0).await.unwrap();
-        let port = tcp.local_addr().unwrap().port();
+        // The system does not assign it, so that no other test gets it meanwhile.
+        let port = free_port(Ipv4Addr::LOCALHOST.into()).unwrap().port();
+        let before = bind_dns(port).await.unwrap();
         let (bound, ()) = tokio::join!(bind_dns(port), async {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            drop((udp, tcp));
+            drop(before);
         });
         bound.unwrap();
     }

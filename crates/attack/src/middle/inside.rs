@@ -11,7 +11,7 @@ use crate::record::Layer;
 use crate::scenario::SessionAction;
 
 /// How long a client without answers may take for its first message, and for each further one, until the run ends.
-const MUTE_ATTACK: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
+const MUTE_ATTACK: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(2));
 /// The same limits in the run without an attack. They are longer than under attack: a pause on a busy machine can then hide
 /// an attack that succeeded, but cannot make a sound client look fooled.
 const MUTE_CONTROL: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(3));

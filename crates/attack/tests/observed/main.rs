@@ -155,13 +155,12 @@ async fn play(lab: Arc<Lab>, protocol: &'static Protocol, scenario: Scenario) ->
     campaign.run().await.unwrap();
     let (near, far): (Vec<Taped>, Vec<Taped>) = (near.lock().unwrap().clone(), far.lock().unwrap().clone());
     assert!(near.len() > 1 && near.len() == far.len(), "{id}: {} {}", near.len(), far.len());
+    let played = async |id, at: usize| {
+        let (near, far) = (near[at].connections().await, far[at].connections().await);
+        Played { id, protocol, near, far }
+    };
     // The run of the scenario is the last one.
-    [(String::from("control"), 0), (id, near.len() - 1)].map(|(id, at)| Played {
-        id,
-        protocol,
-        near: near[at].connections(),
-        far: far[at].connections(),
-    })
+    [played(String::from("control"), 0).await, played(id, near.len() - 1).await]
 }
 
 /// Returns the scenarios of one conversation. The policies of a domain are in DNS and on the web, which are not captured.

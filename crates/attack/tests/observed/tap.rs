@@ -1,30 +1,55 @@
 //! Records the octets that pass between a client and a server, and writes them as a capture.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use starttls::proto::Side;
 use starttls_inspect::{CapturedPacket, ConnectionReport, InspectLimits, Inspector};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
 
 /// What passed over one connection, in the order in which it passed.
 pub(crate) type Octets = Vec<(Side, Vec<u8>)>;
 
+/// How long connections may take to end after the client has ended.
+const LINGER: Duration = Duration::from_secs(10);
+
 /// The connections that passed through a tap.
 #[derive(Clone, Default)]
-pub(crate) struct Taped(Arc<Mutex<Vec<Octets>>>);
+pub(crate) struct Taped(Arc<Mutex<Tape>>);
+
+#[derive(Default)]
+struct Tape {
+    connections: Vec<Octets>,
+    /// The number of directions that are open, of all connections.
+    open: usize,
+}
 
 impl Taped {
-    fn add(&self, connection: usize, side: Side, octets: &[u8]) {
-        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        connections[connection].push((side, octets.to_vec()));
+    fn tape(&self) -> MutexGuard<'_, Tape> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the connections so far.
-    pub(crate) fn connections(&self) -> Vec<Octets> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Begins a connection, and returns its number.
+    fn begin(&self) -> usize {
+        let mut tape = self.tape();
+        tape.open += 2;
+        tape.connections.push(Vec::new());
+        tape.connections.len() - 1
+    }
+
+    /// Returns the connections, when all of them have ended.
+    pub(crate) async fn connections(&self) -> Vec<Octets> {
+        let ended = async {
+            while self.tape().open > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // A server may wait longer for a client that is gone. Nothing passes then.
+        let _ = timeout(LINGER, ended).await;
+        self.tape().connections.clone()
     }
 }
 
@@ -37,11 +62,7 @@ pub(crate) fn tap(target: SocketAddr, taped: Taped) -> u16 {
         let listener = TcpListener::from_std(listener).unwrap();
         while let Ok((client, _)) = listener.accept().await {
             let Ok(server) = TcpStream::connect(target).await else { continue };
-            let number = {
-                let mut connections = taped.0.lock().unwrap_or_else(PoisonError::into_inner);
-                connections.push(Vec::new());
-                connections.len() - 1
-            };
+            let number = taped.begin();
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
@@ -62,12 +83,13 @@ async fn pass(
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(len @ 1..) = from.read(&mut buffer).await {
         // Noted first: the answer is noted after it.
-        taped.add(connection, side, &buffer[..len]);
+        taped.tape().connections[connection].push((side, buffer[..len].to_vec()));
         if to.write_all(&buffer[..len]).await.is_err() {
-            return;
+            break;
         }
     }
     let _ = to.shutdown().await;
+    taped.tape().open -= 1;
 }
 
 const FIN: u8 = 1;
