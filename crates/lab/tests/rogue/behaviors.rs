@@ -84,13 +84,22 @@ each_protocol! {
     an_alert_reaches_the_user
 }
 
-/// Returns the answer in cleartext as text.
-fn said<S: Wait>(peer: &mut Peer<S>, question: &[u8]) -> String {
+/// Sends a question and waits for an answer that starts like this. Returns what has arrived, as text.
+fn said<S: Wait>(peer: &mut Peer<S>, question: &[u8], start: &str, patience: Duration) -> String {
     peer.inbox.clear();
     peer.send(question);
-    peer.io.wait(2 * QUIET);
-    peer.fill();
-    String::from_utf8_lossy(&peer.inbox).into_owned()
+    let deadline = Instant::now() + patience;
+    loop {
+        let text = String::from_utf8_lossy(&peer.inbox).into_owned();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if text.starts_with(start) || left.is_zero() {
+            return text;
+        }
+        peer.io.wait(left);
+        if !peer.fill() {
+            return text;
+        }
+    }
 }
 
 fn postgres_startup() -> Vec<u8> {
@@ -158,18 +167,18 @@ fn credentials_before_tls(protocol: &'static Protocol) {
     let address = rogue.address();
     let (question, answer) = credentials(protocol);
     let (mut peer, hello) = Peer::open(address, protocol);
-    let text = said(&mut peer, &question);
+    let text = said(&mut peer, &question, answer, PATIENCE);
     assert!(text.starts_with(answer), "{}: {text:?}", protocol.name);
     if matches!(protocol.name, "smtp" | "imap" | "pop3" | "sieve" | "xmpp") {
         let hello = String::from_utf8_lossy(&hello).to_ascii_uppercase();
         assert!(hello.contains("PLAIN") && hello.contains("ST"), "{}: {hello:?}", protocol.name);
     }
-    let text = said(&mut Peer::open(sound(protocol), protocol).0, &question);
+    let text = said(&mut Peer::open(sound(protocol), protocol).0, &question, answer, 2 * QUIET);
     assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
     // The rogue serves no other command.
     let (question, answer) = service(protocol);
     if service(protocol) != credentials(protocol) {
-        let text = said(&mut Peer::open(address, protocol).0, &question);
+        let text = said(&mut Peer::open(address, protocol).0, &question, answer, 2 * QUIET);
         assert!(!text.starts_with(answer), "{}: {text:?}", protocol.name);
     }
     assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
@@ -180,9 +189,9 @@ fn everything_is_served_in_cleartext(protocol: &'static Protocol) {
         let rogue = rogue(protocol, weakness);
         let address = rogue.address();
         let (question, answer) = service(protocol);
-        let text = said(&mut Peer::open(address, protocol).0, &question);
+        let text = said(&mut Peer::open(address, protocol).0, &question, answer, PATIENCE);
         assert!(text.starts_with(answer), "{weakness:?} {}: {text:?}", protocol.name);
-        let text = said(&mut Peer::open(sound(protocol), protocol).0, &question);
+        let text = said(&mut Peer::open(sound(protocol), protocol).0, &question, answer, 2 * QUIET);
         assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
         let upgrades = weakness == Weakness::NotEnforced;
         assert_eq!(upgraded(address, protocol).is_ok(), upgrades, "{weakness:?} {}", protocol.name);
@@ -200,17 +209,23 @@ fn state_from_before_tls_is_in_force_inside(protocol: &'static Protocol) {
         "nut" => (b"USERNAME a\n", b"USERNAME a\n", "ERR ALREADY-SET"),
         _ => (b"MAIL FROM:<a@example.test>\r\n", b"RCPT TO:<b@example.test>\r\n", "250 "),
     };
-    let run = |address| {
+    let run = |address, patience| {
         let (mut peer, _) = Peer::open(address, protocol);
-        said(&mut peer, before);
+        peer.send(before);
+        // The server answers once or twice.
+        peer.io.wait(PATIENCE);
+        while peer.fill() {
+            peer.io.wait(SOON);
+        }
         peer.inbox.clear();
         peer.say(ClientMessage::Request);
         assert!(peer.accepted(), "{}", protocol.name);
-        said(&mut peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).unwrap(), inside)
+        let mut peer = peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).unwrap();
+        said(&mut peer, inside, kept, patience)
     };
-    let text = run(address);
+    let text = run(address, PATIENCE);
     assert!(text.starts_with(kept), "{}: {text:?}", protocol.name);
-    let text = run(sound(protocol));
+    let text = run(sound(protocol), 2 * QUIET);
     assert!(!text.starts_with(kept), "sound {}: {text:?}", protocol.name);
 }
 
@@ -246,24 +261,24 @@ fn capabilities_are_kept_inside(protocol: &'static Protocol) {
 fn a_failed_handshake_leads_back_to_cleartext(protocol: &'static Protocol) {
     // No data, an alert (RFC 8446 section 6), an invalid record.
     let failures: [&[u8]; 3] = [b"", b"\x15\x03\x03\0\x02\x02\x28", b"\x16\x03\x01\0\x04\x63\0\0\0"];
-    let served = |address: SocketAddr, protocol: &'static Protocol, failure: &[u8]| {
+    let served = |address: SocketAddr, failure: &[u8], pause: Duration| {
         let (mut peer, _) = Peer::open(address, protocol);
         peer.say(ClientMessage::Request);
         assert!(peer.accepted());
         if !failure.is_empty() {
             peer.send(failure);
-            sleep(QUIET);
+            sleep(pause);
         }
         let mut dialect = dialect(protocol, Phase::InsideTls);
         let (question, reply_to) = probe(protocol, &mut *dialect);
         peer.send(&question);
-        peer.io.wait(2 * QUIET);
+        peer.io.wait(2 * pause);
         while peer.inbox.len() < 8 && peer.fill() {}
         if peer.inbox.first() == Some(&0x15) {
             peer.inbox.drain(..7.min(peer.inbox.len()));
         }
         peer.dialect = dialect;
-        peer.answer(reply_to, 2 * QUIET).is_some()
+        peer.answer(reply_to, 2 * pause).is_some()
     };
     let rogue = rogue(protocol, Weakness::Fallback);
     let address = rogue.address();
@@ -272,8 +287,10 @@ fn a_failed_handshake_leads_back_to_cleartext(protocol: &'static Protocol) {
         if failure.is_empty() && protocol.flow.client_hello_is_request {
             continue;
         }
-        assert!(served(address, protocol, failure), "{} {failure:?}", protocol.name);
-        assert!(!served(sound(protocol), protocol, failure), "sound {} {failure:?}", protocol.name);
+        // A busy server reads the question together with the failure, and drops both.
+        let is_served = [1, 4, 16, 64].into_iter().any(|times| served(address, failure, times * QUIET));
+        assert!(is_served, "{} {failure:?}", protocol.name);
+        assert!(!served(sound(protocol), failure, QUIET), "sound {} {failure:?}", protocol.name);
     }
     assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
 }
@@ -284,7 +301,8 @@ fn accepts_late_hello(protocol: &'static Protocol, weakness: Weakness) -> bool {
     let (mut peer, _) = Peer::open(rogue.address(), protocol);
     peer.say(ClientMessage::Request);
     assert!(peer.accepted());
-    sleep(Duration::from_millis(5500));
+    // The limit is five seconds, and its end may be late on a busy machine.
+    sleep(Duration::from_secs(10));
     peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).is_ok()
 }
 
@@ -358,7 +376,7 @@ fn an_alert_reaches_the_user(protocol: &'static Protocol) {
 
 /// Checks that the rogue sends this text before TLS, and the sound server does not.
 fn only_the_rogue_sends(text: &str, protocol: &'static Protocol, weakness: Weakness) {
-    let sends = |address| {
+    let sends = |address, patience| {
         let mut peer = Peer::dial(address, protocol);
         let mut all = Vec::new();
         let steps = [
@@ -372,14 +390,17 @@ fn only_the_rogue_sends(text: &str, protocol: &'static Protocol, weakness: Weakn
                 continue;
             }
             peer.send(&question);
-            all.extend(peer.answer(reply_to, 2 * QUIET).map(|it| it.0).unwrap_or_default());
+            all.extend(peer.answer(reply_to, patience).map(|it| it.0).unwrap_or_default());
             all.extend(std::mem::take(&mut peer.inbox));
+            if String::from_utf8_lossy(&all).contains(text) {
+                return true;
+            }
         }
-        String::from_utf8_lossy(&all).contains(text)
+        false
     };
     let rogue = rogue(protocol, weakness);
-    assert!(sends(rogue.address()), "{weakness:?} {}", protocol.name);
-    assert!(!sends(sound(protocol)), "sound {weakness:?} {}", protocol.name);
+    assert!(sends(rogue.address(), PATIENCE), "{weakness:?} {}", protocol.name);
+    assert!(!sends(sound(protocol), 2 * QUIET), "sound {weakness:?} {}", protocol.name);
 }
 
 #[test]
@@ -422,17 +443,21 @@ fn a_probe_is_answered_by_rogues_and_refused_by_the_sound_server(protocol: &'sta
     for (weakness, message) in words.into_iter().filter(|it| it.0.applies_to(protocol)) {
         let rogue = rogue(protocol, weakness);
         let address = rogue.address();
-        let answer = |address| {
+        let answer = |address, patience| {
             let (mut peer, _) = Peer::open(address, protocol);
             let words = peer.words(message);
+            if words.is_empty() {
+                return (words, None);
+            }
             peer.send(&words);
-            (words, peer.answer(ReplyTo::Other, SOON))
+            (words, peer.answer(ReplyTo::Other, patience))
         };
-        let (words, from_rogue) = answer(address);
+        // IRC servers do not answer PASS (RFC 2812 section 3.1.1).
+        let (words, from_rogue) = answer(address, if protocol.name == "irc" { SOON } else { PATIENCE });
         if words.is_empty() {
             continue;
         }
-        let (_, from_sound) = answer(sound(protocol));
+        let (_, from_sound) = answer(sound(protocol), SOON);
         let text = |it: &Option<(Vec<u8>, ServerMessage)>| {
             format!("{:?}", it.as_ref().map(|it| (it.0.escape_ascii().to_string(), it.1)))
         };
@@ -442,7 +467,6 @@ fn a_probe_is_answered_by_rogues_and_refused_by_the_sound_server(protocol: &'sta
             text(&from_rogue),
             text(&from_sound)
         );
-        // IRC servers do not answer PASS (RFC 2812 section 3.1.1).
         assert!(from_rogue.is_some() || protocol.name == "irc", "{told}");
         assert_ne!(from_rogue, from_sound, "{told}");
     }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use crate::{authority, sound};
 
 fn trusting() -> ConnectorBuilder {
-    Connector::builder().no_system_roots().roots_pem(authority().root_pem()).timeout(Duration::from_secs(10))
+    Connector::builder().no_system_roots().roots_pem(authority().root_pem()).timeout(Duration::from_secs(60))
 }
 
 fn connect(

@@ -7,10 +7,11 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Phase, Protocol, ServerMessage, each_protocol};
 use starttls_lab::rogue::{Quirk, Rogue, Weakness};
 
-use crate::peer::{PATIENCE, Peer, QUIET, SOON, dialect, open_connector, probe};
+use crate::peer::{PATIENCE, Peer, QUIET, dialect, open_connector, probe};
 use crate::{authority, sound};
 
-type Attack = fn(SocketAddr, &'static Protocol) -> bool;
+/// Attacks a server. The time is the limit for an answer: long if there should be one.
+type Attack = fn(SocketAddr, &'static Protocol, Duration) -> bool;
 
 /// Sends the request and the data after it.
 type Send = fn(&mut Peer<std::net::TcpStream>, &[u8], &[u8]);
@@ -18,8 +19,7 @@ type Send = fn(&mut Peer<std::net::TcpStream>, &[u8], &[u8]);
 /// Sends a request with the part of a probe before `cut`, and the rest inside TLS. Returns whether the server answers
 /// the probe there. With `silence`, the answer has to come only after another probe.
 fn injected(
-    address: SocketAddr,
-    protocol: &'static Protocol,
+    (address, protocol, patience): (SocketAddr, &'static Protocol, Duration),
     send: Send,
     cut: fn(usize) -> usize,
     silence: bool,
@@ -37,7 +37,7 @@ fn injected(
     peer.send(inside);
     let mut answered = |patience| peer.answer(reply_to, patience).is_some_and(|it| expected(protocol, &it));
     if !silence {
-        return answered(if inside.is_empty() { 2 * QUIET } else { SOON });
+        return answered(patience);
     }
     if answered(QUIET) {
         return false;
@@ -45,11 +45,11 @@ fn injected(
     if protocol.name == "mysql" {
         // A login cannot be repeated: the second probe is an empty answer to the server's challenge.
         peer.send(&[0, 0, 0, 4]);
-        return peer.answer(reply_to, SOON).is_some_and(|it| expected(protocol, &it));
+        return peer.answer(reply_to, patience).is_some_and(|it| expected(protocol, &it));
     }
     let (again, _) = probe(protocol, &mut *peer.dialect);
     peer.send(&again);
-    if !peer.answer(reply_to, SOON).is_some_and(|it| expected(protocol, &it)) {
+    if !peer.answer(reply_to, patience).is_some_and(|it| expected(protocol, &it)) {
         return false;
     }
     if protocol.name == "postgres" {
@@ -57,7 +57,7 @@ fn injected(
         let _ = probe(protocol, &mut *peer.dialect);
     }
     // In XMPP, the answer to a second stream header is an error.
-    peer.answer(reply_to, SOON).is_some()
+    peer.answer(reply_to, patience).is_some()
 }
 
 /// Returns whether a sound server gives this answer to the probe inside TLS.
@@ -78,38 +78,38 @@ fn together(peer: &mut Peer<std::net::TcpStream>, request: &[u8], behind: &[u8])
     peer.send(&[request, behind].concat());
 }
 
-fn eager(address: SocketAddr, protocol: &'static Protocol) -> bool {
-    injected(address, protocol, together, |length| length, false)
+fn eager(address: SocketAddr, protocol: &'static Protocol, patience: Duration) -> bool {
+    injected((address, protocol, patience), together, |length| length, false)
 }
 
-fn lazy(address: SocketAddr, protocol: &'static Protocol) -> bool {
-    injected(address, protocol, together, |length| length, true)
+fn lazy(address: SocketAddr, protocol: &'static Protocol, patience: Duration) -> bool {
+    injected((address, protocol, patience), together, |length| length, true)
 }
 
-fn partial(address: SocketAddr, protocol: &'static Protocol) -> bool {
-    injected(address, protocol, together, |length| length - 3, false)
+fn partial(address: SocketAddr, protocol: &'static Protocol, patience: Duration) -> bool {
+    injected((address, protocol, patience), together, |length| length - 3, false)
 }
 
-fn split(address: SocketAddr, protocol: &'static Protocol) -> bool {
+fn split(address: SocketAddr, protocol: &'static Protocol, patience: Duration) -> bool {
     let send: Send = |peer, request, behind| {
         peer.send(request);
         sleep(Duration::from_millis(30));
         peer.send(behind);
     };
-    injected(address, protocol, send, |length| length, false)
+    injected((address, protocol, patience), send, |length| length, false)
 }
 
-fn variant(address: SocketAddr, protocol: &'static Protocol) -> bool {
+fn variant(address: SocketAddr, protocol: &'static Protocol, patience: Duration) -> bool {
     let forms: [Send; 4] = [
         |peer, request, behind| together(peer, &request.to_ascii_lowercase(), behind),
         |peer, request, behind| together(peer, &[request.trim_ascii_end(), b" \r\n"].concat(), behind),
         |peer, request, behind| together(peer, &[request.trim_ascii_end(), b"\n"].concat(), behind),
         |peer, request, behind| together(peer, &[request.trim_ascii_end(), b" now\r\n"].concat(), behind),
     ];
-    forms.into_iter().any(|form| injected(address, protocol, form, |length| length, false))
+    forms.into_iter().any(|form| injected((address, protocol, patience), form, |length| length, false))
 }
 
-fn plain(address: SocketAddr, protocol: &'static Protocol) -> bool {
+fn plain(address: SocketAddr, protocol: &'static Protocol, patience: Duration) -> bool {
     let (mut peer, _) = Peer::open(address, protocol);
     let mut dialect = dialect(protocol, Phase::InsideTls);
     let (bytes, reply_to) = probe(protocol, &mut *dialect);
@@ -119,7 +119,7 @@ fn plain(address: SocketAddr, protocol: &'static Protocol) -> bool {
         return false;
     }
     peer.dialect = dialect;
-    peer.answer(reply_to, 2 * QUIET).is_some_and(|it| expected(protocol, &it))
+    peer.answer(reply_to, patience).is_some_and(|it| expected(protocol, &it))
 }
 
 const ATTACKS: [(Weakness, Attack); 6] = [
@@ -142,12 +142,12 @@ fn each_rogue_falls_for_its_own_attack_and_the_sound_server_for_none(protocol: &
     for (weakness, attack) in ATTACKS {
         if weakness.applies_to(protocol) {
             let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
-            assert!(attack(rogue.address(), protocol), "{weakness:?} {}", protocol.name);
+            assert!(attack(rogue.address(), protocol, PATIENCE), "{weakness:?} {}", protocol.name);
         } else if weakness == Weakness::Partial {
             // Without a part, the client would only send the whole message inside TLS.
             continue;
         }
-        assert!(!attack(sound(protocol), protocol), "sound, {weakness:?} {}", protocol.name);
+        assert!(!attack(sound(protocol), protocol, 2 * QUIET), "sound, {weakness:?} {}", protocol.name);
     }
 }
 
@@ -157,7 +157,7 @@ fn a_rogue_falls_for_no_other_attack(protocol: &'static Protocol) {
         for (other, attack) in ATTACKS {
             // With `Split`, it depends on timing whether the second segment arrives before TLS.
             let exact = other != weakness && other != Weakness::Split && other.applies_to(protocol);
-            if exact && attack(rogue.address(), protocol) {
+            if exact && attack(rogue.address(), protocol, 2 * QUIET) {
                 panic!("{weakness:?} falls for {other:?}: {}", protocol.name);
             }
         }
@@ -171,7 +171,7 @@ fn sound_reactions_are_no_weakness(protocol: &'static Protocol) {
         }
         let peer = odd.start(protocol, authority()).unwrap();
         for (weakness, attack) in ATTACKS.into_iter().filter(|it| it.0.applies_to(protocol)) {
-            let fell = attack(peer.address(), protocol);
+            let fell = attack(peer.address(), protocol, 2 * QUIET);
             assert!(!fell, "{} falls for {weakness:?}: {}", odd.name(), protocol.name);
         }
     }

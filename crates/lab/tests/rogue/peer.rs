@@ -11,10 +11,10 @@ use starttls::proto::{
 use starttls::{Connector, Encrypted};
 
 /// The limit for an answer that has to arrive.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
-/// The limit for an answer that may arrive.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The limit for an answer that may be missing.
 pub(crate) const SOON: Duration = Duration::from_millis(1500);
-/// The limit for an answer that should not arrive.
+/// The limit for an answer that should be missing.
 pub(crate) const QUIET: Duration = Duration::from_millis(250);
 
 pub(crate) struct Peer<S> {

@@ -11,7 +11,7 @@ use crate::authority;
 
 fn connector() -> Connector {
     let builder = Connector::builder().no_system_roots().roots_pem(authority().root_pem());
-    builder.timeout(Duration::from_secs(15)).build().unwrap()
+    builder.timeout(Duration::from_secs(60)).build().unwrap()
 }
 
 each_protocol! {
