@@ -20,7 +20,7 @@ async fn audited(odd: &Quirk) -> EndpointReport {
     let builder = || Connector::builder().no_system_roots().roots_pem(root.as_bytes());
     let audit = Audit::new(builder, Limits::default()).unwrap();
     let audited = audit.endpoint(&SUBMISSION, "submission", server.server_name(), server.address());
-    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

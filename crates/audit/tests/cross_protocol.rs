@@ -20,7 +20,7 @@ async fn crossing(rogue: &Rogue, root: &str, implicit_port: Option<u16>) -> Find
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     let protocol = rogue.protocol();
     let audited = audit.endpoint(protocol, protocol.name, rogue.server_name(), rogue.address());
-    let report = tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap();
+    let report = tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap();
     assert!(report.connections <= limits.connections, "{}: {}", protocol.name, report.connections);
     report.findings.into_iter().find(|it| it.id == ID).unwrap()
 }

@@ -18,7 +18,7 @@ async fn audited(protocol: &'static Protocol, name: &str, address: SocketAddr, r
     let audit =
         Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), Limits::default()).unwrap();
     let audited = audit.endpoint(protocol, protocol.name, name, address);
-    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
 }
 
 fn offered(endpoint: &EndpointReport) -> &Finding {

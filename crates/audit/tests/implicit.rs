@@ -21,7 +21,7 @@ async fn audited(protocol: &'static Protocol, address: SocketAddr, root: &str) -
     let target = format!("{scheme}://localhost:{}", address.port());
     let audit = audit.with_implicit_tls(true);
     let audited = audit.endpoint(protocol, &target, "localhost", address);
-    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
 }
 
 fn wrong(endpoint: &EndpointReport) -> Vec<&Finding> {

@@ -14,12 +14,12 @@ use starttls_testkit::hello_limit::{Reaction, in_front_of};
 
 async fn audited(address: SocketAddr, implicit: bool, root: &str) -> EndpointReport {
     // The device does not answer, so the audit waits for this limit.
-    let limits = Limits { reply_timeout: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { reply_timeout: Duration::from_secs(6), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     let audit = audit.with_implicit_tls(implicit);
     let target = if implicit { "imaps://localhost" } else { "imap://localhost" };
     let audited = audit.endpoint(&IMAP, target, "localhost", address);
-    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
 }
 
 #[test]
@@ -28,9 +28,13 @@ fn the_cause_is_named_and_everything_else_is_audited() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     for (scheme, implicit) in [("imap", false), ("imaps", true)] {
         let server = lab.endpoints().iter().find(|it| it.scheme == scheme).unwrap().address;
-        for reaction in Reaction::ALL {
-            let device = in_front_of(server, reaction).unwrap();
-            let report = runtime.block_on(audited(device, implicit, lab.ca_pem()));
+        // A device that does not answer is waited for.
+        let audits = Reaction::ALL.map(|reaction| {
+            let (device, root) = (in_front_of(server, reaction).unwrap(), lab.ca_pem().to_owned());
+            (reaction, runtime.spawn(async move { audited(device, implicit, &root).await }))
+        });
+        for (reaction, audit) in audits {
+            let report = runtime.block_on(audit).unwrap();
             let wrong: Vec<_> = report
                 .findings
                 .iter()

@@ -48,7 +48,7 @@ fn an_observer_sees_every_connection_and_every_entry() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let report = runtime.block_on(async {
         let audited = audit.endpoint(&SMTP, "smtp://localhost", "localhost", address);
-        tokio::time::timeout(Duration::from_secs(120), audited).await.unwrap()
+        tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
     });
     assert_eq!(*seen.connections.lock().unwrap(), report.connections);
     let seen = seen.entries.lock().unwrap();

@@ -91,7 +91,7 @@ async fn audited(lab: &Lab, protocol: &'static Protocol, selection: Selection, l
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.as_str()), limits);
     let audit = audit.unwrap().with_selection(selection);
     let audited = audit.endpoint(protocol, protocol.name, endpoint.server_name, address);
-    let report = tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap();
+    let report = tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap();
     let entries = || report.transcripts.iter().flat_map(|it| &it.entries);
     let sent_in = |kind| entries().filter(|it| it.kind == kind && is_login(protocol, &it.text)).count();
     // The logins in cleartext are those that arrived; only the client knows what it sends inside TLS.

@@ -13,7 +13,7 @@ use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 
 /// The lab's rogues limit a handshake to five seconds, unless their weakness is that they do not.
-const LIMIT: Duration = Duration::from_secs(9);
+const LIMIT: Duration = Duration::from_secs(15);
 
 async fn judge(
     protocol: &'static Protocol,
@@ -26,7 +26,7 @@ async fn judge(
     let audit =
         Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.as_str()), limits).unwrap();
     let audited = audit.endpoint(protocol, protocol.name, rogue.server_name(), rogue.address());
-    let report = tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap();
+    let report = tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap();
     let found = report.findings.into_iter().find(|it| it.id == "srv-stall").unwrap();
     (found.outcome, format!("{}: {weakness:?}: {}", protocol.name, found.summary))
 }

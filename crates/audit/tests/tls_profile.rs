@@ -15,7 +15,7 @@ use starttls_hello::{
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, TlsModel, TlsWeakness};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Upgrades with SMTP, sends one hello and reads the answer.
 fn ask(address: SocketAddr, question: &Question) -> ConnectionOutcome {

@@ -27,7 +27,7 @@ async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAdd
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.as_str()), limits);
     let audit = audit.unwrap();
     let audited = audit.endpoint(&SUBMISSION, "submission", rogue.server_name(), address);
-    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
 }
 
 /// Returns the problems apart from those of the certificate.

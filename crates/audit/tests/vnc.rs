@@ -20,7 +20,7 @@ fn audited(security_types: &str) -> EndpointReport {
     let audit = Audit::new(connector, Limits::default()).unwrap();
     let audited = audit.endpoint(&VNC, "vnc://server", &endpoint.server_name, endpoint.address);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), audited).await.unwrap() })
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap() })
 }
 
 /// Returns the checks with this outcome.

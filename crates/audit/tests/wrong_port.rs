@@ -17,7 +17,7 @@ async fn audited(protocol: &'static Protocol, address: SocketAddr) -> EndpointRe
     let audit = Audit::new(|| Connector::builder().no_system_roots(), limits).unwrap();
     let target = format!("{}://localhost:{}", protocol.name, address.port());
     let audited = audit.endpoint(protocol, &target, "localhost", address);
-    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
 }
 
 #[test]

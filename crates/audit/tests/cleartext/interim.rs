@@ -43,7 +43,7 @@ async fn audited(rogue: &Rogue, address: SocketAddr, root: &str) -> EndpointRepo
     let audit =
         Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), Limits::default()).unwrap();
     let audited = audit.endpoint(protocol, protocol.name, rogue.server_name(), address);
-    tokio::time::timeout(Duration::from_secs(90), audited).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap()
 }
 
 fn outcomes(report: &EndpointReport) -> Vec<(&str, CheckOutcome)> {

@@ -73,7 +73,7 @@ async fn login(
     let builder = || Connector::builder().no_system_roots().roots_pem(root.as_str());
     let audit = Audit::new(builder, Limits::default()).unwrap();
     let audited = audit.endpoint(protocol, protocol.name, "localhost", address);
-    let report = tokio::time::timeout(Duration::from_secs(90), audited).await.unwrap();
+    let report = tokio::time::timeout(Duration::from_secs(300), audited).await.unwrap();
     let found = report.findings.into_iter().find(|it| it.id == "srv-auth-before").unwrap();
     (found, report.outcome)
 }

@@ -44,7 +44,7 @@ async fn judge(
     let server = (rogue.server_name(), rogue.address());
     let who = format!("{}: {weakness:?}", protocol.name);
     let Some(endpoint) = crate::audit(protocol, server, &authority.root_pem(), limits).await else {
-        return Err(Problem::Missed(format!("{who} takes more than a minute")));
+        return Err(Problem::Missed(format!("{who} takes too long")));
     };
     let found = wrong(&endpoint);
     let told = |id: &str| endpoint.findings.iter().any(|it| it.id == id && it.outcome != CheckOutcome::Pass);

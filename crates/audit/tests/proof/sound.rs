@@ -29,7 +29,7 @@ pub(crate) async fn tally(tls: TlsVersion, slots: &Arc<Semaphore>) -> Tally {
 async fn judge(endpoint: &LabEndpoint, root: &str, tls: TlsVersion) -> Result<(), String> {
     let (limits, server) = (Limits::default(), (endpoint.server_name, endpoint.address));
     let Some(report) = crate::audit(endpoint.protocol, server, root, limits).await else {
-        return Err(format!("{}: takes more than a minute", endpoint.scheme));
+        return Err(format!("{}: takes too long", endpoint.scheme));
     };
     if report.connections > limits.connections {
         return Err(format!("{}: takes {} connections", endpoint.scheme, report.connections));

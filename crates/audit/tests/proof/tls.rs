@@ -48,7 +48,7 @@ async fn judge(
     let audited = audit.endpoint(protocol, protocol.name, rogue.server_name(), rogue.address());
     let who = format!("{}: {weakness:?}", protocol.name);
     let Ok(report) = tokio::time::timeout(DEADLINE, audited).await else {
-        return Err(Problem::Missed(format!("{who} takes more than a minute")));
+        return Err(Problem::Missed(format!("{who} takes too long")));
     };
     let wrong = with(&report, &[CheckOutcome::Fail, CheckOutcome::Warning]);
     let notes = with(&report, &[CheckOutcome::Info]);

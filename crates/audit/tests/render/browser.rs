@@ -13,7 +13,7 @@ use starttls_report::Language;
 
 use crate::{hostile, sample};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Returns the DOM of a page in Chromium.
 fn dom(page: &str) -> String {

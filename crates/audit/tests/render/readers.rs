@@ -9,7 +9,7 @@ use starttls_audit::report::AuditReport;
 
 use crate::{hostile, sample};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Returns whether a program accepts the input, and its output.
 fn read_by(command: &mut Command, input: &str) -> (bool, String) {

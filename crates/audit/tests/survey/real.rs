@@ -13,7 +13,7 @@ use starttls_testkit::real::{Setup, server};
 
 use crate::{Asked, audited, evidence, finding, outcome};
 
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
