@@ -26,7 +26,7 @@ async fn crossing(rogue: &Rogue, root: &str, implicit_port: Option<u16>) -> Find
 }
 
 each_protocol! {
-    async if |it| it.implicit_tls.is_some(), [ftp http imap irc ldap nntp pop3 postgres submission xmpp xmpp_server]:
+    async if |it| it.implicit_tls.is_some() =>
     the_same_certificate_joins_the_ports
 }
 

@@ -144,7 +144,7 @@ fn cleartext_on_the_port_is_one_finding_with_the_url() {
 }
 
 each_protocol! {
-    async if |it| it.implicit_tls.is_some(), [ftp http imap irc ldap nntp pop3 postgres submission xmpp xmpp_server]:
+    async if |it| it.implicit_tls.is_some() =>
     a_missing_alpn_id_is_a_failure_where_it_is_required
 }
 

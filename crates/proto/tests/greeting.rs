@@ -34,12 +34,12 @@ each_protocol! {
 
 // A server of NBD has no message that it could send in place of its greeting, and one of VNC sends its reason after it.
 each_protocol! {
-    if |it| it.flow.greeting && !["nbd", "vnc"].contains(&it.name), [ftp imap lmtp mysql nats nntp pop3 sieve smtp submission]:
+    if |it| it.flow.greeting && !["nbd", "vnc"].contains(&it.name) =>
     a_goodbye_and_a_preauthentication_are_not_greetings
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered && it.flow.hello_rounds == 1, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered && it.flow.hello_rounds == 1 =>
     an_unannounced_upgrade_is_not_listed_and_is_granted
 }
 

@@ -24,12 +24,12 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| !it.flow.client_hello_is_request, [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
+    if |it| !it.flow.client_hello_is_request =>
     a_client_that_sends_tls_in_cleartext_gets_an_alert
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered =>
     b1_b2_b4_any_byte_behind_the_boundary_kills
     b2_white_space_behind_a_request_is_dropped_and_carries_nothing
     c3_a_go_ahead_before_the_request_was_sent_is_none
@@ -37,7 +37,7 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| it.flow.offer != super::OfferPlace::Unannounced, [ftp imap irc lmtp mysql mysqlx nats nntp pop3 sieve smtp submission vnc xmpp xmpp_server]:
+    if |it| it.flow.offer != super::OfferPlace::Unannounced =>
     a_stripped_offer_is_still_a_message_and_offers_nothing
 }
 

@@ -68,27 +68,26 @@ each_protocol! {
 }
 
 each_protocol! {
-    if |it| !it.flow.client_hello_is_request, [ftp http imap irc ldap lmtp mysql mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
+    if |it| !it.flow.client_hello_is_request =>
     b2_bytes_behind_the_request_kill_the_server
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered =>
     c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream
     b2_bytes_behind_the_go_ahead_kill_the_client
     a_swallowed_request_leaves_the_client_waiting
 }
 
 each_protocol! {
-    if |it| it.flow.request_is_answered && it.flow.hello_rounds == 1, [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    if |it| it.flow.request_is_answered && it.flow.hello_rounds == 1 =>
     replaced_and_prefixed_messages_arrive_as_written
 }
 
 each_protocol! {
     if |it| it.flow.request_is_answered
         && it.flow.offer == super::OfferPlace::AfterHello
-        && it.flow.hello_rounds == 1,
-    [ftp imap irc lmtp mysqlx nntp pop3 smtp submission xmpp xmpp_server]:
+        && it.flow.hello_rounds == 1 =>
     c3_a_go_ahead_that_comes_first_is_no_answer
 }
 

@@ -168,8 +168,7 @@ fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
 }
 
 each_protocol! {
-    if |it| it.flow.offer != super::OfferPlace::Unannounced,
-    [ftp imap irc lmtp mysql mysqlx nats nntp pop3 sieve smtp submission vnc xmpp xmpp_server]:
+    if |it| it.flow.offer != super::OfferPlace::Unannounced =>
     an_upgrade_that_is_put_in_is_offered
 }
 

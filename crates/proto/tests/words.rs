@@ -34,31 +34,30 @@ fn read(client: &mut dyn Dialect, reply_to: ReplyTo, mut answer: &[u8]) -> Vec<S
     meanings
 }
 
-/// Protocols in which clients authenticate with certificates only, or by the answer to a challenge.
-const WITHOUT_CREDENTIALS: &[&str] = &["nbd", "rdp", "vnc"];
-
-/// Returns the protocols in which a message carries credentials.
-fn with_credentials() -> impl Iterator<Item = &'static Protocol> {
-    PROTOCOLS.iter().copied().filter(|protocol| !WITHOUT_CREDENTIALS.contains(&protocol.name))
+/// Returns whether a message of this protocol carries credentials. In the others, clients authenticate with certificates only, or
+/// by the answer to a challenge.
+fn has_credentials(protocol: &Protocol) -> bool {
+    !written(&mut *protocol.new_dialect(identity(0)), ClientMessage::Credentials).is_empty()
 }
 
 each_protocol! {
-    every_protocol_has_a_login_that_never_succeeds
+    every_protocol_with_a_login_has_one_that_never_succeeds
     s1_a_server_refuses_both_and_says_why
     inside_tls_the_application_hears_both
     an_observer_sees_a_command_in_cleartext
 }
 
 each_protocol! {
-    if |it| !super::WITHOUT_CREDENTIALS.contains(&it.name),
-    [ftp http imap irc ldap lmtp mysql mysqlx nats nntp nut pop3 postgres sieve smtp submission xmpp xmpp_server]:
+    if super::has_credentials =>
     an_observer_sees_credentials_in_cleartext
     no_two_sessions_try_the_same_password
 }
 
-fn every_protocol_has_a_login_that_never_succeeds(protocol: &'static Protocol) {
-    let message = written(&mut *protocol.new_dialect(identity(0)), ClientMessage::Credentials);
-    assert_eq!(message.is_empty(), WITHOUT_CREDENTIALS.contains(&protocol.name), "{}", protocol.name);
+fn every_protocol_with_a_login_has_one_that_never_succeeds(protocol: &'static Protocol) {
+    let has_login = protocol.new_dialect(identity(0)).into_login().is_some();
+    // The requests of HTTP carry their credentials.
+    let expected = has_login || protocol.name == "http";
+    assert_eq!(has_credentials(protocol), expected, "{}", protocol.name);
 }
 
 fn s1_a_server_refuses_both_and_says_why(protocol: &'static Protocol) {
@@ -182,6 +181,7 @@ fn no_two_sessions_try_the_same_password(protocol: &'static Protocol) {
 
 #[test]
 fn most_logins_carry_a_password() {
-    let with_password = with_credentials().filter(|protocol| has_password(protocol, 1)).count();
+    let with_credentials = PROTOCOLS.iter().filter(|it| has_credentials(it));
+    let with_password = with_credentials.filter(|it| has_password(it, 1)).count();
     assert!(with_password > PROTOCOLS.len() / 2, "{with_password} messages carry a password");
 }

@@ -83,8 +83,7 @@ async fn an_answer_without_a_length_may_refuse() {
 }
 
 each_protocol! {
-    async if |it| it.flow.greeting && it.flow.request_is_answered && !it.flow.closes_when_tls_required,
-    [ftp imap lmtp nbd nntp pop3 sieve smtp submission]:
+    async if |it| it.flow.greeting && it.flow.request_is_answered && !it.flow.closes_when_tls_required =>
     a_session_that_ends_for_want_of_tls_is_not_throttled
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
 each_protocol_with_own_greeting! { every_listener_reaches_every_backend }
 
 each_protocol! {
-    async if |it| !it.flow.has_cleartext_sessions, [rdp]:
+    async if |it| !it.flow.has_cleartext_sessions =>
     every_listener_with_tls_reaches_every_backend_with_tls
     a_url_without_tls_is_refused
 }
@@ -95,8 +95,7 @@ fn there_are_more_than_sixty_combinations() {
 }
 
 each_protocol! {
-    async if |it| !it.flow.greeting && it.flow.has_cleartext_sessions,
-    [http irc ldap mysqlx nut postgres xmpp xmpp_server]:
+    async if |it| !it.flow.greeting && it.flow.has_cleartext_sessions =>
     a_client_that_speaks_first_receives_nothing_before
 }
 
@@ -119,7 +118,7 @@ async fn silent(stream: &mut (impl AsyncReadExt + Unpin)) -> bool {
 }
 
 each_protocol! {
-    async if |it| !it.flow.client_preamble.is_empty(), [nbd]:
+    async if |it| !it.flow.client_preamble.is_empty() =>
     a_preamble_reaches_a_backend_once
 }
 

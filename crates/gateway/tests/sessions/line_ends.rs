@@ -30,7 +30,7 @@ fn gateway(env: &Environment, protocol: &Protocol, offer: UpgradePolicy) -> Runn
 }
 
 each_protocol! {
-    async if |it| super::command(it).is_some(), [ftp http imap irc lmtp nntp pop3 sieve smtp submission]:
+    async if |it| super::command(it).is_some() =>
     a_bare_line_feed_is_answered_before_the_end
 }
 

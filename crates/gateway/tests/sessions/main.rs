@@ -5,8 +5,7 @@
 macro_rules! each_protocol_with_own_greeting {
     ($($property:ident)+) => {
         starttls::proto::each_protocol! {
-            async if |it| it.flow.has_cleartext_sessions && !it.flow.login_needs_greeting,
-            [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres sieve smtp submission vnc xmpp xmpp_server]:
+            async if |it| it.flow.has_cleartext_sessions && !it.flow.login_needs_greeting =>
             $($property)+
         }
     };

@@ -1,7 +1,7 @@
 //! Protocols in which the gateway relays the greeting of the backend.
 
 use starttls::proto::ClientMessage::Other;
-use starttls::proto::{Protocol, each_protocol, nats::NATS};
+use starttls::proto::{AfterUpgrade, Protocol, each_protocol, nats::NATS};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -10,7 +10,7 @@ use crate::scripted::Scripted;
 
 // MySQL numbers its packets across the boundary, so that sessions of real clients test it.
 each_protocol! {
-    async if |it| it.flow.login_needs_greeting && it.name != "mysql", [nats]:
+    async if |it| it.flow.login_needs_greeting && it.flow.after != super::AfterUpgrade::SequenceContinues =>
     a_listener_reaches_a_backend_with_and_without_tls
 }
 

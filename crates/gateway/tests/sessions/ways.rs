@@ -124,13 +124,12 @@ async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
 }
 
 each_protocol! {
-    async if |it| it.flow.login_is_optional, [imap lmtp nntp pop3 sieve smtp submission]:
+    async if |it| it.flow.login_is_optional =>
     g5_the_gateway_logs_in_where_the_client_need_not
 }
 
 each_protocol! {
-    if |it| !it.flow.login_is_optional && it.flow.has_cleartext_sessions,
-    [ftp http irc ldap mysql mysqlx nats nbd nut postgres vnc xmpp xmpp_server]:
+    if |it| !it.flow.login_is_optional && it.flow.has_cleartext_sessions =>
     a_login_is_refused_where_the_client_has_to_log_in
 }
 

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{ClientMessage, Phase, Protocol, Refusal, ReplyTo, ServerMessage, each_protocol};
+use starttls::proto::{
+    ClientMessage, Identity, Phase, Protocol, Refusal, ReplyTo, ServerMessage, each_protocol,
+};
 use starttls_lab::rogue::{Rogue, Weakness};
 
 use crate::peer::{PATIENCE, Peer, QUIET, SOON, Wait, dialect, mysql_login, open_connector, probe, upgraded};
@@ -24,63 +26,53 @@ each_protocol! {
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::CredentialsBefore.applies_to(it),
-    [ftp http imap irc ldap mysql mysqlx nats nntp nut pop3 postgres sieve smtp submission xmpp]:
+    parallel if |it| starttls_lab::rogue::Weakness::CredentialsBefore.applies_to(it) =>
     credentials_before_tls
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::NotEnforced.applies_to(it),
-    [ftp http imap irc ldap lmtp mysql mysqlx nats nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp]:
+    parallel if |it| starttls_lab::rogue::Weakness::NotEnforced.applies_to(it) =>
     everything_is_served_in_cleartext
     a_probe_is_answered_by_rogues_and_refused_by_the_sound_server
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::Fixation.applies_to(it),
-    [ftp irc lmtp nntp nut pop3 smtp submission]:
+    parallel if |it| starttls_lab::rogue::Weakness::Fixation.applies_to(it) =>
     state_from_before_tls_is_in_force_inside
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::OfferInside.applies_to(it),
-    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission xmpp xmpp_server]:
+    parallel if |it| starttls_lab::rogue::Weakness::OfferInside.applies_to(it) =>
     the_upgrade_is_offered_and_accepted_inside
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::CapsKept.applies_to(it),
-    [imap lmtp mysqlx nntp pop3 sieve smtp submission xmpp xmpp_server]:
+    parallel if |it| starttls_lab::rogue::Weakness::CapsKept.applies_to(it) =>
     capabilities_are_kept_inside
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::Preauth.applies_to(it),
-    [ftp imap]:
+    parallel if |it| starttls_lab::rogue::Weakness::Preauth.applies_to(it) =>
     sessions_start_authenticated
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::RefusedForNow.applies_to(it),
-    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc xmpp xmpp_server]:
+    parallel if |it| starttls_lab::rogue::Weakness::RefusedForNow.applies_to(it) =>
     a_request_is_refused_for_now
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::Mangled.applies_to(it),
-    [ftp imap lmtp nntp pop3 sieve smtp submission]:
+    parallel if |it| starttls_lab::rogue::Weakness::Mangled.applies_to(it) =>
     a_mangled_offer_is_not_accepted
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::Referral.applies_to(it),
-    [http imap ldap lmtp sieve smtp submission xmpp xmpp_server]:
+    parallel if |it| starttls_lab::rogue::Weakness::Referral.applies_to(it) =>
     a_referral_leads_to_another_server
 }
 
 each_protocol! {
-    parallel if |it| starttls_lab::rogue::Weakness::Alert.applies_to(it),
-    [imap irc]:
+    parallel if |it| starttls_lab::rogue::Weakness::Alert.applies_to(it) =>
     an_alert_reaches_the_user
 }
 
@@ -106,8 +98,9 @@ fn postgres_startup() -> Vec<u8> {
     b"\0\0\0\x14\0\x03\0\0user\0nobody\0".iter().copied().chain([0]).collect::<Vec<_>>()
 }
 
-/// Returns wrong credentials, and the start of the answer of a server that checks them.
-fn credentials(protocol: &Protocol) -> (Vec<u8>, &'static str) {
+/// Returns wrong credentials, and the start of the answer of a server that checks them. Returns `None` for a protocol without a
+/// login.
+fn credentials(protocol: &Protocol) -> Option<(Vec<u8>, String)> {
     let (question, answer): (&[u8], _) = match protocol.name {
         "smtp" | "submission" => (b"AUTH PLAIN AGEAYg==\r\n", "535 "),
         "imap" => (b"a LOGIN b {1}\r\n", "+ "),
@@ -119,8 +112,8 @@ fn credentials(protocol: &Protocol) -> (Vec<u8>, &'static str) {
             "0\u{c}\u{2}\u{1}\u{5}a\u{7}\n\u{1}1",
         ),
         "ftp" => (b"USER a\r\n", "331 "),
-        "postgres" => return (postgres_startup(), "R"),
-        "mysql" => return (mysql_login(1), ",\0\0\u{2}\u{fffd}caching_sha2"),
+        "postgres" => return Some((postgres_startup(), String::from("R"))),
+        "mysql" => return Some((mysql_login(1), String::from(",\0\0\u{2}\u{fffd}caching_sha2"))),
         "nats" => (b"CONNECT {\"user\":\"a\",\"pass\":\"b\"}\r\n", "-ERR 'Authorization"),
         "mysqlx" => (b"\x10\0\0\0\x04\x0a\x0dSHA256_MEMORY", "\x17\0\0\0\u{3}\n\u{14}starttls-lab"),
         "irc" => (b"AUTHENTICATE PLAIN\r\n", "AUTHENTICATE +"),
@@ -130,13 +123,13 @@ fn credentials(protocol: &Protocol) -> (Vec<u8>, &'static str) {
             "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-auth",
         ),
         "http" => (b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YTpi\r\n\r\n", "HTTP/1.1 200"),
-        other => panic!("{other}"),
+        _ => return None,
     };
-    (question.to_vec(), answer)
+    Some((question.to_vec(), answer.to_owned()))
 }
 
 /// Returns a command that needs no credentials, and the start of the answer of a server that does not require TLS.
-fn service(protocol: &Protocol) -> (Vec<u8>, &'static str) {
+fn service(protocol: &Protocol) -> (Vec<u8>, String) {
     let (question, answer): (&[u8], _) = match protocol.name {
         "smtp" | "submission" | "lmtp" => (b"MAIL FROM:<a@example.test>\r\n", "250 "),
         "imap" => (b"a LIST \"\" *\r\n", "a BAD Log in first"),
@@ -157,29 +150,41 @@ fn service(protocol: &Protocol) -> (Vec<u8>, &'static str) {
         "http" => (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200"),
         // The security type None, and a SecurityResult.
         "vnc" => (b"\x01", "\0\0\0\0"),
-        _ => return credentials(protocol),
+        _ => return credentials(protocol).unwrap_or_else(|| written(protocol)),
     };
-    (question.to_vec(), answer)
+    (question.to_vec(), answer.to_owned())
+}
+
+/// Returns a command and its answer, as the dialect writes both.
+fn written(protocol: &Protocol) -> (Vec<u8>, String) {
+    let [mut client, mut server] =
+        [(); 2].map(|()| protocol.new_dialect(Identity::new("localhost").with_nonce(0)));
+    let (mut question, mut answer) = (Vec::new(), Vec::new());
+    client.write_client(ClientMessage::Other, &mut question);
+    server.read_client(&question).unwrap();
+    server.write_server(ServerMessage::Other, &mut answer);
+    assert!(!answer.is_empty(), "{}", protocol.name);
+    (question, String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn credentials_before_tls(protocol: &'static Protocol) {
     let rogue = rogue(protocol, Weakness::CredentialsBefore);
     let address = rogue.address();
-    let (question, answer) = credentials(protocol);
+    let (question, answer) = credentials(protocol).unwrap();
     let (mut peer, hello) = Peer::open(address, protocol);
-    let text = said(&mut peer, &question, answer, PATIENCE);
-    assert!(text.starts_with(answer), "{}: {text:?}", protocol.name);
+    let text = said(&mut peer, &question, &answer, PATIENCE);
+    assert!(text.starts_with(&answer), "{}: {text:?}", protocol.name);
     if matches!(protocol.name, "smtp" | "imap" | "pop3" | "sieve" | "xmpp") {
         let hello = String::from_utf8_lossy(&hello).to_ascii_uppercase();
         assert!(hello.contains("PLAIN") && hello.contains("ST"), "{}: {hello:?}", protocol.name);
     }
-    let text = said(&mut Peer::open(sound(protocol), protocol).0, &question, answer, 2 * QUIET);
-    assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
+    let text = said(&mut Peer::open(sound(protocol), protocol).0, &question, &answer, 2 * QUIET);
+    assert!(!text.starts_with(&answer), "sound {}: {text:?}", protocol.name);
     // The rogue serves no other command.
     let (question, answer) = service(protocol);
-    if service(protocol) != credentials(protocol) {
-        let text = said(&mut Peer::open(address, protocol).0, &question, answer, 2 * QUIET);
-        assert!(!text.starts_with(answer), "{}: {text:?}", protocol.name);
+    if Some(&(question.clone(), answer.clone())) != credentials(protocol).as_ref() {
+        let text = said(&mut Peer::open(address, protocol).0, &question, &answer, 2 * QUIET);
+        assert!(!text.starts_with(&answer), "{}: {text:?}", protocol.name);
     }
     assert!(upgraded(address, protocol).is_ok(), "{}", protocol.name);
 }
@@ -189,10 +194,10 @@ fn everything_is_served_in_cleartext(protocol: &'static Protocol) {
         let rogue = rogue(protocol, weakness);
         let address = rogue.address();
         let (question, answer) = service(protocol);
-        let text = said(&mut Peer::open(address, protocol).0, &question, answer, PATIENCE);
-        assert!(text.starts_with(answer), "{weakness:?} {}: {text:?}", protocol.name);
-        let text = said(&mut Peer::open(sound(protocol), protocol).0, &question, answer, 2 * QUIET);
-        assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
+        let text = said(&mut Peer::open(address, protocol).0, &question, &answer, PATIENCE);
+        assert!(text.starts_with(&answer), "{weakness:?} {}: {text:?}", protocol.name);
+        let text = said(&mut Peer::open(sound(protocol), protocol).0, &question, &answer, 2 * QUIET);
+        assert!(!text.starts_with(&answer), "sound {}: {text:?}", protocol.name);
         let upgrades = weakness == Weakness::NotEnforced;
         assert_eq!(upgraded(address, protocol).is_ok(), upgrades, "{weakness:?} {}", protocol.name);
     }
@@ -333,11 +338,12 @@ fn answer_to_request(address: SocketAddr, protocol: &'static Protocol) -> (Optio
 fn a_request_is_refused_for_now(protocol: &'static Protocol) {
     let rogue = rogue(protocol, Weakness::RefusedForNow);
     let (answer, _) = answer_to_request(rogue.address(), protocol);
-    // PostgreSQL refuses with an error; NUT, NBD, MySQL X, RDP and VNC do not distinguish temporary and permanent refusals.
+    // PostgreSQL refuses with an error. Most binary protocols do not distinguish temporary and permanent refusals.
     let refusal = match protocol.name {
         "postgres" => ServerMessage::Bye,
-        "nut" | "nbd" | "mysqlx" | "rdp" | "vnc" => ServerMessage::Refuse(Refusal::Permanent),
-        _ => ServerMessage::Refuse(Refusal::Temporary),
+        "ftp" | "http" | "imap" | "irc" | "ldap" | "lmtp" | "nntp" | "pop3" | "sieve" | "smtp"
+        | "submission" | "xmpp" | "xmpp-server" => ServerMessage::Refuse(Refusal::Temporary),
+        _ => ServerMessage::Refuse(Refusal::Permanent),
     };
     assert_eq!(answer, Some(refusal), "{}", protocol.name);
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Phase, Protocol, ServerMessage, each_protocol};
+use starttls::proto::{
+    ClientMessage, Correlation, Dialect, Phase, Protocol, ServerMessage, Side, each_protocol,
+};
 use starttls_lab::rogue::{Quirk, Rogue, Weakness};
 
 use crate::peer::{PATIENCE, Peer, QUIET, dialect, open_connector, probe};
@@ -70,8 +72,16 @@ fn expected(protocol: &'static Protocol, (answer, meaning): &(Vec<u8>, ServerMes
         // The ids differ, and the dialect does not recognize the answer to an earlier question.
         return answer.windows(20).any(|window| window == b"supportedLDAPVersion");
     }
+    let [answer, right] = [answer, &right].map(|it| without_id(&*peer.dialect, it));
     // Later octets may differ too. In HTTP and IRC, the meaning alone is not specific.
     *meaning == right_meaning && answer.get(..12) == right.get(..12)
+}
+
+/// Returns an answer without the id of its question.
+fn without_id(dialect: &dyn Dialect, answer: &[u8]) -> Vec<u8> {
+    let Some(Correlation::Id(id)) = dialect.correlation(Side::Server, answer) else { return answer.to_vec() };
+    let at = answer.windows(id.len().max(1)).position(|it| it == id);
+    at.map_or_else(|| answer.to_vec(), |at| [&answer[..at], &answer[at + id.len()..]].concat())
 }
 
 fn together(peer: &mut Peer<std::net::TcpStream>, request: &[u8], behind: &[u8]) {
