@@ -306,11 +306,7 @@ fn is_possible(protocol: &Protocol) -> bool {
     !protocol.flow.login_needs_greeting && protocol.flow.after != AfterUpgrade::StreamRestart
 }
 
-each_protocol! {
-    async if |it| super::is_possible(it),
-    [ftp http imap irc ldap lmtp mysqlx nbd nntp nut pop3 postgres rdp sieve smtp submission vnc]:
-    every_session_is_served_with_an_early_dial
-}
+each_protocol! { async if |it| super::is_possible(it) => every_session_is_served_with_an_early_dial }
 
 async fn every_session_is_served_with_an_early_dial(protocol: &'static Protocol) {
     let env = Environment::new();
@@ -333,11 +329,7 @@ async fn every_session_is_served_with_an_early_dial(protocol: &'static Protocol)
     }
 }
 
-each_protocol! {
-    if |it| !super::is_possible(it),
-    [mysql nats xmpp xmpp_server]:
-    an_early_dial_is_refused_where_the_hello_does_not_decide
-}
+each_protocol! { if |it| !super::is_possible(it) => an_early_dial_is_refused_where_the_hello_does_not_decide }
 
 fn an_early_dial_is_refused_where_the_hello_does_not_decide(protocol: &'static Protocol) {
     let (env, name) = (Environment::new(), protocol.name);

@@ -33,7 +33,8 @@ impl Said {
 pub(crate) struct Client {
     command: Command,
     input: Vec<u8>,
-    input_ends: bool,
+    /// Whether the input ends after these octets. If not, it stays open until the client ends.
+    pub(crate) input_ends: bool,
 }
 
 pub(crate) fn client(name: &str, package: &'static str) -> Client {
@@ -57,12 +58,6 @@ impl Client {
 
     pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
-        self
-    }
-
-    /// Keeps the input open until the client ends, for clients that do not wait for all answers after its end.
-    pub(crate) fn keep_input_open(mut self) -> Self {
-        self.input_ends = false;
         self
     }
 

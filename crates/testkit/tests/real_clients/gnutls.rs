@@ -7,14 +7,13 @@ fn gnutls_cli(protocol: &str, input: impl Into<Vec<u8>>, expected: &[&str]) {
     let lab = lab();
     let port = endpoint(&lab, protocol).address.port().to_string();
     let ca = format!("--x509cafile={}", lab.ca_file().display());
-    let said = client("gnutls-cli", "gnutls-bin")
+    let mut client = client("gnutls-cli", "gnutls-bin")
         .args(["--starttls-proto", protocol, "--port", &port, &ca])
         .args(["localhost"])
-        .input(input)
-        // After the end of its input, it waits two seconds for each answer.
-        .keep_input_open()
-        .run();
-    said.with(&["Status: The certificate is trusted."]).with(expected);
+        .input(input);
+    // After the end of its input, it waits two seconds for each answer.
+    client.input_ends = false;
+    client.run().with(&["Status: The certificate is trusted."]).with(expected);
 }
 
 #[test]
