@@ -368,6 +368,17 @@ pub trait Dialect: sealed::Sealed + Send {
         CleartextPermission::NeedsTls
     }
 
+    /// Returns whether these octets, the first that one side sends on any port, belong to this protocol and no other. Other
+    /// protocols are recognized by their ports, or by words that several of them have.
+    fn is_opening(&self, _from: Side, _first: &[u8]) -> bool {
+        false
+    }
+
+    /// Returns whether this message of a client carries or requests content: mail, directory entries, queries.
+    fn carries_content(&self, _msg: &[u8]) -> bool {
+        false
+    }
+
     /// Returns a message as readable text, or `None` if the protocol is text.
     fn describe(&self, _from: Side, _msg: &[u8]) -> Option<String> {
         None

@@ -80,16 +80,14 @@ pub enum ProtocolFamily {
     Xmpp,
     /// HTTP with `Upgrade: TLS/1.0`.
     Http,
-    /// NBD, block devices over a network.
-    Nbd,
     /// The X Protocol of MySQL.
     Mysqlx,
     /// RDP, remote desktops.
     Rdp,
     /// NATS, messaging.
     Nats,
-    /// VNC, remote desktops.
-    Vnc,
+    /// The protocol of this name, which shares the form of its messages with no other, and whose messages only its dialect reads.
+    Named(&'static str),
 }
 
 /// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).

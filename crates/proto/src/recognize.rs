@@ -67,7 +67,7 @@ impl Speaker {
     pub fn families(self) -> &'static [ProtocolFamily] {
         match self {
             Self::Tls | Self::Ssh => &[],
-            Self::Vnc => &[ProtocolFamily::Vnc],
+            Self::Vnc => &[ProtocolFamily::Named("vnc")],
             Self::Http => &[ProtocolFamily::Http],
             Self::Imap => &[ProtocolFamily::Imap],
             Self::Pop3 => &[ProtocolFamily::Pop3],
@@ -75,7 +75,7 @@ impl Speaker {
             Self::SmtpOrFtp => &[ProtocolFamily::Smtp, ProtocolFamily::Ftp],
             Self::ManageSieve => &[ProtocolFamily::Sieve],
             Self::Xmpp => &[ProtocolFamily::Xmpp],
-            Self::Nbd => &[ProtocolFamily::Nbd],
+            Self::Nbd => &[ProtocolFamily::Named("nbd")],
         }
     }
 

@@ -7,6 +7,13 @@ use alloc::vec::Vec;
 use crate::malformed::malformed;
 use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
 
+/// Returns whether the word at this place in the line, counted from 0, is one of these verbs.
+pub(crate) fn has_verb(msg: &[u8], at: usize, verbs: &[&[u8]]) -> bool {
+    let line = msg.split(|octet| *octet == b'\r' || *octet == b'\n').next().unwrap_or_default();
+    let word = line.split(|octet| *octet == b' ').filter(|word| !word.is_empty()).nth(at);
+    word.is_some_and(|word| verbs.iter().any(|verb| word.eq_ignore_ascii_case(verb)))
+}
+
 /// Frames a line with its CRLF. A bare CR or LF is an error, because a peer that accepts it sees a different message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {

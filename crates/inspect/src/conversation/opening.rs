@@ -1,10 +1,9 @@
 //! Which protocols the first octets of a connection belong to. Ports only break ties.
 
 use starttls_proto::{
-    PROTOCOLS, Protocol, ProtocolFamily, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC,
-    ldap::LDAP, mysql::MYSQL, mysqlx::MYSQLX, nats::NATS, nbd::NBD, nntp::NNTP, nut::NUT, pop3::POP3,
-    postgres::POSTGRES, rdp::RDP, sieve::SIEVE, smtp::LMTP, smtp::SMTP, vnc::VNC, xmpp::XMPP,
-    xmpp::XMPP_SERVER,
+    Identity, PROTOCOLS, Protocol, ProtocolFamily, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC,
+    ldap::LDAP, mysql::MYSQL, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES, sieve::SIEVE, smtp::LMTP,
+    smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
 };
 
 use crate::tls::is_record_start;
@@ -39,7 +38,12 @@ pub(super) fn read(side: Side, bytes: &[u8], port: u16) -> Opening {
     if bytes.starts_with(b"<") && !has_namespace && bytes.len() < 1024 {
         return Opening::Undecided;
     }
+    let only = PROTOCOLS
+        .iter()
+        .copied()
+        .find(|it| it.new_dialect(Identity::observer().with_nonce(0)).is_opening(side, bytes));
     let found = match side {
+        _ if only.is_some() => only.into_iter().collect(),
         Side::Server => server(bytes),
         Side::Client => match client(bytes) {
             None if bytes.len() < DECISION && !has_line && is_text(bytes) => return Opening::Undecided,
@@ -91,12 +95,7 @@ fn server(bytes: &[u8]) -> Vec<&'static Protocol> {
         [b'"', ..] | [b'B', b'Y', b'E', ..] => vec![&SIEVE],
         [b':', ..] => vec![&IRC],
         [_, _, 0, 0, 10 | 0xff, ..] => vec![&MYSQL],
-        // A notice.
-        [_, 0, 0, 0, 11, ..] => vec![&MYSQLX],
         _ if bytes.starts_with(b"<?xml") || bytes.starts_with(b"<stream") => vec![&XMPP],
-        _ if bytes.starts_with(b"INFO {") || bytes == b"INFO " => vec![&NATS],
-        _ if bytes.starts_with(b"NBDMA") => vec![&NBD],
-        _ if bytes.starts_with(b"RFB 0") => vec![&VNC],
         _ if bytes.starts_with(b"NOTICE ") || bytes.starts_with(b"PING ") => vec![&IRC],
         _ => Vec::new(),
     }
@@ -111,15 +110,8 @@ fn client(bytes: &[u8]) -> Option<Vec<&'static Protocol>> {
         [0, 0, _, _, 4, 0xd2, 0x16, 0x2e..=0x30, ..] | [0, 0, _, _, 0, 3, 0, _, ..] => {
             return Some(vec![&POSTGRES]);
         }
-        // CapabilitiesGet, or CapabilitiesSet.
-        [1, 0, 0, 0, 1, ..] | [_, 0, 0, 0, 2, 0x0a, ..] => return Some(vec![&MYSQLX]),
         [0, 0, ..] if bytes.len() < 8 => return None,
-        // A packet with one X.224 message. Both have their length in them.
-        [3, 0, high, low, indicator, ..] if u16::from_be_bytes([high, low]) == u16::from(indicator) + 5 => {
-            return Some(vec![&RDP]);
-        }
         [b'<', ..] => return Some(vec![&XMPP]),
-        [b'R', b'F', b'B', b' ', b'0', ..] => return Some(vec![&VNC]),
         _ => {}
     }
     let mut words = bytes.split(|octet| octet.is_ascii_whitespace());

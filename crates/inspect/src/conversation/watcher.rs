@@ -441,7 +441,7 @@ impl Watcher {
     }
 
     fn note_content(&mut self, message: &[u8], cut: &Cut) {
-        if substance::is_content(self.family(), message) {
+        if self.dialect.carries_content(message) {
             self.noted.read(Readable::Content);
             self.noted.clue(Clue::new(ClueKind::Content, Side::Client, cut.offsets.clone(), cut.moment));
         }

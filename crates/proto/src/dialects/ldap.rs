@@ -192,6 +192,12 @@ impl Dialect for Ldap {
         })
     }
 
+    /// Search, modify, add, delete, compare.
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        let is_content = |op| [tag::SEARCH, 0x66, 0x68, tag::DELETE, 0x6e].contains(&op);
+        messages(msg).next().is_some_and(|message| message.is_ok_and(|message| is_content(message.op)))
+    }
+
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let operation = match msg {
             ClientMessage::Hello => search(b"", SUPPORTED_EXTENSION),

@@ -21,7 +21,7 @@ pub const NBD: Protocol = Protocol {
     port: 10809,
     implicit_tls: None,
     alpn: None,
-    family: ProtocolFamily::Nbd,
+    family: ProtocolFamily::Named("nbd"),
     spec: "NBD protocol, NBD_OPT_STARTTLS",
     flow: Flow {
         offer: OfferPlace::Unannounced,
@@ -151,6 +151,10 @@ impl Dialect for Nbd {
             (_, kind) if PARTS.contains(&kind) => ServerMessage::Interim,
             _ => ServerMessage::Other,
         })
+    }
+
+    fn is_opening(&self, from: Side, first: &[u8]) -> bool {
+        from == Side::Server && first.starts_with(b"NBDMA")
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

@@ -136,6 +136,17 @@ impl Dialect for Rdp {
         Ok(if reply_to == ReplyTo::Request { refusal } else { ServerMessage::Other })
     }
 
+    /// Data of X.224: a session with Standard RDP Security.
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        kind(msg) == Some(DATA)
+    }
+
+    /// A packet with one X.224 message. Both have their length in them.
+    fn is_opening(&self, from: Side, first: &[u8]) -> bool {
+        matches!(first, [3, 0, high, low, indicator, ..] if from == Side::Client
+            && u16::from_be_bytes([*high, *low]) == u16::from(*indicator) + 5)
+    }
+
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let protocols = match msg {
             // CredSSP starts with the same TLS handshake. A session inside it starts with NTLM or Kerberos.

@@ -29,7 +29,7 @@ pub const VNC: Protocol = Protocol {
     port: 5900,
     implicit_tls: None,
     alpn: None,
-    family: ProtocolFamily::Vnc,
+    family: ProtocolFamily::Named("vnc"),
     spec: "RFB protocol, VeNCrypt",
     flow: Flow {
         // The version, the security type, and the version of VeNCrypt.
@@ -264,6 +264,15 @@ impl Dialect for Vnc {
             (None, [0, 0, 0, 0, _, ..]) if self.next <= Step::Type => Ok(ServerMessage::Bye),
             _ => Ok(ServerMessage::Other),
         }
+    }
+
+    /// A request for the screen, a key, the pointer, or text (RFC 6143 section 7.5).
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        matches!((msg.first(), msg.len()), (Some(3), 10) | (Some(4), 8) | (Some(5), 6) | (Some(6), 8..))
+    }
+
+    fn is_opening(&self, _: Side, first: &[u8]) -> bool {
+        first.starts_with(b"RFB 0")
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

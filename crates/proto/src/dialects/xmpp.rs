@@ -326,6 +326,10 @@ impl Dialect for Xmpp {
         })
     }
 
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        [&b"<message"[..], b"<presence", b"<iq"].iter().any(|start| msg.starts_with(start))
+    }
+
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let mut text = String::new();
         match msg {
