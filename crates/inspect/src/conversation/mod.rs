@@ -444,7 +444,11 @@ impl Conversation {
             if bytes.is_empty() || (stage.has_gap[index(side)] && !is_hello_record(bytes, kind)) {
                 return;
             }
-            if stage.has_cleartext[index(side)] || !is_record_start(bytes.get(..3).unwrap_or(bytes)) {
+            // A server answers a hello of SSL 2.0 with a header of SSL 2.0, and sends none before it.
+            let may_be_ssl2 = side == Side::Client || stage.watch.has_started(Side::Client);
+            let is_record = is_record_start(bytes.get(..3).unwrap_or(bytes))
+                && (may_be_ssl2 || bytes.first().is_none_or(|first| *first < 0x80));
+            if stage.has_cleartext[index(side)] || !is_record {
                 let start = at.saturating_sub(bytes.len() as u64);
                 match stage.after_cleartext(side, bytes, kind) {
                     (cleartext, None) => {
