@@ -1,9 +1,10 @@
-//! The facts about each protocol that the lab needs beyond its dialect: one row for every registered protocol.
+//! The facts about a protocol that the lab needs beyond its dialect. A protocol without a row has no login and no session of its
+//! own: the dialect answers its commands.
 
 use starttls::Acceptor;
 use starttls::proto::Protocol;
 
-use crate::apps::context::{AppContext, Application, World, hello_only};
+use crate::apps::context::{AppContext, Application, World, answers_only, hello_only};
 use crate::apps::{
     ftp, http, imap, irc, ldap, mysql, mysqlx, nats, nbd, nntp, nut, pop3, postgres, rdp, sieve, smtp, vnc,
     xmpp,
@@ -65,6 +66,8 @@ pub(crate) enum Interim {
     Same(&'static [u8]),
     /// Bytes with a sequence number.
     Numbered(fn(u32) -> Vec<u8>),
+    /// An answer to no command, as the dialect writes it.
+    Written,
 }
 
 const fn lines(interim: &'static [u8]) -> NoiseText {
@@ -260,12 +263,15 @@ const PROFILES: &[LabProfile] = &[
     },
 ];
 
-/// The profile of a protocol that is not registered: its hello is answered, and nothing else.
-const UNREGISTERED: &LabProfile = &row("", hello_only, SMTP_NOISE);
+/// The profile of a protocol without a row.
+const USUAL: &LabProfile = &LabProfile {
+    login: LoginKind::None,
+    ..row("", answers_only, NoiseText { prefix: b"", interim: Interim::Written, unfinished: b"" })
+};
 
 /// Returns the profile of a protocol.
 pub(crate) fn profile(protocol: &Protocol) -> &'static LabProfile {
-    PROFILES.iter().find(|row| row.protocol == protocol.name).unwrap_or(UNREGISTERED)
+    PROFILES.iter().find(|row| row.protocol == protocol.name).unwrap_or(USUAL)
 }
 
 /// Returns the capabilities that a server of this protocol lists inside TLS.
@@ -290,15 +296,17 @@ fn mysql_more(number: u32) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use starttls::login::Account;
     use starttls::proto::PROTOCOLS;
 
     use super::*;
 
     #[test]
-    fn every_protocol_has_one_profile() {
+    fn every_protocol_with_a_login_has_one_profile() {
         for protocol in PROTOCOLS {
             let rows = PROFILES.iter().filter(|row| row.protocol == protocol.name).count();
-            assert_eq!(rows, 1, "{} needs one row in PROFILES", protocol.name);
+            let is_right = rows == 1 || (rows == 0 && !Account::supports(protocol));
+            assert!(is_right, "{} needs one row in PROFILES", protocol.name);
         }
         let is_known = |row: &LabProfile| PROTOCOLS.iter().any(|protocol| protocol.name == row.protocol);
         for row in PROFILES {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use starttls::Acceptor;
+use starttls::proto::ServerMessage;
 
 use crate::session::{Session, SessionError};
 use crate::store::Store;
@@ -40,6 +41,22 @@ pub(crate) type Serving<'a> = Pin<Box<dyn Future<Output = Result<(), SessionErro
 
 /// Serves one session to its end.
 pub(crate) type Application = for<'a> fn(AppContext<'a>) -> Serving<'a>;
+
+/// Answers each command as the dialect answers one that it does not name.
+pub(crate) fn answers_only(context: AppContext<'_>) -> Serving<'_> {
+    Box::pin(async move {
+        let AppContext { session, acceptor, .. } = context;
+        let mut dialect = acceptor.protocol().new_dialect(acceptor.identity().inside_tls());
+        while let Some(command) = session.next_command().await? {
+            let mut answer = Vec::new();
+            if dialect.read_client(&command).is_ok() {
+                dialect.write_server(ServerMessage::Other, &mut answer);
+            }
+            session.send(answer);
+        }
+        Ok(())
+    })
+}
 
 /// Answers hellos and goodbyes, and ends the session at any other command.
 pub(crate) fn hello_only(context: AppContext<'_>) -> Serving<'_> {

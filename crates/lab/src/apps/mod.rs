@@ -1,6 +1,6 @@
 //! The applications of the servers inside TLS: one small application per protocol.
 //!
-//! To add one, write `apps/NAME.rs` with a `serve` that takes an [`AppContext`](context::AppContext) and returns when the
+//! A protocol without one is served by [`answers_only`](context::answers_only). To add one, write `apps/NAME.rs` with a `serve` that takes an [`AppContext`](context::AppContext) and returns when the
 //! session ends, and add its row to `profile.rs`. The engine answers hellos, goodbyes and no-ops.
 
 pub(crate) mod context;

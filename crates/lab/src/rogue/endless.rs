@@ -11,15 +11,15 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use starttls::proto::{
-    ClientMessage, Dialect, MessageReader, OfferPlace, Protocol, ReplyTo, ServerMessage, ServerSession,
-    SessionCommand, Side,
+    ClientMessage, Dialect, Identity, MessageReader, OfferPlace, Protocol, ReplyTo, ServerMessage,
+    ServerSession, SessionCommand, Side,
 };
 use starttls::{Acceptor, Encrypted};
 
 use super::certificate;
 use crate::ca::Authority;
 use crate::error::Error;
-use crate::profile::{Interim, profile};
+use crate::profile::{Interim, NoiseText, profile};
 
 /// The message that is never answered. The server answers everything before it as a sound server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -281,7 +281,7 @@ impl Server {
             match self.noise {
                 Noise::Trickled(pause) | Noise::Dribbled(pause) => sleep(pause),
                 // A numbered message cannot be repeated in one batch.
-                _ if matches!(text.interim, Interim::Same(_)) => {
+                _ if !matches!(text.interim, Interim::Numbered(_)) => {
                     piece = piece.repeat(BATCH / piece.len().max(1) + 1)
                 }
                 _ => {}
@@ -329,12 +329,25 @@ fn interim(protocol: &Protocol, number: u32) -> Vec<u8> {
     match profile(protocol).noise.interim {
         Interim::Same(bytes) => bytes.to_vec(),
         Interim::Numbered(message) => message(number),
+        Interim::Written => {
+            let mut message = Vec::new();
+            let mut dialect = protocol.new_dialect(Identity::new("localhost"));
+            dialect.write_server(ServerMessage::Other, &mut message);
+            message
+        }
     }
 }
 
 /// Returns a piece of a message that is as long as the protocol allows, and longer.
 fn unfinished(protocol: &Protocol, number: u32, octets: usize) -> Vec<u8> {
-    let mut piece = if number == 0 { profile(protocol).noise.unfinished.to_vec() } else { Vec::new() };
+    let mut piece = match profile(protocol).noise {
+        _ if number > 0 => Vec::new(),
+        NoiseText { interim: Interim::Written, .. } => {
+            let message = interim(protocol, number);
+            message[..message.len() / 2].to_vec()
+        }
+        NoiseText { unfinished, .. } => unfinished.to_vec(),
+    };
     piece.resize(octets.max(piece.len()), b'2');
     piece
 }
