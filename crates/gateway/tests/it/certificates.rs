@@ -322,7 +322,9 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     let other = Signer::new(&folder, Usage::OcspResponder)
         .response(&folder, &folder.path().join("other/fullchain.pem"), false)
         .await;
-    fs::write(folder.path().join("archive/2/fullchain.ocsp"), other).unwrap();
+    // In one step, so that the watch does not read a part of it.
+    fs::write(folder.path().join("response"), other).unwrap();
+    fs::rename(folder.path().join("response"), folder.path().join("archive/2/fullchain.ocsp")).unwrap();
     while !matches!(next(&mut told).await, WatchEvent::Reloaded(_)) {}
     let warned = next(&mut told).await;
     assert!(

@@ -1,8 +1,9 @@
 //! The log and the metrics of the gateway.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use starttls::Error;
@@ -50,6 +51,19 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Returns the text of a log when it has this many lines. A dropped log waits for its thread for a second only.
+fn written(log: &Path, count: usize) -> String {
+    let since = Instant::now();
+    loop {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        if text.ends_with('\n') && text.lines().count() >= count {
+            return text;
+        }
+        assert!(since.elapsed() < DEADLINE, "{text}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 #[test]
 fn a_session_is_one_line_of_json() {
     let folder = Folder::empty();
@@ -61,7 +75,7 @@ fn a_session_is_one_line_of_json() {
     reporter.session(&listener(), &record(Some(broken)));
     reporter.log.event(LogLevel::Info, "reloaded", "2 certificates");
     drop(reporter);
-    let text = fs::read_to_string(&path).unwrap();
+    let text = written(&path, 2);
     assert!(text.is_ascii() && !text.contains('\x1b'), "{text}");
     let [session, event] = &lines(&text)[..] else { panic!("{text}") };
     for (key, value) in [
@@ -101,7 +115,7 @@ fn what_the_network_saw_is_a_line_of_its_own() {
     let times = (Moment::default(), Moment::default());
     reporter.observed(&listener(), &ConnectionReport::observed(7, ends.into(), times, facts));
     drop(reporter);
-    let text = fs::read_to_string(&path).unwrap();
+    let text = written(&path, 1);
     let [line] = &lines(&text)[..] else { panic!("{text}") };
     for (key, value) in [
         ("type", Value::from("connection")),
@@ -162,7 +176,7 @@ fn what_a_client_said_is_not_in_the_log() {
         reporter.session(&listener(), &record(Some(failure)));
     }
     drop(reporter);
-    let text = fs::read_to_string(&path).unwrap();
+    let text = written(&path, 3);
     assert!(!text.contains("secret"), "{text}");
     let verdicts: Vec<Value> = lines(&text).iter().map(|line| line["verdict"].clone()).collect();
     assert_eq!(verdicts, ["violation"; 3]);
@@ -209,16 +223,12 @@ fn a_log_that_was_moved_away_is_opened_anew() {
     let log = Logger::open(&Log::File(path.clone())).unwrap();
     log.event(LogLevel::Info, "one", "");
     // The first line has to be written before the file is moved.
-    let started = std::time::Instant::now();
-    while fs::read_to_string(&path).unwrap().is_empty() {
-        assert!(started.elapsed() < DEADLINE);
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    written(&path, 1);
     fs::rename(&path, folder.path().join("old")).unwrap();
     log.reopen();
     log.event(LogLevel::Info, "two", "");
     drop(log);
-    let events = |name: &str| lines(&fs::read_to_string(folder.path().join(name)).unwrap());
+    let events = |name: &str| lines(&written(&folder.path().join(name), 1));
     assert_eq!((&events("old")[0]["event"], &events("log")[0]["event"]), (&"one".into(), &"two".into()));
 }
 

@@ -56,7 +56,7 @@ fn a_place_that_is_taken_is_not_shared() {
     let gateway = start(config(&env, &[taken])).map(drop).unwrap_err();
     assert_eq!(gateway.kind(), ErrorKind::AddrInUse, "{gateway}");
     // A finished connection in TIME_WAIT does not block the address.
-    let left = TcpListener::bind("127.0.0.1:0").unwrap();
+    let left = TcpListener::bind((own_loopback(), 0)).unwrap();
     let address = left.local_addr().unwrap();
     let client = TcpStream::connect(address).unwrap();
     drop(left.accept().unwrap());
@@ -166,7 +166,7 @@ fn all_are_greeted(crowd: Vec<TcpStream>) {
 fn connections_accepted_before_the_drain_are_served() {
     let env = Environment::new();
     let busy = Arc::new(Busy(Mutex::new(())));
-    let gateway = Gateway::start(config(&env, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let gateway = Gateway::start(config(&env, &[free()]), busy.clone()).unwrap();
     let at = gateway.addresses()[0].1.unwrap();
     let locked = busy.0.lock().unwrap();
     let crowd = crowd(at);
@@ -183,7 +183,7 @@ fn connections_accepted_before_the_drain_are_served() {
 fn connections_accepted_before_a_listener_is_removed_are_served() {
     let env = Environment::new();
     let busy = Arc::new(Busy(Mutex::new(())));
-    let mut gateway = Gateway::start(config(&env, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let mut gateway = Gateway::start(config(&env, &[free()]), busy.clone()).unwrap();
     let at = gateway.addresses()[0].1.unwrap();
     let locked = busy.0.lock().unwrap();
     let crowd = crowd(at);
