@@ -100,7 +100,7 @@ pub struct SessionLine<'a> {
     /// The time until the end of the client's handshake.
     #[serde(rename = "until_tls_ms", skip_serializing_if = "Option::is_none")]
     pub until_tls: Option<Milliseconds>,
-    /// The time from then until the backend was ready.
+    /// The time that the connection to the backend took until it was ready.
     #[serde(rename = "until_backend_ms", skip_serializing_if = "Option::is_none")]
     pub until_backend: Option<Milliseconds>,
     /// The TLS session with the client.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod cyrus;
+mod early_dial;
 mod http;
 mod imap;
 mod irc;

@@ -86,8 +86,13 @@ impl Backend {
     }
 
     /// Starts a gateway for one client and runs the client.
-    pub(crate) fn hears(&self, Talk { name, protocol, talk }: Talk) {
-        let visit = Visit::to(self, protocol);
+    pub(crate) fn hears(&self, talk: Talk) {
+        self.hears_with(talk, "");
+    }
+
+    /// The same with these keys of the listener.
+    pub(crate) fn hears_with(&self, Talk { name, protocol, talk }: Talk, keys: &str) {
+        let visit = Visit::with(self, protocol, keys);
         // A panic reports the name of its thread.
         let talking = thread::Builder::new().name(format!("{name}, {:?}", self.tls_mode));
         let talked = thread::scope(|scope| {
@@ -148,8 +153,12 @@ impl Backend {
 
 impl<'a> Visit<'a> {
     fn to(backend: &'a Backend, protocol: &str) -> Self {
+        Self::with(backend, protocol, "")
+    }
+
+    fn with(backend: &'a Backend, protocol: &str, keys: &str) -> Self {
         let endpoint = backend.running.endpoint(protocol).unwrap();
-        Self::by(backend, endpoint, &format!("forward = {}", backend.forward(endpoint)))
+        Self::by(backend, endpoint, &format!("{keys}\nforward = {}", backend.forward(endpoint)))
     }
 
     /// Starts a gateway with these routes.
