@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use starttls::proto::PROTOCOLS;
 use tempfile::TempDir;
 
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab, shell};
 
-/// The environment variable that makes this test write `docs/commands.md` instead of comparing it.
+/// The environment variable that makes these tests write what is generated instead of comparing it.
 const UPDATE: &str = "UPDATE_DOCS";
 
 #[test]
@@ -84,6 +85,27 @@ fn the_reference_of_the_commands_is_current() {
             read("commands.md") == page,
             "docs/commands.md is not current: run this test with {UPDATE}=1"
         );
+    }
+}
+
+#[test]
+fn the_table_of_protocols_is_current() {
+    let url = |scheme: &str| format!("`{scheme}://`");
+    let rows = PROTOCOLS.iter().map(|it| {
+        let implicit = it.implicit_tls.map(|tls| url(tls.name)).unwrap_or_default();
+        format!("| {} | {} | {implicit} | {} |\n", it.title, url(it.name), it.spec)
+    });
+    let table = rows.collect::<String>().replace("|  |", "| |");
+    let path = docs().join("../README.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let head = "| | upgrade | TLS from the first byte | specification |\n|---|---|---|---|\n";
+    let start = page.find(head).unwrap() + head.len();
+    let end = start + page[start..].find("\n\n").unwrap() + 1;
+    let current = format!("{}{table}{}", &page[..start], &page[end..]);
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(path, current).unwrap();
+    } else {
+        assert!(page == current, "the table of README.md is not current: run this test with {UPDATE}=1");
     }
 }
 
