@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use starttls::login::{Account, LoggedIn, LoginError};
-use starttls::proto::{Denial, PROTOCOLS, Protocol, base64, ftp::FTP, imap::IMAP, pop3::POP3, smtp::SMTP};
+use starttls::proto::{
+    ClientMessage, Denial, Identity, PROTOCOLS, Protocol, base64, ftp::FTP, imap::IMAP, pop3::POP3,
+    smtp::SMTP,
+};
 use starttls::{Connector, Encrypted, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
@@ -275,9 +278,14 @@ async fn an_account_moves_between_threads_and_shows_no_secret() {
 }
 
 #[test]
-fn protocols_without_a_login_are_known() {
-    let without: Vec<&str> = PROTOCOLS.iter().filter(|it| !Account::supports(it)).map(|it| it.name).collect();
-    assert_eq!(without, ["http", "nbd", "rdp", "vnc"]);
+fn a_protocol_without_a_login_sends_no_credentials() {
+    for protocol in PROTOCOLS {
+        let (mut credentials, mut dialect) = (Vec::new(), protocol.new_dialect(Identity::new("")));
+        dialect.write_client(ClientMessage::Credentials, &mut credentials);
+        // The requests of HTTP carry their credentials.
+        let expected = !credentials.is_empty() && protocol.name != "http";
+        assert_eq!(Account::supports(protocol), expected, "{}", protocol.name);
+    }
 }
 
 #[test]
