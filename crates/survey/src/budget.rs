@@ -110,8 +110,10 @@ pub enum DialAdmission {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
-    /// When the next connection may be opened.
+    /// When the next connection may be admitted.
     next: Duration,
+    /// When the next admitted connection may be dialed. A busy process dials later than it admits, and must not make up for it.
+    next_dial: Duration,
     open: u32,
     /// How often the subnet turned the survey away.
     strikes: u32,
@@ -157,29 +159,44 @@ impl Budgets {
         if at > now {
             return DialAdmission::At(at);
         }
-        self.open(now, keys, 1);
+        self.take(now, keys, |bucket, next| {
+            bucket.next = next;
+            bucket.open += 1;
+        });
         DialAdmission::Now
     }
 
-    /// Asks for another connection in place of one that is closed or about to be.
-    pub fn admit_again(&mut self, now: Duration, keys: &[BudgetKey]) -> DialAdmission {
-        let next = keys.iter().filter_map(|key| self.buckets.get(key)).map(|it| it.next).max();
+    /// Asks whether a connection that was admitted may be dialed at this moment.
+    pub fn dial(&mut self, now: Duration, keys: &[BudgetKey]) -> DialAdmission {
+        let next = keys.iter().filter_map(|key| self.buckets.get(key)).map(|it| it.next_dial).max();
         match next {
             Some(at) if at > now => DialAdmission::At(at),
             _ => {
-                self.open(now, keys, 0);
+                self.take(now, keys, |bucket, next| {
+                    bucket.next_dial = next;
+                    bucket.next = bucket.next.max(next);
+                });
                 DialAdmission::Now
             }
         }
     }
 
-    fn open(&mut self, now: Duration, keys: &[BudgetKey], connections: u32) {
+    /// Asks for another connection in place of one that is closed or about to be, and for its moment.
+    pub fn admit_again(&mut self, now: Duration, keys: &[BudgetKey]) -> DialAdmission {
+        let next = keys.iter().filter_map(|key| self.buckets.get(key)).map(|it| it.next).max();
+        match next {
+            Some(at) if at > now => DialAdmission::At(at),
+            _ => self.dial(now, keys),
+        }
+    }
+
+    /// Changes the buckets of a connection, which get the time of the next one.
+    fn take(&mut self, now: Duration, keys: &[BudgetKey], change: impl Fn(&mut Bucket, Duration)) {
         for key in keys {
             let bucket = self.buckets.entry(key.clone()).or_default();
             // Half the rate after each time that the subnet turned a client away.
             let interval = self.pace.of(key).interval() * (1 << bucket.strikes.min(6));
-            bucket.next = now + interval;
-            bucket.open += connections;
+            change(bucket, now + interval);
         }
     }
 
@@ -241,10 +258,11 @@ impl Budgets {
 
     /// Forgets what has no effect any more, so that the memory follows the work and not the run.
     pub fn forget_idle(&mut self, now: Duration) {
-        self.buckets.retain(|_, it| it.open > 0 || it.next > now || it.strikes > 0 || it.has_served);
+        let is_used = |it: &Bucket| it.open > 0 || it.next.max(it.next_dial) > now || it.strikes > 0;
+        self.buckets.retain(|_, it| is_used(it) || it.has_served);
         // Whether a subnet has served a client matters only near the time when it did.
         if self.buckets.len() > 100_000 {
-            self.buckets.retain(|_, it| it.open > 0 || it.next > now || it.strikes > 0);
+            self.buckets.retain(|_, it| is_used(it));
         }
     }
 
@@ -297,6 +315,7 @@ mod tests {
                 let mut wake = open.iter().map(|(end, _)| *end).min();
                 pending.retain(|(keys, ms)| match budgets.admit(now, keys) {
                     DialAdmission::Now => {
+                        assert_eq!(budgets.dial(now, keys), DialAdmission::Now);
                         open.push((now + Duration::from_millis(*ms), keys.clone()));
                         log.push((now, now + Duration::from_millis(*ms), keys.clone()));
                         false
@@ -354,6 +373,21 @@ mod tests {
             DialAdmission::Paused(331 * second),
             "at most the longest pause"
         );
+    }
+
+    #[test]
+    fn a_process_that_dials_late_does_not_make_up_for_it() {
+        let (mut budgets, keys) = (Budgets::new(pace()), keys([127, 0, 0, 1], 0));
+        let others = &keys[1..];
+        let (interval, late) = (Duration::from_millis(25), Duration::from_millis(300));
+        // Two connections to a subnet are admitted at their times, and both are dialed late.
+        assert_eq!(budgets.admit(Duration::ZERO, &keys), DialAdmission::Now);
+        assert_eq!(budgets.admit(interval, others), DialAdmission::Now);
+        assert_eq!(budgets.dial(late, &keys), DialAdmission::Now);
+        assert_eq!(budgets.dial(late, others), DialAdmission::At(late + interval));
+        assert_eq!(budgets.dial(late + interval, others), DialAdmission::Now);
+        // The next one follows what was dialed, not what was admitted.
+        assert_eq!(budgets.admit(late + interval, others), DialAdmission::At(late + 2 * interval));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -159,12 +160,12 @@ impl LaneBudgets {
     }
 }
 
-/// The gate of one target: its first connection was permitted when it was started, and each further one waits for the budgets.
+/// The gate of one target: its first connection was admitted when it was started, and each further one waits for the budgets.
 #[derive(Clone)]
 pub(crate) struct LaneGate {
     budgets: LaneBudgets,
     keys: Arc<BudgetKeys>,
-    is_first: Arc<Mutex<bool>>,
+    is_first: Arc<AtomicBool>,
     lease: Lease,
 }
 
@@ -182,13 +183,22 @@ impl DialGate for LaneGate {
                     // Another worker may dial this network by now. This target is about to be dropped.
                     return std::future::pending().await;
                 }
-                if std::mem::take(&mut *self.is_first.lock().unwrap_or_else(PoisonError::into_inner)) {
-                    return;
-                }
-                let admission = self.budgets.lock().admit_again(self.budgets.now(), &self.keys);
+                let is_first = self.is_first.load(Ordering::Relaxed);
+                let admission = {
+                    let mut budgets = self.budgets.lock();
+                    let now = self.budgets.now();
+                    if is_first {
+                        budgets.dial(now, &self.keys)
+                    } else {
+                        budgets.admit_again(now, &self.keys)
+                    }
+                };
                 match admission {
                     DialAdmission::At(time) => tokio::time::sleep_until(self.budgets.at(time)).await,
-                    _ => return,
+                    _ => {
+                        self.is_first.store(false, Ordering::Relaxed);
+                        return;
+                    }
                 }
             }
         })
@@ -284,6 +294,22 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
         }
     }
 
+    /// Waits for an operation of the queue, and keeps the lane meanwhile. Returns `None` if the worker has lost the lane: a queue that
+    /// does not answer must not keep the worker from ending its connections in time.
+    async fn held<T>(
+        &self,
+        operation: impl Future<Output = Result<T, SurveyError>>,
+    ) -> Result<Option<T>, SurveyError> {
+        let mut operation = pin!(operation);
+        while self.lease.is_held() {
+            tokio::select! {
+                done = &mut operation => return done.map(Some),
+                () = self.lease.due() => self.lease.renew(self.queue.progress()).await,
+            }
+        }
+        Ok(None)
+    }
+
     /// Works on a shard. Returns whether the worker still holds the lane.
     async fn shard(&self, mut claim: Claim) -> Result<bool, SurveyError> {
         let mut pending = self.pending(&claim)?;
@@ -341,12 +367,17 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             };
             match next {
                 Next::Start(index) => {
-                    if !std::mem::replace(&mut has_started, true) {
-                        self.queue.start(&claim).await?;
+                    if !std::mem::replace(&mut has_started, true)
+                        && self.held(self.queue.start(&claim)).await?.is_none()
+                    {
+                        return Ok(false);
                     }
                     if let (Some(it), Some(place)) = (pending.remove(index), place.take()) {
-                        if claim.starts >= RECORDED_STARTS {
-                            self.queue.start_target(&claim, &self.job.key(&it.target)).await?;
+                        let key = self.job.key(&it.target);
+                        if claim.starts >= RECORDED_STARTS
+                            && self.held(self.queue.start_target(&claim, &key)).await?.is_none()
+                        {
+                            return Ok(false);
                         }
                         self.start(it, place, &mut running);
                     }
@@ -391,7 +422,10 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             // The next target after one that was alone may end the program.
             let is_due = is_alone || waiting.len() >= SAVED_TOGETHER || Instant::now() >= save_at;
             if !waiting.is_empty() && is_due {
-                self.queue.save(&mut claim, std::mem::take(&mut waiting)).await?;
+                let saved = self.queue.save(&mut claim, std::mem::take(&mut waiting));
+                if self.held(saved).await?.is_none() {
+                    return Ok(false);
+                }
                 save_at = Instant::now() + SAVE_AFTER;
             }
         }
@@ -459,7 +493,7 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
         let gate = it.keys.as_ref().map(|(_, keys)| LaneGate {
             budgets: self.budgets.clone(),
             keys: Arc::clone(keys),
-            is_first: Arc::new(Mutex::new(true)),
+            is_first: Arc::new(AtomicBool::new(true)),
             lease: self.lease.clone(),
         });
         let (job, of_task) = (Arc::clone(&self.job), Arc::clone(&it.target));
@@ -556,7 +590,9 @@ impl Lease {
     async fn renew(&self, progress: impl Future<Output = Result<bool, SurveyError>>) {
         let Some(limit) = self.limit else { return };
         let asked = Instant::now();
-        let answer = tokio::time::timeout(limit / 6, progress).await;
+        // Not beyond the end of the lease, which ends the connections of the lane.
+        let end = self.times().renewed + limit / 2 + Duration::from_millis(1);
+        let answer = tokio::time::timeout_at((asked + limit / 6).min(end).into(), progress).await;
         let mut times = self.times();
         times.next = Instant::now() + limit / 12;
         match answer {

@@ -31,7 +31,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{
     self, DiscardPolicy, RawMessageError, RawMessageErrorKind, RetentionPolicy, Stream,
@@ -270,10 +270,17 @@ impl NatsRun {
             stream.map_err(|error| failed("cannot use the streams of the run", error))
         };
         let (records, lanes) = (stream(name.records()).await?, stream(name.lanes()).await?);
-        let consumer: Consumer<pull::Config> = lanes
-            .get_consumer(CONSUMER)
-            .await
-            .map_err(|error| SurveyError::NoRun(name.to_string(), error.to_string()))?;
+        // A server that does not answer is not a server without the run.
+        let is_missing = |error: &async_nats::Error| {
+            error.downcast_ref::<ConsumerInfoError>().is_some_and(|it| {
+                matches!(it.kind(), ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound)
+            })
+        };
+        let consumer: Consumer<pull::Config> =
+            lanes.get_consumer(CONSUMER).await.map_err(|error| match is_missing(&error) {
+                true => SurveyError::NoRun(name.to_string(), error.to_string()),
+                false => failed("cannot use the lanes of the run", error),
+            })?;
         let lease = consumer.cached_info().config.ack_wait;
         Ok(Self { name: name.clone(), context, records, lanes, consumer, lease })
     }
