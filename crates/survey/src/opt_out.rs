@@ -140,40 +140,69 @@ impl OptOutList {
     }
 }
 
-/// The opt-out list in a file, which can change while the survey runs.
+/// The opt-out list of a process, which can change while the survey runs: that of its file, and that of the queue.
 #[derive(Debug, Default)]
-pub(crate) struct OptOutFile {
+pub(crate) struct OptOut {
     path: Option<PathBuf>,
-    state: Mutex<(Arc<OptOutList>, Option<SystemTime>, Option<Instant>)>,
+    state: Mutex<OptOutState>,
 }
 
-impl OptOutFile {
-    /// Reads the list. Without a file it is empty.
+#[derive(Debug, Default)]
+struct OptOutState {
+    of_file: OptOutList,
+    changed: Option<SystemTime>,
+    read: Option<Instant>,
+    of_queue: OptOutList,
+    /// Both of them.
+    list: Arc<OptOutList>,
+}
+
+impl OptOutState {
+    fn merge(&mut self) {
+        self.list = Arc::new(OptOutList(self.of_file.0.union(&self.of_queue.0).cloned().collect()));
+    }
+}
+
+impl OptOut {
+    /// Reads the list in a file. Without a file it is empty.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn new(path: Option<PathBuf>) -> Result<Self, SurveyError> {
-        let list = path.as_deref().map(OptOutList::read).transpose()?.unwrap_or_default();
-        let changed = path.as_deref().and_then(changed_at);
-        Ok(Self { path, state: Mutex::new((Arc::new(list), changed, Some(Instant::now()))) })
+        let mut state = OptOutState {
+            of_file: path.as_deref().map(OptOutList::read).transpose()?.unwrap_or_default(),
+            changed: path.as_deref().and_then(changed_at),
+            read: Some(Instant::now()),
+            ..OptOutState::default()
+        };
+        state.merge();
+        Ok(Self { path, state: Mutex::new(state) })
     }
 
-    /// Returns the list, which is at most five seconds old. If the file has become unreadable, the list stays as it was.
+    /// Returns the list. That of the file is at most five seconds old; if the file has become unreadable, it stays as it was.
     pub(crate) fn list(&self) -> Arc<OptOutList> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (list, changed, read) = &mut *state;
         if let Some(path) = self.path.as_deref()
-            && read.is_none_or(|it| it.elapsed() > LIST_AGE)
+            && state.read.is_none_or(|it| it.elapsed() > LIST_AGE)
         {
-            *read = Some(Instant::now());
+            state.read = Some(Instant::now());
             let now = changed_at(path);
-            if now != *changed
+            if now != state.changed
                 && let Ok(new) = OptOutList::read(path)
             {
-                (*list, *changed) = (Arc::new(new), now);
+                (state.of_file, state.changed) = (new, now);
+                state.merge();
             }
         }
-        Arc::clone(list)
+        Arc::clone(&state.list)
+    }
+
+    /// Replaces the list of the queue.
+    #[cfg(feature = "nats")]
+    pub(crate) fn set_of_queue(&self, list: OptOutList) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.of_queue = list;
+        state.merge();
     }
 }
 
@@ -201,6 +230,19 @@ mod tests {
         ] {
             assert_eq!(list.has_address(address.parse().unwrap(), network), expected, "{address}");
         }
+    }
+
+    #[cfg(feature = "nats")]
+    #[test]
+    fn the_lists_of_the_file_and_of_the_queue_both_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("opt-out.txt");
+        std::fs::write(&path, "a.example\n").unwrap();
+        let opt_out = OptOut::new(Some(path)).unwrap();
+        opt_out.set_of_queue(OptOutList::parse("b.example").unwrap());
+        assert!(["a.example", "b.example"].iter().all(|name| opt_out.list().has_name(name)));
+        opt_out.set_of_queue(OptOutList::default());
+        assert!(opt_out.list().has_name("a.example") && !opt_out.list().has_name("b.example"));
     }
 
     #[test]

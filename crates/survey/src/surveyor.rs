@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::error::SurveyError;
 use crate::folder::Stage;
 use crate::monitor::Monitor;
-use crate::opt_out::OptOutFile;
+use crate::opt_out::OptOut;
 use crate::queue::Queue;
 use crate::settings::RunSettings;
 use crate::stage::names::{ResolveAddresses, ResolveDomains};
@@ -48,7 +48,7 @@ pub struct Surveyor {
 pub(crate) struct Resources {
     questions: (Arc<Semaphore>, u32),
     connections: (Arc<Semaphore>, u32),
-    opt_out: Arc<OptOutFile>,
+    opt_out: Arc<OptOut>,
 }
 
 impl Surveyor {
@@ -64,7 +64,7 @@ impl Surveyor {
         Ok(Resources {
             questions: places(self.questions),
             connections: places(self.connections),
-            opt_out: Arc::new(OptOutFile::new(self.opt_out.clone())?),
+            opt_out: Arc::new(OptOut::new(self.opt_out.clone())?),
         })
     }
 
@@ -105,7 +105,7 @@ impl Surveyor {
         }
     }
 
-    fn probes(&self, pass: u8, opt_out: &Arc<OptOutFile>) -> Result<ProbeEndpoints, SurveyError> {
+    fn probes(&self, pass: u8, opt_out: &Arc<OptOut>) -> Result<ProbeEndpoints, SurveyError> {
         let options = ProbeOptions {
             protocol: self.protocol,
             kind: self.settings.probe,
@@ -129,20 +129,35 @@ mod serve {
 
     use super::{Arc, SurveyError, Surveyor};
     use crate::event::{SurveyEvent, WorkerEnd};
+    use crate::opt_out::OptOut;
     use crate::queue::{NatsLane, NatsRun};
 
     /// The wait after the queue failed.
     const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+    /// The opt-out list of the queue is read again after this time.
+    const LIST_AGE: Duration = Duration::from_secs(2);
+
     /// A lane is given back after so many of the longest waits of its budgets, because the next holder has to wait once.
     const INTERVALS_OF_A_HOLDER: u32 = 30;
+
+    /// Reads the opt-out list of the queue again and again. A list that cannot be read stays as it was.
+    async fn watch_opt_out(run: NatsRun, opt_out: Arc<OptOut>, mut known: u64) {
+        loop {
+            tokio::time::sleep(LIST_AGE).await;
+            if let Ok(Some((list, sequence))) = run.opt_out_after(known).await {
+                opt_out.set_of_queue(list);
+                known = sequence;
+            }
+        }
+    }
 
     impl Surveyor {
         /// Works on the lanes that the queue gives, at most so many at a time, until the run has all of its results or the process has
         /// to end. `note` is told what happens. An error of the queue ends a lane, and not the process.
         ///
         /// # Errors
-        /// If the opt-out list cannot be read.
+        /// If an opt-out list cannot be read.
         pub async fn serve(
             self: Arc<Self>,
             run: &NatsRun,
@@ -150,6 +165,17 @@ mod serve {
             note: &mut (dyn FnMut(SurveyEvent) + Send),
         ) -> Result<WorkerEnd, SurveyError> {
             let resources = Arc::new(self.resources()?);
+            // Before the first lane, so that no network is connected to that opted out before this process was started.
+            let mut watching = JoinSet::new();
+            let known = match run.opt_out_after(0).await? {
+                Some((list, sequence)) => {
+                    resources.opt_out.set_of_queue(list);
+                    sequence
+                }
+                None => 0,
+            };
+            // It ends with this function.
+            watching.spawn(watch_opt_out(run.clone(), Arc::clone(&resources.opt_out), known));
             let longest = run.lease().max(self.settings.pace.longest_interval() * INTERVALS_OF_A_HOLDER);
             let (mut lanes, mut begun, mut stop) = (JoinSet::new(), BTreeSet::new(), self.stop.clone());
             let mut taking = None;

@@ -47,8 +47,8 @@ pub(crate) use policy_service::{
 };
 pub(crate) use send::{Send, Stop};
 pub(crate) use survey::{
-    OptOutCommand, StatusFormat, Survey, SurveyCommand, SurveyJoin, SurveyMachine, SurveyPace, SurveyRun,
-    SurveyStatus, SurveyVerify,
+    OptOutChange, OptOutCommand, OptOutShow, StatusFormat, Survey, SurveyCommand, SurveyJoin, SurveyMachine,
+    SurveyPace, SurveyRun, SurveyStatus, SurveyVerify,
 };
 #[cfg(feature = "nats")]
 pub(crate) use survey::{SurveyCollect, SurveyQueue, SurveyWork};

@@ -419,7 +419,8 @@ pub(crate) struct SurveyVerify {
 
 /// Change or show the list of those that do not want to be surveyed
 ///
-/// A running survey that uses the file notices a change within five seconds.
+/// A running survey that uses the file notices a change within five seconds. With --queue and --run, "add" and "remove" also
+/// change the list on the queue, and the workers of that survey notice it within five seconds, on all machines.
 #[derive(Debug, Args)]
 pub(crate) struct SurveyOptOut {
     #[command(subcommand)]
@@ -428,27 +429,42 @@ pub(crate) struct SurveyOptOut {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OptOutCommand {
-    /// Add prefixes, AS and domains with all names below them
-    Add {
-        /// The file with the list
-        file: PathBuf,
-        /// A prefix, an AS such as AS64500, or a domain
-        #[arg(required = true)]
-        entries: Vec<OptOutEntry>,
-    },
+    /// Add prefixes, AS and domains with all names below them; with --queue, the queue gets the whole list of the file
+    Add(OptOutChange),
     /// Remove entries
-    Remove {
-        /// The file with the list
-        file: PathBuf,
-        /// The entries, as the list shows them
-        #[arg(required = true)]
-        entries: Vec<OptOutEntry>,
-    },
-    /// Print the list
-    List {
-        /// The file with the list
-        file: PathBuf,
-    },
+    Remove(OptOutChange),
+    /// Print the list of a file, or that of a survey on a queue
+    List(OptOutShow),
+}
+
+/// Entries of an opt-out list that are added or removed.
+#[derive(Debug, Args)]
+pub(crate) struct OptOutChange {
+    /// The file with the list
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// A prefix, an AS such as AS64500, or a domain
+    #[arg(value_name = "ENTRY", required = true)]
+    pub(crate) entries: Vec<OptOutEntry>,
+
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) queue: SurveyQueue,
+}
+
+/// Which opt-out list is shown.
+#[derive(Debug, Args)]
+pub(crate) struct OptOutShow {
+    /// The file with the list
+    #[arg(value_name = "FILE")]
+    #[cfg_attr(feature = "nats", arg(required_unless_present = "queue", conflicts_with = "queue"))]
+    #[cfg_attr(not(feature = "nats"), arg(required = true))]
+    pub(crate) file: Option<PathBuf>,
+
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) queue: SurveyQueue,
 }
 
 /// The waits before the further passes.

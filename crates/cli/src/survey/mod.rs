@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Survey, interruption: Interruption) -> Result<u8, 
         SurveyCommand::Status(args) => status::run(&args).await,
         SurveyCommand::Join(args) => joined(&args),
         SurveyCommand::Verify(args) => verified(&args),
-        SurveyCommand::OptOut(args) => opt_out::run(args.command),
+        SurveyCommand::OptOut(args) => opt_out::run(args.command).await,
     }
 }
 

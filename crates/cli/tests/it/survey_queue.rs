@@ -103,7 +103,10 @@ impl Fleet {
         it.arg(self.simulation.out("domains.txt")).arg("--out").arg(self.simulation.out(out));
         it.args(["--client-name", "probe.sim.test", "--own-networks", "--seed", "3"]);
         it.args(["--port", &self.simulation.internet.port.to_string()]);
-        it.args(["--address-rate", &ADDRESS_RATE.to_string(), "--subnet-rate", &SUBNET_RATE.to_string()]);
+        if !more.contains(&"--address-rate") {
+            it.args(["--address-rate", &ADDRESS_RATE.to_string()]);
+        }
+        it.args(["--subnet-rate", &SUBNET_RATE.to_string()]);
         it.args(["--network-rate", &NETWORK_RATE.to_string(), "--suffix-rate", &SUFFIX_RATE.to_string()]);
         it.args(["--retry-after", "1s,1s", "--timeout", "10s", "--pause", "1s", "-q"]);
         it.args(more);
@@ -359,6 +362,58 @@ fn an_interrupted_worker_gives_its_lanes_back() {
     fleet.check();
 }
 
+/// The time that the guide promises, with slack for a busy machine.
+const OPT_OUT_AFTER: Duration = Duration::from_secs(10);
+
+#[test]
+fn an_opt_out_reaches_the_workers_of_a_queue() {
+    let fleet = Fleet::new(200, 150);
+    // Three seconds between two connections to an address: the large provider would take twenty seconds.
+    let more = ["--lease", "4s", "--every-name", "--address-rate", "0.33"];
+    let mut coordinator = fleet.start("coordinator", fleet.plan_with("run", "a", &more));
+    fleet.wait_for_run();
+    let list = fleet.simulation.out("opt-out.txt");
+    let change = |words: &[&str]| {
+        let mut it = starttls(["survey", "opt-out"]);
+        it.arg(words[0]).arg(&list).args(&words[1..]);
+        Run::of(&mut fleet.on_queue(it)).exits(0);
+    };
+    let on_queue = || Run::of(&mut fleet.on_queue(starttls(["survey", "opt-out", "list"]))).exits(0).stdout;
+    // Before the first worker, and by an operator with another file.
+    std::fs::write(&list, "five.test\n").unwrap();
+    change(&["add", "AS64500", "mistake.test"]);
+    std::fs::remove_file(&list).unwrap();
+
+    let mut worker = fleet.start("worker-1", fleet.work());
+    let referee = &fleet.simulation.internet.referee;
+    let of_whale = |address| provider(address) == Some("whale.test");
+    let started = Instant::now();
+    while !referee.addresses().into_iter().any(of_whale) {
+        assert!(started.elapsed() < DEADLINE, "the provider is never connected to: {}", worker.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    change(&["add", "whale.test"]);
+    let added = Instant::now();
+    change(&["remove", "mistake.test"]);
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), "whale.test\n");
+    assert_eq!(on_queue(), "AS64500\nfive.test\nwhale.test\n");
+    assert!(matches!(coordinator.end(), 0 | 7), "{}", coordinator.log());
+    assert_eq!(worker.end(), 0, "{}", worker.log());
+
+    let late = referee.recent(added.elapsed().saturating_sub(OPT_OUT_AFTER), of_whale);
+    assert_eq!(late, 0, "connections to the provider, more than ten seconds after it opted out");
+    let of_five = |address| provider(address) == Some("five.test");
+    assert_eq!(referee.recent(Duration::MAX, of_five), 0, "it opted out before the first worker was started");
+    let mut opted_out = 0;
+    for row in rows(&fleet.simulation.out("a/results/probe-1")) {
+        let listed = provider(text(&row, "address").parse().unwrap()).is_some();
+        let is_opted_out = text(&row, "reach") == "opted-out";
+        assert!(listed || !is_opted_out, "{row}");
+        opted_out += u32::from(is_opted_out);
+    }
+    assert!(opted_out > 5, "{opted_out} endpoints");
+}
+
 /// The server sends SIGKILL to each worker that connects to it.
 #[test]
 #[ignore = "takes minutes; cargo xtask simulation runs it"]
@@ -474,6 +529,8 @@ fn wrong_usage_of_a_queue_is_explained() {
         (&["status", "--queue", "nats://a.test", "--run", "a.b"], "letters, digits"),
         (&["status", "--queue", "nats://a.test"], "--run <NAME>"),
         (&["work"], "--queue <URL>"),
+        (&["opt-out", "list"], "arguments were not provided: <FILE>"),
+        (&["opt-out", "list", "a", "--queue", "nats://a.test", "--run", "a"], "cannot be used with"),
         (
             &["collect", "--queue", "nats://a.test", "--run", "a", "--out", "/nonexistent"],
             "contains no survey",

@@ -7,7 +7,7 @@ use std::time::Instant;
 use starttls_dns::{DnsAnswer, DnsName, DnsQuestion, MxTarget, RecordData, RecordType, Stub};
 
 use crate::budget::BudgetKeys;
-use crate::opt_out::OptOutFile;
+use crate::opt_out::OptOut;
 use crate::row::{AddressRow, DomainRow, DomainStatus, Exchanger, ROW_VERSION};
 use crate::target::NameTarget;
 use crate::worker::{Contact, Done, Job, LaneGate, Skipped, record};
@@ -24,7 +24,7 @@ pub(crate) struct ResolveDomains {
     /// Whom to ask.
     pub(crate) stub: Stub,
     /// Those that are not asked for.
-    pub(crate) opt_out: Arc<OptOutFile>,
+    pub(crate) opt_out: Arc<OptOut>,
 }
 
 /// Looks up the addresses of exchangers.

@@ -16,7 +16,7 @@ use starttls_x509::validity;
 
 use crate::budget::BudgetKeys;
 use crate::files::json;
-use crate::opt_out::OptOutFile;
+use crate::opt_out::OptOut;
 use crate::queue::TargetRecord;
 use crate::row::{
     Attempt, CertificateFacts, CertificateRow, EndpointOutcome, EndpointRow, EvidenceRow, FindingFacts,
@@ -38,7 +38,7 @@ pub(crate) struct ProbeEndpoints {
     evidence: EvidenceKept,
     kind: ProbeKind,
     policy: DialPolicy,
-    opt_out: Arc<OptOutFile>,
+    opt_out: Arc<OptOut>,
 }
 
 /// How endpoints are probed.
@@ -58,7 +58,7 @@ pub(crate) struct ProbeOptions {
     /// The addresses that may be dialed.
     pub(crate) policy: DialPolicy,
     /// Those that are not dialed.
-    pub(crate) opt_out: Arc<OptOutFile>,
+    pub(crate) opt_out: Arc<OptOut>,
 }
 
 impl fmt::Debug for ProbeOptions {

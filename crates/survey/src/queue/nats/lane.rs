@@ -22,7 +22,7 @@ use crate::queue::{Claim, Journal, Queue, TargetRecord, ThrottleMemory};
 const WAIT: Duration = Duration::from_secs(2);
 
 /// The largest message. The usual limit of a server is 1 MiB.
-const MAX_MESSAGE: usize = 512 * 1024;
+pub(super) const MAX_MESSAGE: usize = 512 * 1024;
 
 /// The largest message after decompression.
 const MAX_DECOMPRESSED: u64 = 64 * 1024 * 1024;
@@ -52,7 +52,7 @@ impl JournalEntry {
     }
 }
 
-fn decompress(subject: &str, octets: &[u8]) -> Result<Vec<u8>, SurveyError> {
+pub(super) fn decompress(subject: &str, octets: &[u8]) -> Result<Vec<u8>, SurveyError> {
     let mut text = Vec::new();
     let decoder = zstd::stream::Decoder::new(octets);
     let read = decoder.and_then(|it| it.take(MAX_DECOMPRESSED).read_to_end(&mut text));

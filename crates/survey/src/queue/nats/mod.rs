@@ -9,6 +9,7 @@
 //! journal.STAGE.LANE.NUMBER         what workers did with a shard, and the records of its targets
 //! result.STAGE.LANE.NUMBER          which messages of the journal are the result
 //! holder.LANE                       the worker that has a lane, and the subnets that turned clients away
+//! opt-out                           the prefixes, AS and names that are not surveyed
 //! end                               the run has all of its results
 //! ```
 //!
@@ -25,6 +26,7 @@
 
 mod coordinator;
 mod lane;
+mod opt_out;
 
 use std::fmt;
 use std::str::FromStr;
