@@ -3,34 +3,136 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::folder::Stage;
 
 /// The time over which the rate is measured.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// The limits of the histogram of durations, in seconds.
-const BUCKETS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+/// The limits of the histograms of durations, in seconds: from an answer of a near server to the longest limit that is usual.
+const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+
+/// The same for the time that a worker holds a lane.
+const LANE_BUCKETS: [f64; 8] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+
+/// What takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timed {
+    /// The work on a target.
+    Target,
+    /// The TCP connection to a server.
+    Connect,
+    /// The TLS handshake with a server.
+    Handshake,
+    /// A question to the resolver.
+    Dns,
+    /// A worker holds a lane.
+    LaneHold,
+}
+
+impl Timed {
+    /// All of them, with their names and help.
+    const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Target, "target_seconds", "Duration of the work on a target."),
+        (Self::Connect, "connect_seconds", "Duration of the first TCP connection to an endpoint."),
+        (Self::Handshake, "handshake_seconds", "Duration of the first TLS handshake with an endpoint."),
+        (Self::Dns, "dns_seconds", "Duration of a question to the resolver."),
+        (Self::LaneHold, "lane_hold_seconds", "Time that this process held a lane."),
+    ];
+
+    fn buckets(self) -> &'static [f64] {
+        if self == Self::LaneHold { &LANE_BUCKETS } else { &BUCKETS }
+    }
+}
+
+/// An operation of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueOperation {
+    /// Asks for a lane.
+    #[cfg(feature = "nats")]
+    Take,
+    /// Becomes the holder of a lane.
+    Enter,
+    /// Takes a shard.
+    Claim,
+    /// Records what is in work.
+    Start,
+    /// Keeps results.
+    Save,
+    /// Makes the result of a shard visible.
+    Finish,
+    /// Remembers the subnets that turned clients away.
+    Remember,
+    /// Gives a lane back.
+    Leave,
+    /// Keeps a lane. A failure is a lane that was lost.
+    Hold,
+    /// Publishes what was planned, and collects the results.
+    #[cfg(feature = "nats")]
+    Collect,
+}
+
+impl QueueOperation {
+    /// The names of all of them, in their order.
+    #[cfg(feature = "nats")]
+    const NAMES: &[&str] =
+        &["take", "enter", "claim", "start", "save", "finish", "remember", "leave", "hold", "collect"];
+    #[cfg(not(feature = "nats"))]
+    const NAMES: &[&str] = &["enter", "claim", "start", "save", "finish", "remember", "leave", "hold"];
+}
+
+/// The numbers of durations up to each limit, and their sum.
+#[derive(Debug)]
+struct Histogram {
+    counts: Vec<u64>,
+    sum: f64,
+}
+
+impl Histogram {
+    fn new(buckets: &[f64]) -> Self {
+        Self { counts: vec![0; buckets.len() + 1], sum: 0.0 }
+    }
+
+    fn observe(&mut self, buckets: &[f64], seconds: f64) {
+        let bucket = buckets.iter().position(|limit| seconds <= *limit).unwrap_or(buckets.len());
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+        }
+        self.sum += seconds;
+    }
+
+    fn write(&self, text: &mut String, name: &str, buckets: &[f64]) {
+        let mut all = 0;
+        let limits = buckets.iter().map(ToString::to_string).chain([String::from("+Inf")]);
+        for (limit, count) in limits.zip(&self.counts) {
+            all += count;
+            let _ = writeln!(text, "starttls_survey_{name}_bucket{{le=\"{limit}\"}} {all}");
+        }
+        let _ = writeln!(text, "starttls_survey_{name}_sum {}", self.sum);
+        let _ = writeln!(text, "starttls_survey_{name}_count {all}");
+    }
+}
 
 /// What this process has done. All workers of the process share it.
 #[derive(Debug)]
 pub struct Monitor {
     state: Mutex<State>,
-    started: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     stages: BTreeMap<Stage, StageCount>,
     in_flight: u64,
     paused: BTreeMap<u16, u64>,
     /// Times and numbers of results, for the rate.
     recent: VecDeque<(Instant, u64)>,
-    durations: [u64; BUCKETS.len() + 1],
-    duration_sum: f64,
-    last_result: Option<Instant>,
-    queue_errors: u64,
+    /// In the order of [`Timed::ALL`].
+    durations: Vec<Histogram>,
+    /// The time of the last result; until there is one, that of the start.
+    last_progress: SystemTime,
+    /// In the order of [`QueueOperation::NAMES`].
+    queue_errors: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,13 +169,22 @@ pub struct StageProgress {
 
 impl Default for Monitor {
     fn default() -> Self {
-        Self { state: Mutex::default(), started: Instant::now() }
+        let state = State {
+            stages: BTreeMap::new(),
+            in_flight: 0,
+            paused: BTreeMap::new(),
+            recent: VecDeque::new(),
+            durations: Timed::ALL.iter().map(|(timed, ..)| Histogram::new(timed.buckets())).collect(),
+            last_progress: SystemTime::now(),
+            queue_errors: vec![0; QueueOperation::NAMES.len()],
+        };
+        Self { state: Mutex::new(state) }
     }
 }
 
 impl State {
     fn count_recent(&mut self, now: Instant, more: u64) {
-        self.last_result = Some(now);
+        self.last_progress = SystemTime::now();
         match self.recent.back_mut() {
             Some((at, results)) if now.duration_since(*at) < Duration::from_secs(1) => *results += more,
             _ => self.recent.push_back((now, more)),
@@ -120,8 +231,16 @@ impl Monitor {
         self.state().paused.insert(lane, subnets);
     }
 
-    pub(crate) fn queue_failed(&self) {
-        self.state().queue_errors += 1;
+    pub(crate) fn queue_failed(&self, operation: QueueOperation) {
+        if let Some(count) = self.state().queue_errors.get_mut(operation as usize) {
+            *count += 1;
+        }
+    }
+
+    pub(crate) fn took(&self, timed: Timed, time: Duration) {
+        if let Some(histogram) = self.state().durations.get_mut(timed as usize) {
+            histogram.observe(timed.buckets(), time.as_secs_f64());
+        }
     }
 
     /// Records results of other processes.
@@ -135,16 +254,12 @@ impl Monitor {
         state.count_recent(now, results);
     }
 
-    pub(crate) fn result(&self, stage: Stage, word: &'static str, took: Duration) {
+    pub(crate) fn result(&self, stage: Stage, word: &'static str) {
         let now = Instant::now();
         let mut state = self.state();
         let count = state.stages.entry(stage).or_default();
         count.done += 1;
         *count.words.entry(word).or_default() += 1;
-        let seconds = took.as_secs_f64();
-        let bucket = BUCKETS.iter().position(|limit| seconds <= *limit).unwrap_or(BUCKETS.len());
-        state.durations[bucket] += 1;
-        state.duration_sum += seconds;
         state.count_recent(now, 1);
     }
 
@@ -228,30 +343,23 @@ impl Monitor {
                 state.paused.values().sum::<u64>() as f64,
             ),
             (
-                "queue_errors_total",
-                "counter",
-                "Operations of the queue that failed.",
-                state.queue_errors as f64,
-            ),
-            (
-                "last_result_age_seconds",
+                "last_progress_timestamp_seconds",
                 "gauge",
-                "Seconds since the last result.",
-                state.last_result.unwrap_or(self.started).elapsed().as_secs_f64(),
+                "Time of the last result, or of the start, in seconds since 1970.",
+                state.last_progress.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             ),
         ] {
             text += &head(name, kind, help);
             let _ = writeln!(text, "starttls_survey_{name} {value}");
         }
-        text += &head("target_seconds", "histogram", "Duration of the work on a target.");
-        let mut sum = 0;
-        let limits = BUCKETS.iter().map(ToString::to_string).chain([String::from("+Inf")]);
-        for (limit, results) in limits.zip(state.durations) {
-            sum += results;
-            let _ = writeln!(text, "starttls_survey_target_seconds_bucket{{le=\"{limit}\"}} {sum}");
+        text += &head("queue_errors_total", "counter", "Operations of the queue that failed.");
+        for (operation, count) in QueueOperation::NAMES.iter().zip(&state.queue_errors) {
+            let _ = writeln!(text, "starttls_survey_queue_errors_total{{op=\"{operation}\"}} {count}");
         }
-        let _ = writeln!(text, "starttls_survey_target_seconds_sum {}", state.duration_sum);
-        let _ = writeln!(text, "starttls_survey_target_seconds_count {sum}");
+        for ((timed, name, help), histogram) in Timed::ALL.iter().zip(&state.durations) {
+            text += &head(name, "histogram", help);
+            histogram.write(&mut text, name, timed.buckets());
+        }
         text
     }
 }

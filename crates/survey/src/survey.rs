@@ -16,6 +16,8 @@ use crate::folder::ShardId;
 use crate::folder::{RunFolder, Stage, StagePlan};
 use crate::join::{JoinSummary, join};
 use crate::monitor::Monitor;
+#[cfg(feature = "nats")]
+use crate::monitor::QueueOperation;
 use crate::network::AsTable;
 use crate::planning::{plan_addresses, plan_probe, plan_resolve, plan_retry};
 use crate::queue::FilesQueue;
@@ -212,7 +214,7 @@ impl Survey {
                 Ok(()) if open.is_empty() => return Ok(()),
                 Ok(()) => has_failed = false,
                 Err(SurveyError::Queue(why)) => {
-                    self.monitor.queue_failed();
+                    self.monitor.queue_failed(QueueOperation::Collect);
                     if !std::mem::replace(&mut has_failed, true) {
                         note(SurveyEvent::QueueFailed(why));
                     }

@@ -129,6 +129,7 @@ mod serve {
 
     use super::{Arc, SurveyError, Surveyor};
     use crate::event::{SurveyEvent, WorkerEnd};
+    use crate::monitor::QueueOperation;
     use crate::opt_out::OptOut;
     use crate::queue::{NatsLane, NatsRun};
 
@@ -215,6 +216,7 @@ mod serve {
                                 }
                             }
                             Err(error) => {
+                                self.monitor.queue_failed(QueueOperation::Take);
                                 note(SurveyEvent::QueueFailed(error.to_string()));
                                 tokio::time::sleep(AFTER_FAILURE).await;
                             }

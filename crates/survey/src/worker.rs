@@ -18,7 +18,7 @@ use crate::budget::{BudgetKeys, Budgets, DialAdmission, Pace};
 use crate::error::SurveyError;
 use crate::files::json;
 use crate::folder::Stage;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, QueueOperation, Timed};
 use crate::network::subnet;
 use crate::queue::{CAUTIOUS_STARTS, Claim, FATAL_STARTS, Queue, RECORDED_STARTS, TargetRecord};
 
@@ -70,6 +70,8 @@ pub(crate) struct Done {
     pub(crate) word: &'static str,
     /// What the server did.
     pub(crate) contact: Contact,
+    /// How long its steps took, for the metrics.
+    pub(crate) steps: Vec<(Timed, Duration)>,
 }
 
 /// What a server did, for the budgets.
@@ -243,28 +245,42 @@ struct Running<T> {
 
 impl<J: Job, Q: Queue> LaneWorker<J, Q> {
     async fn run(self) -> Result<(), SurveyError> {
-        self.shared.monitor.lane(self.stage, self.lane, true);
+        let monitor = &self.shared.monitor;
+        let since = Instant::now();
+        monitor.lane(self.stage, self.lane, true);
         let result = self.shards().await;
-        self.shared.monitor.lane(self.stage, self.lane, false);
+        monitor.lane(self.stage, self.lane, false);
+        monitor.took(Timed::LaneHold, since.elapsed());
+        result
+    }
+
+    /// Waits for an operation of the queue, and counts a failure.
+    async fn counted<T>(
+        &self,
+        name: QueueOperation,
+        operation: impl Future<Output = Result<T, SurveyError>>,
+    ) -> Result<T, SurveyError> {
+        let result = operation.await;
         if result.is_err() {
-            self.shared.monitor.queue_failed();
+            self.shared.monitor.queue_failed(name);
         }
         result
     }
 
     async fn shards(&self) -> Result<(), SurveyError> {
-        let after_holder = self.queue.enter().await?;
+        let after_holder = self.counted(QueueOperation::Enter, self.queue.enter()).await?;
         let memory = self.queue.throttled(self.lane).await?;
         self.budgets.lock().remember(self.budgets.now(), validity::now(), &memory);
         let mut is_new_holder = matches!(self.stage, Stage::Probe(_));
         while !*self.shared.stop.borrow() {
-            let Some(claim) = self.queue.claim(self.stage, self.lane).await? else { break };
+            let claim = self.queue.claim(self.stage, self.lane);
+            let Some(claim) = self.counted(QueueOperation::Claim, claim).await? else { break };
             if std::mem::take(&mut is_new_holder) {
                 // The previous holder may have used every budget until a moment ago.
                 self.wait(after_holder + self.shared.pace.longest_interval()).await;
             }
             if !self.shard(claim).await? {
-                self.shared.monitor.queue_failed();
+                self.shared.monitor.queue_failed(QueueOperation::Hold);
                 return Ok(());
             }
             let now = self.budgets.now();
@@ -275,10 +291,10 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
                 budgets.memory(now, validity::now())
             };
             if !memory.is_empty() {
-                self.queue.remember(self.lane, memory).await?;
+                self.counted(QueueOperation::Remember, self.queue.remember(self.lane, memory)).await?;
             }
         }
-        self.queue.leave().await
+        self.counted(QueueOperation::Leave, self.queue.leave()).await
     }
 
     /// Waits, and keeps the lane meanwhile. It ends early if the worker has to end or has lost the lane.
@@ -298,9 +314,10 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
     /// does not answer must not keep the worker from ending its connections in time.
     async fn held<T>(
         &self,
+        name: QueueOperation,
         operation: impl Future<Output = Result<T, SurveyError>>,
     ) -> Result<Option<T>, SurveyError> {
-        let mut operation = pin!(operation);
+        let mut operation = pin!(self.counted(name, operation));
         while self.lease.is_held() {
             tokio::select! {
                 done = &mut operation => return done.map(Some),
@@ -335,7 +352,8 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             claim.starts = 1;
         }
         if !waiting.is_empty() {
-            self.queue.save(&mut claim, std::mem::take(&mut waiting)).await?;
+            let saved = self.queue.save(&mut claim, std::mem::take(&mut waiting));
+            self.counted(QueueOperation::Save, saved).await?;
         }
         let mut running = Running { tasks: JoinSet::new(), by_task: HashMap::new() };
         let mut save_at = Instant::now() + SAVE_AFTER;
@@ -368,14 +386,15 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             match next {
                 Next::Start(index) => {
                     if !std::mem::replace(&mut has_started, true)
-                        && self.held(self.queue.start(&claim)).await?.is_none()
+                        && self.held(QueueOperation::Start, self.queue.start(&claim)).await?.is_none()
                     {
                         return Ok(false);
                     }
                     if let (Some(it), Some(place)) = (pending.remove(index), place.take()) {
                         let key = self.job.key(&it.target);
+                        let started = self.queue.start_target(&claim, &key);
                         if claim.starts >= RECORDED_STARTS
-                            && self.held(self.queue.start_target(&claim, &key)).await?.is_none()
+                            && self.held(QueueOperation::Start, started).await?.is_none()
                         {
                             return Ok(false);
                         }
@@ -423,17 +442,17 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
             let is_due = is_alone || waiting.len() >= SAVED_TOGETHER || Instant::now() >= save_at;
             if !waiting.is_empty() && is_due {
                 let saved = self.queue.save(&mut claim, std::mem::take(&mut waiting));
-                if self.held(saved).await?.is_none() {
+                if self.held(QueueOperation::Save, saved).await?.is_none() {
                     return Ok(false);
                 }
                 save_at = Instant::now() + SAVE_AFTER;
             }
         }
-        self.queue.save(&mut claim, waiting).await?;
+        self.counted(QueueOperation::Save, self.queue.save(&mut claim, waiting)).await?;
         if pending.is_empty() {
-            self.queue.finish(claim).await?
+            self.counted(QueueOperation::Finish, self.queue.finish(claim)).await?;
         } else {
-            self.queue.put_back(claim).await?
+            self.counted(QueueOperation::Leave, self.queue.put_back(claim)).await?;
         }
         Ok(true)
     }
@@ -537,7 +556,11 @@ impl<J: Job, Q: Queue> LaneWorker<J, Q> {
     }
 
     fn count(&self, done: Done, took: Duration) -> TargetRecord {
-        self.shared.monitor.result(self.stage, done.word, took);
+        let monitor = &self.shared.monitor;
+        monitor.result(self.stage, done.word);
+        for (timed, time) in [(Timed::Target, took)].into_iter().chain(done.steps) {
+            monitor.took(timed, time);
+        }
         done.record
     }
 }

@@ -135,7 +135,7 @@ fn the_rules_for_prometheus_pass_their_tests() {
     }
 }
 
-/// The names of metrics of the gateway and of `policy serve` are compared where those programs run.
+/// The names of metrics of the gateway, of `policy serve` and of `survey` are compared where those programs run.
 #[test]
 fn the_metrics_of_audits_exist() {
     let lab = lab();
@@ -163,6 +163,9 @@ fn the_rules_name_labels_that_exist() {
     }
 }
 
+/// The prefixes of the metrics that the tests of their programs compare.
+const OF_OTHER_TESTS: [&str; 2] = ["starttls_policy_", "starttls_survey_"];
+
 /// Compares the metrics in `contrib` that have this prefix (or do not have it) with the output of a program.
 pub(crate) fn assert_metrics_exist(prefix: &str, output: &str, with_prefix: bool) {
     let mut used = BTreeSet::new();
@@ -178,7 +181,7 @@ pub(crate) fn assert_metrics_exist(prefix: &str, output: &str, with_prefix: bool
     let used: Vec<&String> = used
         .iter()
         .filter(|name| name.starts_with(prefix) == with_prefix)
-        .filter(|name| with_prefix || !name.starts_with("starttls_policy_"))
+        .filter(|name| with_prefix || !OF_OTHER_TESTS.iter().any(|prefix| name.starts_with(prefix)))
         .collect();
     assert!(used.len() > 2, "{used:?}");
     for name in used {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use starttls_testkit::internet::provider;
 
+use crate::contrib::assert_metrics_exist;
 use crate::support::process::Live;
 use crate::support::{Run, starttls};
 use crate::survey::{DEADLINE, Simulation, finished, rows, spawn, text};
@@ -93,10 +94,27 @@ fn the_metrics_are_those_of_the_rows() {
     }
     assert!(metric("targets_total{stage=\"probe-1\",reach=\"throttled\"}") > 0.0);
     assert!(metric("floor_seconds{stage=\"probe-1\"}") > 0.0);
-    assert_eq!((metric("inflight"), metric("queue_errors_total")), (0.0, 0.0));
+    assert_eq!((metric("inflight"), metric("queue_errors_total{op=\"save\"}")), (0.0, 0.0));
     assert_eq!(metric("target_seconds_count"), all as f64);
     assert_eq!(metric("target_seconds_bucket{le=\"+Inf\"}"), all as f64);
-    assert!(metric("last_result_age_seconds") < 60.0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - 60.0..=now).contains(&metric("last_progress_timestamp_seconds")), "{body}");
+
+    // One question for the exchangers of each domain, and two for the addresses of each exchanger.
+    let questions =
+        metric("done_targets{stage=\"resolve\"}") + 2.0 * metric("done_targets{stage=\"addresses\"}");
+    assert_eq!(metric("dns_seconds_count"), questions);
+    let probed = rows(&out.join("results/probe-1"));
+    let connected = probed.iter().filter(|row| row["connections"].as_u64() > Some(0)).count() as f64;
+    let shook_hands = probed.iter().filter(|row| !row["tls"].is_null()).count() as f64;
+    assert!(shook_hands > 10.0 && metric("handshake_seconds_count") >= shook_hands, "{body}");
+    assert!(
+        metric("connect_seconds_count") > shook_hands && metric("connect_seconds_count") <= connected,
+        "{body}"
+    );
+    assert!(metric("handshake_seconds_sum") > 0.0 && metric("connect_seconds_sum") > 0.0, "{body}");
+    assert_metrics_exist("starttls_survey_", &body, true);
+    assert!(metric("lane_hold_seconds_count") > 16.0, "each lane of each stage: {body}");
 
     // The same from the folder alone, while the survey waits and after it was stopped.
     let status = |format: &str| {

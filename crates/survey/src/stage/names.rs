@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use starttls_dns::{DnsAnswer, DnsName, DnsQuestion, MxTarget, RecordData, RecordType, Stub};
 
 use crate::budget::BudgetKeys;
+use crate::monitor::Timed;
 use crate::opt_out::OptOut;
 use crate::row::{AddressRow, DomainRow, DomainStatus, Exchanger, ROW_VERSION};
 use crate::target::NameTarget;
@@ -55,11 +56,10 @@ impl Job for ResolveDomains {
     }
 
     async fn run(&self, target: Arc<NameTarget>, _: Option<LaneGate>) -> Done {
-        let started = Instant::now();
-        let answer = ask(&self.stub, &target.name, RecordType::Mx).await;
+        let (answer, took) = ask(&self.stub, &target.name, RecordType::Mx).await;
         let mut row = domain_row(&target.name, &answer);
-        row.elapsed_ms = millis(started);
-        domain_done(row)
+        row.elapsed_ms = millis(took);
+        Done { steps: vec![(Timed::Dns, took)], ..domain_done(row) }
     }
 }
 
@@ -74,7 +74,7 @@ fn domain_done(row: DomainRow) -> Done {
         DomainStatus::OptedOut => "opted-out",
         DomainStatus::Crashed => "crashed",
     };
-    Done { record: record(row.domain.clone(), &row), word, contact: Contact::Other }
+    Done { record: record(row.domain.clone(), &row), word, contact: Contact::Other, steps: Vec::new() }
 }
 
 impl DomainRow {
@@ -159,7 +159,7 @@ impl Job for ResolveAddresses {
 
     async fn run(&self, target: Arc<NameTarget>, _: Option<LaneGate>) -> Done {
         let started = Instant::now();
-        let (v4, v6) = tokio::join!(
+        let ((v4, v4_took), (v6, v6_took)) = tokio::join!(
             ask(&self.stub, &target.name, RecordType::A),
             ask(&self.stub, &target.name, RecordType::Aaaa)
         );
@@ -174,14 +174,15 @@ impl Job for ResolveAddresses {
         addresses.sort();
         addresses.dedup();
         let error = v4.failure().or(v6.failure()).map(ToString::to_string);
-        address_done(AddressRow {
+        let row = AddressRow {
             schema_version: ROW_VERSION,
             name: target.name.clone(),
             is_missing: addresses.is_empty() && error.is_none(),
             addresses,
             error,
-            elapsed_ms: millis(started),
-        })
+            elapsed_ms: millis(started.elapsed()),
+        };
+        Done { steps: vec![(Timed::Dns, v4_took), (Timed::Dns, v6_took)], ..address_done(row) }
     }
 }
 
@@ -191,19 +192,22 @@ fn address_done(row: AddressRow) -> Done {
         (None, true) => "missing",
         (Some(_), true) => "failed",
     };
-    Done { record: record(row.name.clone(), &row), word, contact: Contact::Other }
+    Done { record: record(row.name.clone(), &row), word, contact: Contact::Other, steps: Vec::new() }
 }
 
-async fn ask(stub: &Stub, name: &str, record: RecordType) -> DnsAnswer {
-    match name.parse::<DnsName>() {
+/// Asks the resolver, and returns how long that took.
+async fn ask(stub: &Stub, name: &str, record: RecordType) -> (DnsAnswer, Duration) {
+    let started = Instant::now();
+    let answer = match name.parse::<DnsName>() {
         Ok(name) => stub.ask(&DnsQuestion { name, record }).await,
         // The names in shards were parsed when they were planned.
         Err(_) => DnsAnswer::NoName { secure: false, ttl: 0 },
-    }
+    };
+    (answer, started.elapsed())
 }
 
-fn millis(started: Instant) -> f64 {
-    (started.elapsed().as_secs_f64() * 1e4).round() / 10.0
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e4).round() / 10.0
 }
 
 #[cfg(test)]

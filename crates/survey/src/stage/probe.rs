@@ -8,7 +8,7 @@ use std::time::Duration;
 use starttls::proto::Protocol;
 use starttls_audit::check::id;
 use starttls_audit::report::{
-    CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Presented, Reach,
+    CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Presented, Reach, StepTime,
 };
 use starttls_audit::{Audit, InvalidSelection, LIGHT_CONNECTIONS, Limits, Selection};
 use starttls_dns::{DialPolicy, Permitted};
@@ -16,6 +16,7 @@ use starttls_x509::validity;
 
 use crate::budget::BudgetKeys;
 use crate::files::json;
+use crate::monitor::Timed;
 use crate::opt_out::OptOut;
 use crate::queue::TargetRecord;
 use crate::row::{
@@ -146,6 +147,7 @@ impl ProbeEndpoints {
             record: crate::worker::record(row.key.clone(), &row),
             word: reach.word(),
             contact: Contact::Other,
+            steps: Vec::new(),
         }
     }
 
@@ -183,6 +185,7 @@ impl ProbeEndpoints {
             record: TargetRecord { key: row.key.clone(), row: json(&row), evidence, certificates },
             word: reach.word(),
             contact,
+            steps: report.steps.iter().filter_map(timed).collect(),
         }
     }
 
@@ -256,6 +259,16 @@ impl Job for ProbeEndpoints {
         let report = audit.endpoint(self.protocol, &url, &target.server_name, permitted.address()).await;
         self.done(&target, report)
     }
+}
+
+/// Returns the duration of a step that the metrics have.
+fn timed(step: &StepTime) -> Option<(Timed, Duration)> {
+    let timed = match step.name.as_str() {
+        "connect" => Timed::Connect,
+        "handshake" => Timed::Handshake,
+        _ => return None,
+    };
+    Some((timed, Duration::try_from_secs_f64(step.ms / 1000.0).ok()?))
 }
 
 /// Returns how far the probe got.
