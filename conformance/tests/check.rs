@@ -11,7 +11,7 @@ use starttls_conformance::{differences, read};
 use starttls_testkit::real::{RealServer, Setup};
 
 /// The time limit for one endpoint, on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 starttls_testkit::each_real_server!(audit);
 
