@@ -109,6 +109,8 @@ mod tests {
     #[test]
     fn a_missing_file_is_reported_with_its_line() {
         let folder = std::env::temp_dir().join(format!("xtask-docs-{}", std::process::id()));
+        // An earlier process with the same number may have left it.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("docs")).unwrap();
         fs::write(folder.join("README.md"), "one\n[two](docs/two.md)\n").unwrap();
         fs::write(folder.join("docs/one.md"), "[one](one.md) `docs/one.md` `README.md`\n").unwrap();

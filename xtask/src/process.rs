@@ -92,18 +92,21 @@ mod tests {
     #[test]
     fn a_deadline_ends_the_whole_group() {
         let folder = std::env::temp_dir().join(format!("xtask-deadline-{}", std::process::id()));
+        // An earlier process with the same number may have left it.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let pid_file = folder.join("pid");
         let script = format!("sleep 60 & echo $! >{}; wait", pid_file.display());
         let start = Instant::now();
-        let problem = run(&shell(&script), Duration::from_secs(1), None).unwrap_err();
-        assert!(problem.contains("did not end within 1 s"), "{problem}");
+        // By then the shell has written the file, on a busy machine too.
+        let problem = run(&shell(&script), Duration::from_secs(5), None).unwrap_err();
+        assert!(problem.contains("did not end within 5 s"), "{problem}");
         let pid = std::fs::read_to_string(&pid_file).unwrap();
         let stat = std::path::PathBuf::from(format!("/proc/{}/stat", pid.trim()));
         // A zombie counts as ended: its parent may never reap it.
         let alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
         while alive() {
-            assert!(start.elapsed() < Duration::from_secs(20), "process {pid} outlived its group");
+            assert!(start.elapsed() < Duration::from_secs(40), "process {pid} outlived its group");
             thread::sleep(Duration::from_millis(20));
         }
         std::fs::remove_dir_all(&folder).unwrap();

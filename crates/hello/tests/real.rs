@@ -84,7 +84,8 @@ impl OpenSsl {
 
 impl Drop for OpenSsl {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // `timeout` passes SIGTERM on to the server.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
 }
