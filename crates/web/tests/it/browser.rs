@@ -141,8 +141,10 @@ fn a_page_that_loses_its_connection_continues() {
         browser.open(&format!("http://{}{path}", door.address)).await;
         scene.gate.pass(1);
         browser.until(IS_FOLLOWED).await;
+        door.hold();
         door.cut();
         browser.until("document.querySelector('#status').textContent.includes('lost')").await;
+        door.pass(ALL);
         scene.gate.pass(2);
         browser.until("document.querySelectorAll('#log details').length >= 3").await;
         let headings = "document.querySelectorAll('#log h2').length";

@@ -44,6 +44,11 @@ impl Gate {
         self.permits.add_permits(connections);
     }
 
+    /// Holds the connections from now on.
+    pub(crate) fn hold(&self) {
+        self.permits.forget_permits(usize::MAX);
+    }
+
     /// Closes all connections.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(());

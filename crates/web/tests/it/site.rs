@@ -11,7 +11,7 @@ use starttls_web::{Access, ApiKeys, RunStore, TargetPolicy, TargetResolver, WebS
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A service that runs until the end of the test's runtime.
 pub(crate) struct Site {
@@ -57,8 +57,10 @@ impl Site {
         for network in &options.allowed {
             dial = dial.allow(network.parse().unwrap());
         }
+        // A second question would be another one for the server of a test.
+        let patience = Duration::from_secs(if options.resolver.is_some() { 30 } else { 1 });
         let resolver = options.resolver.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9)));
-        let stub = Stub::new(vec![resolver], AdTrust::Loopback).unwrap().timeout(Duration::from_secs(1));
+        let stub = Stub::new(vec![resolver], AdTrust::Loopback).unwrap().timeout(patience);
         let settings = WebSettings {
             audit: Audit::new(builder, limits).unwrap(),
             resolver: TargetResolver {
@@ -157,6 +159,6 @@ fn unchunked(mut body: &str) -> String {
 /// Runs a test with a deadline.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(10 * DEADLINE, test).await.unwrap() });
+    runtime.block_on(async { tokio::time::timeout(8 * DEADLINE, test).await.unwrap() });
     runtime.shutdown_background();
 }
