@@ -434,6 +434,8 @@ fn named(host: &Announced) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpSocket;
+
     use super::*;
 
     #[test]
@@ -459,10 +461,11 @@ mod tests {
 
     #[tokio::test]
     async fn ports_that_accept_a_connection_are_open() {
-        let (open, closed) = (listener(), listener());
+        // A bound socket that does not listen reserves its port.
+        let (open, closed) = (listener(), TcpSocket::new_v4().unwrap());
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = open.local_addr().unwrap();
         let ports = [closed.local_addr().unwrap().port(), address.port()];
-        drop(closed);
         assert_eq!(open_ports(std::iter::once(address.ip()), ports.into_iter(), Tcp::new()).await, [address]);
     }
 

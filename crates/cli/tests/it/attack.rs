@@ -55,8 +55,8 @@ fn no_scenario_fools_connect(protocol: &'static Protocol) {
 
 #[test]
 fn the_whole_of_imap_and_all_its_silences() {
-    let client = client("imap", LOGIN, "--timeout 5s");
-    let run = Run::of(&mut attack("imap", &client, &["--timeout", "30s"])).exits(0);
+    let client = client("imap", LOGIN, "--timeout 10s");
+    let run = Run::of(&mut attack("imap", &client, &["--timeout", "40s"])).exits(0);
     assert!(run.stdout.contains("cli-hs-stall             sound        gave up"), "{}", run.stdout);
     assert!(run.stdout.lines().count() > 40, "{}", run.stdout);
 }
@@ -117,7 +117,7 @@ fn build_servers_get_what_they_read() {
 #[test]
 fn a_client_that_waits_for_ever_is_said_to() {
     let patient = client("imap", LOGIN, "--timeout 10m");
-    let options = ["--only", "cli-silence", "--skip", "cli-silence-greeting", "--timeout", "6s"];
+    let options = ["--only", "cli-silence", "--skip", "cli-silence-greeting", "--timeout", "12s"];
     let run = Run::of(&mut attack("imap", &patient, &options)).exits(7);
     run_says(&run, "cli-silence              hung         still waiting at the timeout");
 }

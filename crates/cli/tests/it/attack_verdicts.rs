@@ -185,7 +185,7 @@ fn a_client_that_trickles_gets_its_verdict() {
         "--serve",
         "127.0.0.1:0",
         "--timeout",
-        "2s",
+        "10s",
         "--scenario",
         "cli-cert-cn-only",
     ]));

@@ -20,7 +20,7 @@ pub(crate) fn check(lab: &Lab, schemes: &[&str]) -> Command {
 
 /// Returns `check` for a scripted server.
 pub(crate) fn check_at(scheme: &str, address: SocketAddr) -> Command {
-    starttls(["check", "--no-system-roots", "--timeout", "5s", &format!("{scheme}://{address}")])
+    starttls(["check", "--no-system-roots", "--timeout", "20s", &format!("{scheme}://{address}")])
 }
 
 #[test]

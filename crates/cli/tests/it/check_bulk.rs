@@ -84,7 +84,7 @@ fn the_order_is_that_of_the_targets() {
         .chain(["smtp", "imap", "pop3", "ldap", "xmpp"].map(|scheme| endpoint(&lab, scheme).url()))
         .collect();
     let mut command = check(&lab, &[]);
-    command.args(["--parallel", "4", "--format", "json", "--timeout", "2s"]).args(&targets);
+    command.args(["--parallel", "4", "--format", "json", "--timeout", "10s"]).args(&targets);
     // The exit code for an unreachable target takes precedence over success.
     let run = Run::of(&mut command).exits(3);
     let lines = lines(&run.stdout);
@@ -98,11 +98,14 @@ fn the_exit_code_is_that_of_the_most_telling_endpoint() {
     let lab = lab();
     let declined = crate::support::scripted_server::smtp_answering("502 5.5.1 no\r\n");
     let list = format!("gopher://x\n{}\nsmtp://{declined}\n{}\n", silent(), endpoint(&lab, "smtp").url());
-    for format in ["json", "text", "sarif"] {
-        let mut command = check(&lab, &[]);
-        command.args(["--file", "-", "--timeout", "2s", "--format", format]);
-        Run::with_input(&mut command, list.as_bytes()).exits(4);
-    }
+    let list = list.as_bytes();
+    std::thread::scope(|scope| {
+        for format in ["json", "text", "sarif"] {
+            let mut command = check(&lab, &[]);
+            command.args(["--file", "-", "--timeout", "10s", "--format", format]);
+            scope.spawn(move || Run::with_input(&mut command, list).exits(4));
+        }
+    });
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn an_interrupted_run_leaves_whole_lines_and_can_go_on() {
     // A truncated line, as if the process had been killed while it wrote.
     let mut half = std::fs::File::options().append(true).open(&file).unwrap();
     half.write_all(&text.as_bytes()[..100]).unwrap();
-    let run = Run::of(command("2s").arg("--output").arg(&file)).exits(3);
+    let run = Run::of(command("10s").arg("--output").arg(&file)).exits(3);
     // The last complete target in the file is repeated, because it may be incomplete.
     assert!(run.stderr.starts_with("[2/3] smtp://127.0.0.1:"), "{}", run.stderr);
     let whole = std::fs::read_to_string(&file).unwrap();
@@ -138,7 +141,7 @@ fn an_interrupted_run_leaves_whole_lines_and_can_go_on() {
 
     // Only the unreachable target is repeated.
     let elsewhere = folder.path().join("new.jsonl");
-    Run::of(command("2s").arg("--output").arg(&elsewhere)).exits(3);
+    Run::of(command("10s").arg("--output").arg(&elsewhere)).exits(3);
     assert_eq!(asked(&lines(&std::fs::read_to_string(&elsewhere).unwrap())), targets[2..3]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), whole);
 }

@@ -27,7 +27,7 @@ fn what_was_unreachable_is_tried_again_and_the_exit_code_is_that_of_the_whole_fi
     ];
     std::fs::write(&list, targets.join("\n")).unwrap();
     let run = |zone: &str, options: &[&str]| {
-        let mut command = starttls(["check", "--no-system-roots", "--format", "json", "--timeout", "5s"]);
+        let mut command = starttls(["check", "--no-system-roots", "--format", "json", "--timeout", "20s"]);
         command.args(["--resolver", &dns_server::server(zone).to_string(), "--ca-file"]).arg(lab.ca_file());
         command.args(["--server-name", "localhost", "--file"]).arg(&list).arg("--resume").arg(&file);
         Run::of(command.args(options))
@@ -63,7 +63,7 @@ fn every_spelling_of_a_half_done_target_is_continued() {
     let zone = "mail.example.test A 127.0.0.1\nmail.example.test A 127.0.0.2";
     let resolver = dns_server::server(zone).to_string();
     let run = || {
-        let mut command = starttls(["check", "--no-system-roots", "--format", "json", "--timeout", "5s"]);
+        let mut command = starttls(["check", "--no-system-roots", "--format", "json", "--timeout", "20s"]);
         command.args(["--resolver", &resolver, "--server-name", "localhost", "--ca-file"]).arg(lab.ca_file());
         Run::of(command.arg("--file").arg(&list).arg("--resume").arg(&file)).exits(3)
     };

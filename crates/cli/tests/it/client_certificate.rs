@@ -43,14 +43,17 @@ fn a_broken_handshake_is_5_in_every_command() {
     // The server accepts the request and closes the connection.
     let closes = smtp_going_on([send("220 go\r\n")]);
     let stalls = smtp_answering("220 go\r\n");
-    for address in [closes, stalls] {
-        let target = format!("smtp://{address}");
-        for command in [
-            &["connect", "--timeout", "1s"][..],
-            &["login", "--timeout", "1s", "--user", "u", "--password-command", "echo p"],
-            &["send", "--timeout", "1s", "--to", "a@example.test", "--body", "Hello"],
-        ] {
-            Run::of(starttls(command).arg(&target)).exits(5).says("waiting for the TLS handshake");
+    std::thread::scope(|scope| {
+        for address in [closes, stalls] {
+            for command in [
+                &["connect", "--timeout", "10s"][..],
+                &["login", "--timeout", "10s", "--user", "u", "--password-command", "echo p"],
+                &["send", "--timeout", "10s", "--to", "a@example.test", "--body", "Hello"],
+            ] {
+                let mut command = starttls(command);
+                command.arg(format!("smtp://{address}"));
+                scope.spawn(move || Run::of(&mut command).exits(5).says("waiting for the TLS handshake"));
+            }
         }
-    }
+    });
 }

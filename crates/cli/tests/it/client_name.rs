@@ -21,9 +21,9 @@ fn commands(address: SocketAddr) -> Vec<Vec<String>> {
     let target = format!("smtp://{address}");
     let command = |words: &[&str]| words.iter().map(ToString::to_string).chain([target.clone()]).collect();
     vec![
-        command(&["connect", "--timeout", "5s"]),
-        command(&["login", "--timeout", "5s", "--user", "u", "--password-command", "echo p"]),
-        command(&["send", "--timeout", "5s", "--to", "a@example.test", "--body", "Hello"]),
+        command(&["connect", "--timeout", "30s"]),
+        command(&["login", "--timeout", "30s", "--user", "u", "--password-command", "echo p"]),
+        command(&["send", "--timeout", "30s", "--to", "a@example.test", "--body", "Hello"]),
     ]
 }
 
@@ -71,6 +71,6 @@ fn a_server_of_xmpp_gives_a_domain() {
     ] {
         let address = server([Step::Hear(from), send("<stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server' version='1.0' from='127.0.0.1'><stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"), Step::Stall]);
         let target = format!("xmpp-server://{address}");
-        Run::of(starttls(["connect", "--timeout", "5s", &target]).args(arguments)).says("undefined-condition");
+        Run::of(starttls(["connect", "--timeout", "30s", &target]).args(arguments)).says("undefined-condition");
     }
 }

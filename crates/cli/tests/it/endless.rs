@@ -17,8 +17,8 @@ const DRIBBLED: Noise = Noise::Dribbled(Duration::from_millis(50));
 pub(crate) const NOISES: [Noise; 5] =
     [TRICKLED, Noise::Interim, DRIBBLED, Noise::Unfinished, Noise::Repeated];
 
-/// Far longer than the limit of one second for each step.
-const IN_TIME: Duration = Duration::from_secs(30);
+/// Far longer than the limits of the steps, for a busy machine.
+const IN_TIME: Duration = Duration::from_secs(90);
 /// Limit in KiB for the peak memory of the program.
 pub(crate) const MOST: u64 = 64 * 1024;
 
@@ -97,11 +97,12 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
                 command[2] = "30s";
             }
             let what = format!("{} {name}", command[0]);
-            let began = Instant::now();
+            let mut began = Instant::now();
             let (mut run, mut most) = run_once(&command, protocol, server, ca_file);
             if inside && run.code == 5 {
                 // One second was too short for the handshake on a busy machine.
                 command[2] = "10s";
+                began = Instant::now();
                 (run, most) = run_once(&command, protocol, server, ca_file);
             }
             let told = &run.stderr[..run.stderr.len().min(2000)];
@@ -137,8 +138,8 @@ fn b6_every_command_ends_in_time_and_in_bounds_at_every_noise() {
 fn b6_still_here_is_not_an_answer() {
     let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
     let ca_file = authority.write_to(folder.path()).unwrap();
-    let login = ["login", "--timeout", "5s", "--user", "u", "--password-command", "echo p"];
-    let send = ["send", "--timeout", "30s", "--deadline", "1s", "--to", "a@example.test", "--body", "Hello"];
+    let login = ["login", "--timeout", "10s", "--user", "u", "--password-command", "echo p"];
+    let send = ["send", "--timeout", "30s", "--deadline", "5s", "--to", "a@example.test", "--body", "Hello"];
     scope(|threads| {
         for (command, scheme, stage, awaited) in [
             (&login[..], "imap", StallPoint::Hello, "waiting for the answer to the hello"),

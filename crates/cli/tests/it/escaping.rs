@@ -27,7 +27,7 @@ fn is_clean(run: &Run) {
 
 fn everywhere(target: &str) -> [Run; 2] {
     ["text", "json"].map(|format| {
-        let run = Run::of(&mut starttls(["connect", "--timeout", "5s", "--format", format, target]));
+        let run = Run::of(&mut starttls(["connect", "--timeout", "20s", "--format", format, target]));
         is_clean(&run);
         run
     })

@@ -191,9 +191,15 @@ fn a_fifo_among_the_certificates_stops_neither_renewal_nor_reload_nor_the_end() 
     live.end().exits(0);
 }
 
-/// While the gateway reads a large configuration, it serves clients, answers health requests and ends on a signal.
+/// While the gateway reads a large configuration, it answers health requests and ends on a signal.
 #[test]
 fn a_reload_that_takes_long_stops_nothing() {
+    // On a fast machine, the first one may end before the signal.
+    assert!([200, 1000].into_iter().any(is_stopped_during_a_reload), "every reload ended before the signal");
+}
+
+/// Reloads a configuration with this number of backends, and ends the gateway. Returns whether it was still reading.
+fn is_stopped_during_a_reload(backends: usize) -> bool {
     let folder = Folder::new();
     let root = fs::read_to_string(folder.path("root.pem")).unwrap();
     folder.write("many.pem", &root.repeat((1 << 20) / root.len()));
@@ -205,7 +211,7 @@ fn a_reload_that_takes_long_stops_nothing() {
     let live = Live::start(&mut folder.command());
     folder.logged(event("started", "listens on"));
     // Reading takes from a fraction of a second to many seconds.
-    let many = vec![backend; 200].join(", ");
+    let many = vec![backend; backends].join(", ");
     folder.write("gateway.toml", &few.replace("\"imap://127.0.0.1:1\"", &format!("[{many}]")));
     signal(&live, Signal::SIGHUP);
     let mut health = std::net::TcpStream::connect(metrics).unwrap();
@@ -218,5 +224,6 @@ fn a_reload_that_takes_long_stops_nothing() {
     folder.logged(event("draining", ""));
     live.end().exits(0);
     let log = fs::read_to_string(folder.path("log")).unwrap();
-    assert!(!log.contains("\"reloaded\"") && !log.contains("\"kept\""), "{log}");
+    assert!(!log.contains("\"kept\""), "{log}");
+    !log.contains("\"reloaded\"")
 }

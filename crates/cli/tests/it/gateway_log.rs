@@ -11,7 +11,7 @@ use starttls::proto::imap::IMAP;
 use starttls::{Connector, Endpoint};
 use starttls_testkit::process::{free_port, own_loopback};
 
-use crate::gateway::{House, port, signal};
+use crate::gateway::{House, last_event, port, signal};
 use crate::support::process::{DEADLINE, Live};
 use crate::support::starttls;
 
@@ -116,7 +116,7 @@ fn a_level_leaves_out_what_is_less_important() {
     configure("loud", &down);
     signal(&live, Signal::SIGHUP);
     let kept = house.logged("kept");
-    let what = kept.last().unwrap()["what"].as_str().unwrap();
+    let what = last_event(&kept);
     assert!(what.contains("invalid level \"loud\"") && what.contains("\"error\", \"warn\""), "{what}");
     assert!(kept.iter().all(|line| line["level"] == "error"), "{kept:#?}");
     signal(&live, Signal::SIGTERM);

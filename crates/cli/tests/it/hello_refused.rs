@@ -16,9 +16,9 @@ fn smtp(answers: &[(&'static [u8], &str)]) -> SocketAddr {
 fn commands(target: &str) -> Vec<Vec<String>> {
     let command = |words: &[&str]| words.iter().copied().chain([target]).map(str::to_owned).collect();
     vec![
-        command(&["connect", "--timeout", "5s"]),
-        command(&["login", "--timeout", "5s", "--user", "u", "--password-command", "echo p"]),
-        command(&["send", "--timeout", "5s", "--to", "a@example.test", "--body", "Hello"]),
+        command(&["connect", "--timeout", "30s"]),
+        command(&["login", "--timeout", "30s", "--user", "u", "--password-command", "echo p"]),
+        command(&["send", "--timeout", "30s", "--to", "a@example.test", "--body", "Hello"]),
     ]
 }
 
@@ -81,7 +81,7 @@ fn a_server_that_does_not_know_the_hello() {
 fn the_upgrade_works_without_a_list() {
     let address = smtp(&[(EHLO, "504 5.5.2 no\r\n"), (STARTTLS, "220 go\r\n")]);
     // The client starts the handshake, which this server does not support.
-    Run::of(&mut starttls(["connect", "--timeout", "5s", &format!("smtp://{address}")]))
+    Run::of(&mut starttls(["connect", "--timeout", "30s", &format!("smtp://{address}")]))
         .exits(5)
         .says("handshake");
 }

@@ -107,7 +107,7 @@ fn a_pipe_with_a_writer_is_read() {
     nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     let mut writer = Command::new("sh").args(["-c", "echo sesame > \"$0\""]).arg(&path).spawn().unwrap();
     let run =
-        Run::of(starttls(["login", TARGET, "--user", "u", "--timeout", "1s", "--password-file"]).arg(&path));
+        Run::of(starttls(["login", TARGET, "--user", "u", "--timeout", "30s", "--password-file"]).arg(&path));
     // The password was read; the connection is refused, because no server listens on this port.
     run.exits(3).says("cannot connect to 127.0.0.1:1");
     assert!(writer.wait().unwrap().success());

@@ -58,7 +58,7 @@ struct Service {
 fn command(folder: &TempDir, zone: &str, policy_port: u16, options: &[&str]) -> Command {
     let mut command = starttls(["policy", "serve", "--no-system-roots"]);
     if !options.contains(&"--timeout") {
-        command.args(["--timeout", "4s"]);
+        command.args(["--timeout", "30s"]);
     }
     command.arg("--ca-file").arg(folder.path().join("ca.pem"));
     command.args(["--resolver", &dns_server::server(zone).to_string()]);
@@ -207,7 +207,7 @@ fn unknown_policies_do_not_defer_and_failed_lookups_always_do() {
         }
     }
     // The short limit is that of the row without an answer.
-    let service = start(&folder, &all, port, &["--timeout", "2s"]);
+    let service = start(&folder, &all, port, &["--timeout", "6s"]);
     std::thread::scope(|scope| {
         for (request, expected) in &rows {
             scope.spawn(move || {
@@ -254,7 +254,7 @@ fn a_hostile_policy_host_has_bounds() {
             let (folder, authority) = (&folder, &authority);
             scope.spawn(move || {
                 let port = slow_policy_host(authority, "mta-sts.example.test", parts);
-                let service = start(folder, &zone(), port, &["--timeout", "2s"]);
+                let service = start(folder, &zone(), port, &["--timeout", "6s"]);
                 assert_eq!(ask(service.address, &["QUERY example.test"]), ["NOTFOUND "], "{what}");
                 let status = std::fs::read_to_string(format!("/proc/{}/status", service.live.id())).unwrap();
                 let peak = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).unwrap();

@@ -1,15 +1,16 @@
 //! `--proxy`, `--source` and `--send-proxy-header`, with microsocks and tinyproxy as the proxies.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
-use starttls_testkit::process::{Daemon, Scratch, free_port, program};
+use starttls_testkit::process::{Daemon, Scratch, free_port, own_loopback, program};
 
+use crate::support::scripted_server::closed;
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab};
 
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 /// A running proxy that requires a login.
 struct Running {
@@ -40,7 +41,7 @@ fn started(
     command: impl FnOnce(&Scratch, SocketAddr) -> Command,
 ) -> Running {
     let scratch = Scratch::new().unwrap();
-    let address = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let address = free_port(own_loopback()).unwrap();
     let mut daemon = Daemon::spawn(&scratch, name, &mut command(&scratch, address)).unwrap();
     daemon.wait_listening(address, START).unwrap();
     Running { address, url: format!("{scheme}://{login}@{address}"), daemon, scratch }
@@ -49,7 +50,8 @@ fn started(
 fn microsocks() -> Running {
     started("socks5", "user:p%40ss", "microsocks", |_, address| {
         let mut command = Command::new(program("microsocks", "microsocks").unwrap());
-        command.args(["-i", "127.0.0.1", "-u", "user", "-P", "p@ss", "-p", &address.port().to_string()]);
+        command.args(["-u", "user", "-P", "p@ss", "-i", &address.ip().to_string()]);
+        command.args(["-p", &address.port().to_string()]);
         command
     })
 }
@@ -57,8 +59,9 @@ fn microsocks() -> Running {
 fn tinyproxy() -> Running {
     started("http", "user:pa55", "tinyproxy", |scratch, address| {
         let config = format!(
-            "Port {}\nListen 127.0.0.1\nLogFile \"{}\"\nLogLevel Connect\nBasicAuth user pa55\n",
+            "Port {}\nListen {}\nLogFile \"{}\"\nLogLevel Connect\nBasicAuth user pa55\n",
             address.port(),
+            address.ip(),
             scratch.path().join("connections.log").display()
         );
         let config = scratch.file("tinyproxy.conf", &config).unwrap();
@@ -100,11 +103,11 @@ fn every_command_connects_through_a_proxy() {
 
 #[test]
 fn a_proxy_that_fails_is_named_and_the_server_is_not_blamed() {
-    let closed = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let (_reserved, closed) = closed();
     for proxy in [microsocks(), tinyproxy()] {
         let name = format!("the proxy {}", proxy.address);
         let connect = |url: &str, target: &str| {
-            let run = Run::of(starttls(["connect", target, "--proxy", url]).arg("--timeout").arg("5s"));
+            let run = Run::of(starttls(["connect", target, "--proxy", url]).arg("--timeout").arg("30s"));
             assert!(run.stderr.contains(&name), "{}", run.stderr);
             run.exits(3)
         };

@@ -116,7 +116,7 @@ fn for_programs_it_is_one_object_that_fits_the_schema() {
 
 /// Runs `send --mx` to a domain in this zone.
 fn to_domain(lab: &Lab, zone: &str, arguments: &[&str]) -> Run {
-    let mut command = starttls(["send", "--mx", "--timeout", "3s", "--no-system-roots", "--ca-file"]);
+    let mut command = starttls(["send", "--mx", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
     command.arg(lab.ca_file()).args(["--resolver", &dns_server::server(zone).to_string()]);
     command.args(["--to", "jane@example.test", "--body", "x"]).args(arguments);
     Run::of(&mut command)

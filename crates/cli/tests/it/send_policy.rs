@@ -463,10 +463,9 @@ fn mta_sts_governs_without_dane() {
     assert!(note.contains("the MTA-STS policy of example.test is unknown: the lookup of _mta-sts"), "{note}");
     let (_, report) = world.send(&zone, &enforce(), &[]);
     let policy = &report["attempts"][0]["policy"];
-    assert_eq!(
-        (&policy["domain"], &policy["source"], &policy["age"]),
-        (&"example.test".into(), &"fetched".into(), &0.into())
-    );
+    assert_eq!((&policy["domain"], &policy["source"]), (&"example.test".into(), &"fetched".into()));
+    // In seconds.
+    assert!(policy["age"].as_u64().is_some_and(|age| age < 600), "{report}");
     for server in [Server::Trusted("other.example.test"), Server::Untrusted("mx1.example.test")] {
         let world = World::new(&[server]);
         run(

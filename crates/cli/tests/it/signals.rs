@@ -14,7 +14,7 @@ use starttls_processes::Process;
 use tempfile::TempDir;
 
 use crate::support::Run;
-use crate::support::process::{Live, starttls_with};
+use crate::support::process::{DEADLINE, Live, starttls_with};
 
 /// The signals that end a command, and the exit code for each.
 const SIGNALS: &[(Signal, i32)] = &[(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)];
@@ -34,7 +34,7 @@ impl Mute {
     /// Waits for the next connection.
     fn is_dialled(&self) -> TcpStream {
         self.0.set_nonblocking(true).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(50);
+        let deadline = Instant::now() + DEADLINE;
         loop {
             match self.0.accept() {
                 Ok((connection, _)) => return connection,
@@ -57,7 +57,7 @@ fn end(live: Live, (signal, code): (Signal, i32)) -> Run {
 
 /// Waits until `count` processes have written their numbers into the folder.
 fn processes(folder: &Path, count: usize) -> Vec<Process> {
-    let deadline = Instant::now() + Duration::from_secs(50);
+    let deadline = Instant::now() + DEADLINE;
     loop {
         let texts = std::fs::read_dir(folder).unwrap().map(|it| std::fs::read_to_string(it.unwrap().path()));
         let ids: Vec<i32> = texts.filter_map(|text| text.ok()?.strip_suffix('\n')?.parse().ok()).collect();
@@ -149,10 +149,16 @@ fn attack_reports_what_is_finished() {
 fn attack_ends_what_a_client_leaves_behind_without_a_trace_of_it() {
     let notes = tempfile::tempdir().unwrap();
     let orphan = format!("echo $$ >{}/orphan; exec sleep 1000", notes.path().display());
-    // The group, the session, the parent and the environment of the orphan do not lead to the client.
-    let client = format!("(env -i /usr/bin/setsid /bin/sh -c '{orphan}' &); sleep 1; false");
-    let live = Live::start(&mut starttls(["attack", "imap", "--run", &client]));
+    // The group, the session, the parent and the environment of the orphan do not lead to the client. The client ends when
+    // the test has seen the orphan.
+    let seen = notes.path().join("seen");
+    let client = format!(
+        "(env -i /usr/bin/setsid /bin/sh -c '{orphan}' &); until [ -e {} ]; do sleep 0.05; done; false",
+        seen.display()
+    );
+    let live = Live::start(&mut starttls(["attack", "imap", "--timeout", "50s", "--run", &client]));
     let started = processes(notes.path(), 1);
+    std::fs::write(seen, "").unwrap();
     live.end().exits(7);
     all_ended(&started);
 }
@@ -182,7 +188,7 @@ fn check_without_a_target_removes_its_folder() {
     let scratch = with_scratch(&mut command);
     let mut live = Live::start(&mut command);
     live.hears("No target");
-    let deadline = Instant::now() + Duration::from_secs(50);
+    let deadline = Instant::now() + DEADLINE;
     while std::fs::read_dir(scratch.path()).unwrap().next().is_none() {
         assert!(Instant::now() < deadline, "the lab was not started");
         thread::sleep(Duration::from_millis(10));
@@ -280,7 +286,7 @@ fn a_second_signal_ends_a_blocked_command() {
         let _ = filler.write_all(&vec![0; 1 << 20]);
     });
     let mut child = command.stdout(writer).spawn().unwrap();
-    let (id, deadline) = (Pid::from_raw(child.id() as i32), Instant::now() + Duration::from_secs(50));
+    let (id, deadline) = (Pid::from_raw(child.id() as i32), Instant::now() + DEADLINE);
     while child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline);
         let _ = kill(id, Signal::SIGTERM);

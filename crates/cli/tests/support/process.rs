@@ -8,7 +8,7 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 /// The deadline of one run and of one step of a session, long enough for a busy machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Returns the command in an environment that does not affect it.
 pub(crate) fn starttls<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {

@@ -155,7 +155,7 @@ cd "$1"
 if [ "$2" = obedient ]; then
     test -e "$STARTTLS_STATE/policies" || reset=--reset
     "$3" policy serve --listen 127.0.0.1:8642 --state "$STARTTLS_STATE/policies" $reset \
-        --ca-file "$STARTTLS_CA" --timeout 3s &
+        --ca-file "$STARTTLS_CA" --timeout 20s &
     service=$!
     until postmap -c . -q localhost socketmap:inet:127.0.0.1:8642:other 2>&1 | grep -q 'unknown map'; do sleep 0.05; done
     postconf -c . smtp_tls_security_level=dane
@@ -169,7 +169,7 @@ echo text | sendmail -C "$1" -f sender@sender.test "user@$STARTTLS_DOMAIN"
 until grep -q 'status=' log; do sleep 0.05; done
 grep -E 'status=|TLS connection' log
 postfix -c "$1" stop
-test -z "$service" || kill $service
+test -z "$service" || { kill $service; wait $service; true; }
 "#;
 
 fn attacked() {
@@ -185,7 +185,7 @@ fn attacked() {
     ] {
         let command = format!("sh {} {} {kind} {program}", script.display(), home.display());
         let mut attack = Command::new("timeout");
-        attack.args(["120", program, "attack", "smtp", "--domain", "--real-ports", "--format", "json"]);
+        attack.args(["300", program, "attack", "smtp", "--domain", "--real-ports", "--format", "json"]);
         attack.args(["--timeout", "50s", "--only", scenarios, "--run", &command]);
         let output = attack.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
@@ -261,7 +261,7 @@ fn decided(report: &Value) -> Option<Seen> {
 /// Returns what posttls-finger reports, and its output. It does not get the lab's root, so that only a TLSA record verifies.
 fn fingered(domain: &str) -> (Option<Seen>, String) {
     let mut finger = Command::new("timeout");
-    finger.args(["50", "/usr/sbin/posttls-finger", "-c", "-l", "dane", "-L", "summary,certmatch", domain]);
+    finger.args(["150", "/usr/sbin/posttls-finger", "-c", "-l", "dane", "-L", "summary,certmatch", domain]);
     let run = Run::of(&mut finger);
     let text = run.stdout + &run.stderr;
     let has = |part: &str| text.contains(part);
@@ -283,7 +283,7 @@ fn fingered(domain: &str) -> (Option<Seen>, String) {
 /// Returns the answer of `policy serve`, which Postfix's own client asks.
 fn served(domain: &str, folder: &Path) -> String {
     let mut postmap = Command::new("timeout");
-    postmap.args(["50", "/usr/sbin/postmap", "-c"]).arg(folder.join("postfix"));
+    postmap.args(["150", "/usr/sbin/postmap", "-c"]).arg(folder.join("postfix"));
     let run = Run::of(postmap.args(["-q", domain, "socketmap:inet:127.0.0.1:8642:QUERY"]));
     match (run.code, run.stderr.split_once("temporary error: ")) {
         (0, _) => format!("OK {}", run.stdout.trim_end()),

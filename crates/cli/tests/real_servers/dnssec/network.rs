@@ -20,7 +20,7 @@ pub(super) fn inside(name: &str, test: fn()) {
     }
     let mut inside = Command::new("timeout");
     inside
-        .args(["--kill-after", "5", "300", "unshare"])
+        .args(["--kill-after", "5", "900", "unshare"])
         .args(namespace)
         .arg(std::env::current_exe().unwrap());
     inside.args(["--exact", name, "--nocapture"]).env(INSIDE, "1");
