@@ -59,16 +59,17 @@ impl Console {
         Self { quiet: true, ..self }
     }
 
-    /// Writes one line. The caller has escaped the bytes of the peer in it.
+    /// Writes one line, in one piece, because programs read it. The caller has escaped the bytes of the peer in it.
     pub(crate) fn line(&self, tone: Tone, text: impl std::fmt::Display) {
         if self.quiet {
             return;
         }
-        let (style, text) = (self.style(tone), text.to_string());
+        let style = self.style(tone);
+        let line = format!("{style}{text}{style:#}\n");
         // A closed terminal must not end the command.
         let _ = match self.stdout {
-            true => writeln!(std::io::stdout().lock(), "{style}{text}{style:#}"),
-            false => writeln!(std::io::stderr().lock(), "{style}{text}{style:#}"),
+            true => std::io::stdout().lock().write_all(line.as_bytes()),
+            false => std::io::stderr().lock().write_all(line.as_bytes()),
         };
     }
 
@@ -110,7 +111,7 @@ pub(crate) fn error(message: &dyn std::fmt::Display, hint: Option<&str>) {
 
 /// Writes a warning: the command continues, but the user should change something.
 pub(crate) fn warning(message: &dyn std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "warning: {message}");
+    let _ = std::io::stderr().lock().write_all(format!("warning: {message}\n").as_bytes());
 }
 
 /// Writes what a service does, for its log: a line in one piece, because programs read it.

@@ -67,7 +67,7 @@ fn no_target() -> Failed {
 }
 
 /// How long the end of a target may be on its way when a signal arrives.
-const LATE: std::time::Duration = std::time::Duration::from_millis(100);
+const LATE: std::time::Duration = std::time::Duration::from_millis(500);
 
 async fn audit(args: &Check, selected: Selected, interruption: &mut Interruption) -> Result<u8, Failed> {
     let judge = Judge::new(args, selected.servers.clone())?;
