@@ -169,11 +169,15 @@ async fn ask(target: &Target, dial: &Dial, peer: &Peer, limit: Duration) -> Opti
         | Err(Error::NoAlpn { .. } | Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_)) => {
             Some(instead(target, SPEAKS_TLS))
         }
-        Err(Error::PlaintextNotTls { received, .. }) => {
-            Speaker::recognize(&received).map(|_| other_protocol(target, &received))
-        }
+        Err(Error::PlaintextNotTls { received, .. }) => other_speaker(target, &received),
         Err(_) => None,
     }
+}
+
+/// Returns the hint for a server that speaks another protocol. One that speaks the expected protocol is only slow.
+fn other_speaker(target: &Target, received: &[u8]) -> Option<String> {
+    let speaker = Speaker::recognize(received)?;
+    (!speaker.families().contains(&target.protocol.family)).then(|| other_protocol(target, received))
 }
 
 /// Returns the hint for an error: the URL or option to use instead.
@@ -278,6 +282,13 @@ fn other_protocol(target: &Target, received: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_server_of_the_expected_protocol_is_not_another_one() {
+        let target: Target = "smtp://mail.example.com".parse().unwrap();
+        assert_eq!(other_speaker(&target, b"220 mail.example.com ESMTP\r\n"), None);
+        assert!(other_speaker(&target, b"* OK IMAP4rev1 ready\r\n").unwrap().contains("use imap://"));
+    }
 
     #[test]
     fn a_greeting_that_names_its_protocol_decides_the_hint() {
