@@ -88,9 +88,10 @@ fn asked(what: &str) -> Result<Vec<u8>, Failed> {
         ))
         .hint(Some(hint)));
     }
-    echo::remember();
+    // Before the prompt, because a user or a program may type at once.
+    echo::switch_off();
     let typed = rpassword::prompt_password(format!("{}{}: ", what[..1].to_uppercase(), &what[1..]));
-    echo::forget();
+    echo::restore();
     typed
         .map(String::into_bytes)
         .map_err(|error| Failed::usage(format!("cannot read the {what} from the terminal: {error}")))
@@ -101,23 +102,24 @@ pub(crate) fn restore_terminal() {
     echo::restore();
 }
 
-/// The settings of the terminal before the prompt, which switches the echo off.
+/// The echo of the terminal, and its settings before the prompt.
 #[cfg(unix)]
 mod echo {
     use std::fs::File;
     use std::sync::{Mutex, PoisonError};
 
-    use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+    use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
     static SETTINGS: Mutex<Option<Termios>> = Mutex::new(None);
 
-    pub(super) fn remember() {
-        let settings = terminal().ok().and_then(|terminal| tcgetattr(&terminal).ok());
-        *SETTINGS.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-    }
-
-    pub(super) fn forget() {
-        SETTINGS.lock().unwrap_or_else(PoisonError::into_inner).take();
+    pub(super) fn switch_off() {
+        let Ok(terminal) = terminal() else { return };
+        let Ok(settings) = tcgetattr(&terminal) else { return };
+        let mut silent = settings.clone();
+        silent.local_flags.remove(LocalFlags::ECHO);
+        *SETTINGS.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+        // Without it, the prompt itself switches the echo off, a moment later.
+        let _ = tcsetattr(&terminal, SetArg::TCSANOW, &silent);
     }
 
     pub(super) fn restore() {
@@ -136,9 +138,7 @@ mod echo {
 /// The console of Windows is not restored after an interrupted prompt.
 #[cfg(not(unix))]
 mod echo {
-    pub(super) fn remember() {}
-
-    pub(super) fn forget() {}
+    pub(super) fn switch_off() {}
 
     pub(super) fn restore() {}
 }

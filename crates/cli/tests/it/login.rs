@@ -122,8 +122,6 @@ fn a_secret_comes_from_where_it_is_kept() {
     script.args(["--quiet", "--return", "--command"]).arg(line).arg("/dev/null");
     let mut live = Live::start(&mut script);
     live.hears("Password: ");
-    // A user types after reading the prompt. The command disables the echo shortly after the prompt.
-    std::thread::sleep(std::time::Duration::from_millis(300));
     live.say(format!("{}\n", lab.password()).as_bytes());
     live.hears("authenticated as test");
     assert!(!live.stdout().contains(lab.password()), "{}", live.stdout());
