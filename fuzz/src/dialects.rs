@@ -1,7 +1,8 @@
 //! The dialects alone: framing and parsing.
 
 use starttls_proto::{
-    CapabilityRewrite, Dialect, Escaped, Malformed, Protocol, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, Dialect, Escaped, Malformed, ObservedDialect, Protocol, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 use crate::{choose, identity};
@@ -26,6 +27,7 @@ fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
         let _text = dialect.describe(from, message);
         if from == Side::Client {
             let _meaning = dialect.read_client(message);
+            observe_client(dialect.observed(), message);
             continue;
         }
         let stripped = dialect.rewrite(Side::Server, reply_to, message, CapabilityRewrite::DropUpgrade);
@@ -33,7 +35,21 @@ fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
         if dialect.read_server(reply_to, message) == Ok(ServerMessage::Offer { starttls: true }) {
             assert_eq!(whole, Ok(Some(stripped.len())), "{}: \"{}\"", protocol.name, Escaped(&stripped));
         }
+        let observed = dialect.observed();
+        let _facts = (observed.is_challenge(message), observed.login_result(message));
+        let _facts = (observed.hello_answer(message), observed.awaited_input(message));
     }
+}
+
+/// Reads a message as an observer, also if it means something else.
+fn observe_client(observed: &dyn ObservedDialect, message: &[u8]) {
+    if let Some(part) = observed.login_part(message) {
+        assert!(part.mechanism.len() <= 32, "a mechanism of {} octets", part.mechanism.len());
+        let _response = observed.login_response(&part.mechanism, 1 + part.steps, message);
+        let _user = observed.later_user(&part.mechanism, message);
+    }
+    let _facts = (observed.is_content(message), observed.hello_name(message), observed.chunk(message));
+    let _facts = (observed.is_incomplete_hello(message), observed.has_ambiguous_content());
 }
 
 /// Returns the length of the next message. Checks that whole input and single octets give the same result.

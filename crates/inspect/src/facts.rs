@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use starttls_hello::SuiteClass;
-use starttls_proto::{Protocol, Side};
+use starttls_proto::{LoginExposure, Protocol, Side};
 
 use crate::moment::Moment;
 
@@ -437,6 +437,17 @@ pub enum Exposure {
     Guessable,
     /// The password or token itself.
     Readable,
+}
+
+impl From<LoginExposure> for Exposure {
+    fn from(exposure: LoginExposure) -> Self {
+        match exposure {
+            LoginExposure::Attempted => Self::Attempted,
+            LoginExposure::Identity => Self::Identity,
+            LoginExposure::Guessable => Self::Guessable,
+            LoginExposure::Readable => Self::Readable,
+        }
+    }
 }
 
 /// The kind of a clue.

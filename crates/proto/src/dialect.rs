@@ -1,6 +1,7 @@
 //! The interface of a protocol: how its messages are framed, parsed and written.
 
 mod login;
+mod observation;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -11,6 +12,9 @@ use crate::{Capability, ClientName, Malformed, Scan, ServiceName, UrlAuthority};
 pub use login::{
     ChannelBinding, Denial, LoginDialect, LoginMessage, LoginReply, OfferedMechanism, OutputBuffer,
     TranscriptEntry,
+};
+pub use observation::{
+    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf,
 };
 
 /// One end of the connection.
@@ -389,6 +393,11 @@ pub trait Dialect: sealed::Sealed + Send {
     /// nothing.
     fn correlation(&self, _from: Side, _msg: &[u8]) -> Option<Correlation> {
         None
+    }
+
+    /// Returns the facts of the protocol for an observer of its cleartext.
+    fn observed(&self) -> &dyn ObservedDialect {
+        &observation::Unobserved
     }
 
     /// Returns the same dialect if it implements logins.

@@ -55,6 +55,7 @@ mod ber;
 mod boundary;
 mod cleartext;
 mod client;
+mod credentials;
 mod dialect;
 mod dialects;
 mod each_protocol;
@@ -85,6 +86,9 @@ pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 #[doc(hidden)]
 pub use dialect::sealed;
+pub use dialect::{
+    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf,
+};
 pub use dialect::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext, Identity,
     Phase, Refusal, ReplyTo, ServerMessage, Side,

@@ -116,6 +116,15 @@ impl Protocol {
         if *self == crate::smtp::SUBMISSION && port != self.port { &crate::smtp::SMTP } else { self }
     }
 
+    /// Returns the protocol of a service with this protocol's messages on this port: submission for SMTP on the port of submission
+    /// (RFC 6409 section 3.1). No message shows the difference.
+    pub fn on_port(&'static self, port: u16) -> &'static Self {
+        let submission = &crate::smtp::SUBMISSION;
+        let is_its_port =
+            port == submission.port || submission.implicit_tls.is_some_and(|it| it.port == port);
+        if *self == crate::smtp::SMTP && is_its_port { submission } else { self }
+    }
+
     /// Returns the ALPN protocol id that a handshake at the first byte must negotiate, if the protocol requires one.
     pub fn required_alpn(&self) -> Option<&'static str> {
         self.alpn.filter(|_| self.implicit_tls.is_some_and(|tls| tls.alpn_required))
@@ -162,6 +171,8 @@ pub struct Flow {
     /// Whether a login depends on the greeting (MySQL's scramble, the nonce of NATS), so that a client needs the greeting of the
     /// server that it logs in to. A gateway then relays the greeting of its backend.
     pub login_needs_greeting: bool,
+    /// Whether a command returns from TLS to cleartext: CCC in FTP (RFC 4217 section 12.3). A policy that requires TLS refuses it.
+    pub may_leave_tls: bool,
     /// Whether servers take who is at the other end of a socket in the file system for the user that the socket
     /// belongs to, without a password: LDAP's EXTERNAL (RFC 4513 section 5.2.3), `peer` in PostgreSQL,
     /// `auth_socket` in MySQL, `PeerCred` in HTTP for printing.
@@ -186,6 +197,7 @@ impl Flow {
         has_cleartext_sessions: true,
         login_is_optional: true,
         login_needs_greeting: false,
+        may_leave_tls: false,
         has_peer_credential_auth: false,
     };
 }

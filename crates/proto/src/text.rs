@@ -7,11 +7,15 @@ use alloc::vec::Vec;
 use crate::malformed::malformed;
 use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
 
+/// Returns the word at this place in the first line, counted from 0, or an empty word.
+pub(crate) fn word_at(msg: &[u8], at: usize) -> &[u8] {
+    let line = msg.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    words(line).nth(at).unwrap_or_default()
+}
+
 /// Returns whether the word at this place in the line, counted from 0, is one of these verbs.
 pub(crate) fn has_verb(msg: &[u8], at: usize, verbs: &[&[u8]]) -> bool {
-    let line = msg.split(|octet| *octet == b'\r' || *octet == b'\n').next().unwrap_or_default();
-    let word = line.split(|octet| *octet == b' ').filter(|word| !word.is_empty()).nth(at);
-    word.is_some_and(|word| verbs.iter().any(|verb| word.eq_ignore_ascii_case(verb)))
+    verbs.iter().any(|verb| word_at(msg, at).eq_ignore_ascii_case(verb))
 }
 
 /// Frames a line with its CRLF. A bare CR or LF is an error, because a peer that accepts it sees a different message.

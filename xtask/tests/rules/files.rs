@@ -1,5 +1,6 @@
 //! What every file must have, and what none may have.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -10,6 +11,17 @@ use crate::support::{complain, root, sources};
 /// A role is written once, for every protocol.
 const ROLES: &[&str] =
     &["client.rs", "server.rs", "relay.rs", "server_session.rs", "login.rs", "boundary.rs"];
+
+/// Files outside `crates/proto/src` that name a family of protocols, and why the fact is not one of the protocol. Every other
+/// fact belongs into its dialect, so that a new protocol needs no change elsewhere.
+const FAMILY_USERS: &[(&str, &str)] = &[
+    (
+        "crates/inspect/src/verdict/servers.rs",
+        "few servers of HTTP upgrade, so that those without it would fill the table",
+    ),
+    ("crates/cli/src/login/mod.rs", "the command accepts an address in place of the service and the user"),
+    ("crates/cli/src/send/route.rs", "the command sends mail"),
+];
 
 /// A file is cut by meaning, not by length. This bound only finds those that do too much.
 const MAX_LINES: usize = 800;
@@ -87,6 +99,25 @@ fn no_role_knows_a_protocol() {
         }
     }
     complain(&named);
+}
+
+#[test]
+fn a_fact_of_a_protocol_is_in_its_dialect() {
+    let sources = sources();
+    let names_a_family =
+        |text: &str| text.lines().any(|line| code(line).contains(concat!("ProtocolFamily", "::")));
+    let users: BTreeSet<&str> = sources
+        .iter()
+        .filter(|(path, text)| !path.starts_with("crates/proto/src") && names_a_family(text))
+        .filter_map(|(path, _)| path.to_str())
+        .collect();
+    let known: BTreeSet<&str> = FAMILY_USERS.iter().map(|(path, _)| *path).collect();
+    let new = users.difference(&known).map(|path| {
+        format!("{path} names a family of protocols: ask the dialect, such as Dialect::observed, or Protocol::flow")
+    });
+    let gone =
+        known.difference(&users).map(|path| format!("{path} names no family: remove it from FAMILY_USERS"));
+    complain(&new.chain(gone).collect::<Vec<_>>());
 }
 
 /// Returns the line without a comment that is all of it.

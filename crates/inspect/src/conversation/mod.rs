@@ -1,10 +1,9 @@
 //! One connection as a conversation: its protocol, its negotiation, its boundary, its TLS handshake.
 
+mod firewall;
 mod lane;
-mod login;
 mod opening;
 mod prefix;
-mod substance;
 mod watcher;
 
 use starttls_proto::{OfferPlace, Side};
@@ -305,13 +304,14 @@ impl Conversation {
         }
         if let Some(part) = prefix.login {
             let range = start[0]..before.octets[0];
-            if part.exposure >= Exposure::Guessable {
+            let exposure = Exposure::from(part.exposure);
+            if exposure >= Exposure::Guessable {
                 before.clues.push(Clue::new(ClueKind::Login, Side::Client, range, moment));
             }
             before.logins.push(ObservedLogin {
                 mechanism: part.mechanism,
                 user: part.user.as_deref().map(watcher::shown),
-                exposure: part.exposure,
+                exposure,
                 accepted: Some(true),
                 packet: moment.packet,
             });

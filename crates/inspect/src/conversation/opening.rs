@@ -1,9 +1,9 @@
 //! Which protocols the first octets of a connection belong to. Ports only break ties.
 
 use starttls_proto::{
-    Identity, PROTOCOLS, Protocol, ProtocolFamily, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC,
-    ldap::LDAP, mysql::MYSQL, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES, sieve::SIEVE, smtp::LMTP,
-    smtp::SMTP, xmpp::XMPP, xmpp::XMPP_SERVER,
+    Identity, PROTOCOLS, Protocol, Side, by_port, ftp::FTP, http::HTTP, imap::IMAP, irc::IRC, ldap::LDAP,
+    mysql::MYSQL, nntp::NNTP, nut::NUT, pop3::POP3, postgres::POSTGRES, sieve::SIEVE, smtp::LMTP, smtp::SMTP,
+    xmpp::XMPP, xmpp::XMPP_SERVER,
 };
 
 use crate::tls::is_record_start;
@@ -75,14 +75,11 @@ fn is_text(bytes: &[u8]) -> bool {
 
 /// Returns the variant of a protocol that the port or the namespace names.
 fn localized(protocol: &'static Protocol, bytes: &[u8], own: Option<&'static Protocol>) -> &'static Protocol {
-    match protocol.family {
-        ProtocolFamily::Smtp if protocol.name == "smtp" => {
-            own.filter(|own| own.name == "submission").unwrap_or(protocol)
-        }
-        ProtocolFamily::Xmpp if contains(bytes, b"jabber:server") => &XMPP_SERVER,
-        ProtocolFamily::Xmpp => own.filter(|own| own.family == ProtocolFamily::Xmpp).unwrap_or(protocol),
-        _ => protocol,
+    let is_own = |it: &Protocol| own.is_some_and(|own| own == it);
+    if *protocol == XMPP && (contains(bytes, b"jabber:server") || is_own(&XMPP_SERVER)) {
+        return &XMPP_SERVER;
     }
+    own.map_or(protocol, |own| protocol.on_port(own.port))
 }
 
 fn server(bytes: &[u8]) -> Vec<&'static Protocol> {

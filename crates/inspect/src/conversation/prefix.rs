@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use starttls_proto::{Escaped, ProtocolFamily, Side};
+use starttls_proto::{Escaped, Identity, LoginExposure, LoginPart, Side, http::HTTP};
 
-use super::login::{self, LoginPart};
-use crate::facts::{Exposure, ProxyHop, ProxyKind};
+use crate::facts::{ProxyHop, ProxyKind};
 
 /// The most octets of a prefix.
 pub(super) const MAX_PREFIX: usize = 4096;
@@ -141,7 +140,7 @@ fn socks5(client: &mut Octets<'_>, server: &mut Octets<'_>) -> Result<Hop, NoPre
             let len = client.octet()?;
             client.take(usize::from(len))?;
             server.expect(&[1, 0])?;
-            Some(LoginPart::new("SOCKS 5 password", Some(user), Exposure::Readable))
+            Some(LoginPart::new("SOCKS 5 password", Some(user), LoginExposure::Readable))
         }
         _ => return Err(NoPrefix::Absent),
     };
@@ -165,7 +164,7 @@ fn socks4(client: &mut Octets<'_>, server: &mut Octets<'_>) -> Result<Hop, NoPre
     };
     server.expect(&[0, 0x5a])?;
     server.take(6)?;
-    let login = (!user.is_empty()).then(|| LoginPart::new("SOCKS 4", Some(user), Exposure::Identity));
+    let login = (!user.is_empty()).then(|| LoginPart::new("SOCKS 4", Some(user), LoginExposure::Identity));
     Ok((forward(ProxyKind::Socks4, &host, port), Some(port), login))
 }
 
@@ -180,7 +179,7 @@ fn connect(client: &mut Octets<'_>, server: &mut Octets<'_>) -> Result<Hop, NoPr
         let port = str::from_utf8(&authority[colon + 1..]).ok().and_then(|port| port.parse().ok());
         let port = port.ok_or(NoPrefix::Absent)?;
         if header(request, b"proxy-authorization").is_some() {
-            login = Some(login::part(ProtocolFamily::Http, request, None));
+            login = HTTP.new_dialect(Identity::observer().with_nonce(0)).observed().login_part(request);
         }
         server.expect(b"HTTP/1.")?;
         let answer = server.until(b"\r\n\r\n")?;
@@ -304,7 +303,7 @@ mod tests {
         );
         assert_eq!(named(&login), (ProxyKind::Socks5, String::from("example.com:587"), Some(587)));
         let part = login.login.unwrap();
-        assert_eq!((part.user.as_deref(), part.exposure), (Some(&b"alice"[..]), Exposure::Readable));
+        assert_eq!((part.user.as_deref(), part.exposure), (Some(&b"alice"[..]), LoginExposure::Readable));
         let name = found(b"\x04\x01\0\x19\0\0\0\x01me\0mail.example\0", b"\0\x5a\0\0\0\0\0\0");
         assert_eq!(named(&name), (ProxyKind::Socks4, String::from("mail.example:25"), Some(25)));
         let address = found(b"\x04\x01\0\x19\xc0\0\x02\x01\0", b"\0\x5a\0\0\0\0\0\0");

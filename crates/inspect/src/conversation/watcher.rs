@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 
 use starttls_proto::{
-    ClientMessage, Dialect, Escaped, Identity, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo,
-    ServerMessage, Side,
+    AwaitedInput, ClientMessage, Dialect, Escaped, Identity, LoginExposure, LoginPart, OfferPlace, PartOf,
+    Protocol, Refusal, ReplyTo, ServerMessage, Side,
 };
 
+use super::firewall;
 use super::lane::{Cut, Lane};
-use super::login::{self, LoginPart};
-use super::substance;
 use crate::facts::{Clue, ClueKind, Exposure, ObservedLogin, Offered, Readable, RequestAnswer};
 use crate::moment::Moment;
 use crate::tls::is_hello_record;
@@ -61,11 +60,11 @@ pub(super) struct Watcher {
     pub(super) server_score: u32,
     pub(super) messages: u32,
     pending: Option<PendingLogin>,
-    auth_request: Option<u32>,
-    lists_chunking: bool,
-    /// The client sent EHLO without a name, which some servers accept.
-    has_bare_hello: bool,
-    /// Servers disagree about the end of the message data that the client sent.
+    /// The server lets clients send content before they get an answer.
+    lists_chunks: bool,
+    /// The client sent a hello without a required part, which some servers accept.
+    has_incomplete_hello: bool,
+    /// Servers disagree about the end of the content that the client sent.
     is_ambiguous: bool,
     /// The server's messages answer nothing that is known, after an answer to the request that is not one.
     is_unpaired: bool,
@@ -174,9 +173,8 @@ impl Watcher {
             server_score: 0,
             messages: 0,
             pending: None,
-            auth_request: None,
-            lists_chunking: false,
-            has_bare_hello: false,
+            lists_chunks: false,
+            has_incomplete_hello: false,
             is_ambiguous: false,
             is_unpaired: false,
             awaits_reply: false,
@@ -200,12 +198,8 @@ impl Watcher {
     /// What follows on the client's side may be content, which is not commands. A server that sends a final reply waits for a
     /// command, unless the protocol lets clients send content before they get an answer.
     pub(super) fn gap(&mut self, side: Side, octets: u64) -> bool {
-        let no_chunks = self.noted.offered.is_some() && !self.lists_chunking;
-        let can_resume = match self.family() {
-            ProtocolFamily::Smtp => no_chunks,
-            ProtocolFamily::Pop3 | ProtocolFamily::Ftp | ProtocolFamily::Nut => true,
-            _ => false,
-        };
+        let chunks = self.noted.offered.map(|_| self.lists_chunks);
+        let can_resume = self.dialect.observed().can_resume(chunks);
         if octets == 0 || !can_resume || !self.is_reading() {
             return false;
         }
@@ -332,12 +326,7 @@ impl Watcher {
         self.reading = Reading::Messages;
     }
 
-    fn family(&self) -> ProtocolFamily {
-        self.protocol.family
-    }
-
     fn read_client(&mut self, message: &[u8], cut: &Cut) {
-        let family = self.family();
         let clue = |kind| Clue::new(kind, Side::Client, cut.offsets.clone(), cut.moment);
         let Ok(meaning) = self.dialect.read_client(message) else {
             self.reading = Reading::Lost;
@@ -346,15 +335,16 @@ impl Watcher {
         if self.pending.is_some_and(|pending| pending.is_challenged) {
             return self.read_response(message, cut);
         }
-        if family == ProtocolFamily::Smtp {
-            if substance::is_chunk(message) && meaning == ClientMessage::Partial {
-                return self.read_chunk(message, cut);
-            }
-            // The server's answers show whether it reads the end of the data where this code does.
-            self.is_ambiguous |= self.dialect.has_ambiguous_continuation();
-            self.has_bare_hello = meaning == ClientMessage::Probe && substance::is_bare_hello(message);
-            self.noted.has_asked |= self.has_bare_hello && !self.noted.is_late();
+        let observed = self.dialect.observed();
+        match observed.chunk(message) {
+            Ok(None) => {}
+            Ok(Some(octets)) if self.lists_chunks => return self.read_chunk(octets, message, cut),
+            _ => return self.reading = Reading::Lost,
         }
+        // The server's answers show whether it reads the end of the content where this code does.
+        self.is_ambiguous |= observed.has_ambiguous_content();
+        self.has_incomplete_hello = meaning == ClientMessage::Probe && observed.is_incomplete_hello(message);
+        self.noted.has_asked |= self.has_incomplete_hello && !self.noted.is_late();
         let mut due = Some(ReplyTo::Other);
         match meaning {
             ClientMessage::Request => {
@@ -385,20 +375,17 @@ impl Watcher {
             }
             ClientMessage::Credentials => {
                 self.score += 3;
-                let part = login::part(family, message, self.auth_request);
-                self.note_login(part, cut);
+                let unknown = || LoginPart::new("unknown", None, LoginExposure::Readable);
+                let part = observed.login_part(message).unwrap_or_else(unknown);
+                self.note_login(part, message, cut);
             }
             ClientMessage::Silent | ClientMessage::Partial => due = None,
             ClientMessage::Probe | ClientMessage::OnBehalf | ClientMessage::Quit | ClientMessage::Other => {
-                // IRC names the user after its password.
-                if let Some(login) = self.noted.logins.last_mut().filter(|login| login.mechanism == "PASS") {
-                    let nick = login::nick(message).filter(|_| family == ProtocolFamily::Irc);
-                    login.user = login.user.take().or(nick.map(shown));
+                if let Some(login) = self.noted.logins.last_mut().filter(|login| login.user.is_none()) {
+                    login.user = observed.later_user(&login.mechanism, message).map(shown);
                 }
                 if self.pending.is_none() {
-                    if let Some(name) = substance::hello_name(family, message)
-                        .filter(|_| message.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"HELO")))
-                    {
+                    if let Some(name) = observed.hello_name(message) {
                         self.noted.name(name);
                     }
                     self.note_content(message, cut);
@@ -419,20 +406,15 @@ impl Watcher {
         }
     }
 
-    /// Reads BDAT (RFC 3030), whose chunk is not commands if the server implements it.
-    fn read_chunk(&mut self, message: &[u8], cut: &Cut) {
-        match substance::chunk(message).filter(|_| self.lists_chunking) {
-            Some(octets) => {
-                self.note_content(message, cut);
-                self.client.skip(octets);
-                self.ask(Some(ReplyTo::Other));
-            }
-            None => self.reading = Reading::Lost,
-        }
+    /// Reads a command with this many octets of content after it, which are not commands.
+    fn read_chunk(&mut self, octets: usize, message: &[u8], cut: &Cut) {
+        self.note_content(message, cut);
+        self.client.skip(octets);
+        self.ask(Some(ReplyTo::Other));
     }
 
     fn note_names(&mut self, message: &[u8]) {
-        if let Some(name) = substance::hello_name(self.family(), message) {
+        if let Some(name) = self.dialect.observed().hello_name(message) {
             self.noted.name(name);
         }
         for name in [self.dialect.client(), self.dialect.service()].into_iter().flatten() {
@@ -447,24 +429,31 @@ impl Watcher {
         }
     }
 
-    fn note_login(&mut self, part: LoginPart, cut: &Cut) {
-        let family = self.family();
-        let same = |login: &ObservedLogin| part.continues || login.mechanism == part.mechanism;
-        let going_on =
-            self.pending.is_some_and(|pending| self.noted.logins.get(pending.at).is_some_and(same));
+    fn note_login(&mut self, part: LoginPart, message: &[u8], cut: &Cut) {
+        let same = |login: &ObservedLogin| login.mechanism == part.mechanism;
+        let continues = match part.part_of {
+            PartOf::NewLogin => false,
+            PartOf::LastLogin => true,
+            PartOf::SameMechanism => {
+                self.pending.is_some_and(|pending| self.noted.logins.get(pending.at).is_some_and(same))
+            }
+        };
         let at = match self.noted.logins.last_mut() {
-            Some(login) if part.continues || (going_on && family == ProtocolFamily::Ldap) => {
+            Some(login) if continues => {
                 let step = self.pending.map_or(part.steps, |pending| pending.step + part.steps);
-                if !part.mechanism.is_empty() && part.continues {
+                if !part.mechanism.is_empty() && part.part_of == PartOf::LastLogin {
                     login.mechanism = if part.mechanism == "PASS" {
                         String::from("USER/PASS")
                     } else {
                         part.mechanism.clone()
                     };
                 }
-                let exposure =
-                    if part.continues { part.exposure } else { login::exposure(&part.mechanism, step) };
-                login.exposure = login.exposure.max(exposure);
+                let exposure = if part.part_of == PartOf::SameMechanism && part.steps > 0 {
+                    self.dialect.observed().login_response(&part.mechanism, step, message).exposure
+                } else {
+                    part.exposure
+                };
+                login.exposure = login.exposure.max(exposure.into());
                 (login.accepted, login.packet) = (None, cut.moment.packet);
                 if let (Some(user), None) = (&part.user, &login.user) {
                     login.user = Some(shown(user));
@@ -482,7 +471,7 @@ impl Watcher {
                         part.mechanism
                     },
                     user: part.user.as_deref().map(shown),
-                    exposure: part.exposure,
+                    exposure: part.exposure.into(),
                     accepted: None,
                     packet: cut.moment.packet,
                 });
@@ -514,10 +503,10 @@ impl Watcher {
         pending.step += 1;
         let (at, step, due) = (pending.at, pending.step, pending.response_is_due);
         if let Some(login) = self.noted.logins.get_mut(at) {
-            let (user, exposure) = login::response(self.protocol.family, &login.mechanism, step, message);
-            login.exposure = login.exposure.max(exposure);
+            let response = self.dialect.observed().login_response(&login.mechanism, step, message);
+            login.exposure = login.exposure.max(response.exposure.into());
             login.packet = cut.moment.packet;
-            if let (Some(user), None) = (user, &login.user) {
+            if let (Some(user), None) = (response.user, &login.user) {
                 login.user = Some(shown(&user));
             }
             self.note_exposure(at, cut);
@@ -526,15 +515,18 @@ impl Watcher {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, message: &[u8], cut: &Cut) {
-        let family = self.family();
         if self.is_unpaired {
-            self.awaits_reply &= !substance::is_final_reply(family, message);
-            self.awaits_reply |= substance::asks_for_content(family, message);
+            self.awaits_reply = match self.dialect.observed().awaited_input(message) {
+                Some(AwaitedInput::Command) => false,
+                Some(AwaitedInput::Content) => true,
+                None => self.awaits_reply,
+            };
         }
         if self.is_ambiguous && self.due.is_empty() && !self.is_unpaired {
             return self.reading = Reading::Lost;
         }
-        let is_list = std::mem::take(&mut self.has_bare_hello) && message.starts_with(b"250");
+        let is_list = std::mem::take(&mut self.has_incomplete_hello)
+            && !self.dialect.observed().hello_answer(message).is_refusal;
         let reply_to = if is_list { ReplyTo::Hello } else { reply_to };
         // An answer to a login may repeat what the client sent.
         let is_private = self.pending.is_some();
@@ -557,11 +549,8 @@ impl Watcher {
             Err(_) if self.is_unpaired => return,
             Err(_) => return self.reading = Reading::Lost,
         };
-        if let (ProtocolFamily::Postgres, [b'R', _, _, _, _, code @ ..]) = (family, message) {
-            self.auth_request = code.first_chunk().map(|code| u32::from_be_bytes(*code));
-        }
         self.follow_login(reply_to, meaning, message);
-        if reply_to == ReplyTo::Connect && substance::is_masked_greeting(message) {
+        if reply_to == ReplyTo::Connect && firewall::is_masked_greeting(message) {
             self.noted.clue(clue(ClueKind::Mask));
         }
         match meaning {
@@ -577,7 +566,7 @@ impl Watcher {
             ServerMessage::Refuse(_) => {
                 self.fits(3);
                 self.noted.clue(clue(ClueKind::Refuse));
-                if substance::quotes_an_altered_request(message) {
+                if firewall::quotes_an_altered_request(message) {
                     self.noted.clue(clue(ClueKind::AlteredRequest));
                 }
             }
@@ -614,17 +603,14 @@ impl Watcher {
     }
 
     fn note_offer(&mut self, starttls: bool, message: &[u8], cut: &Cut) {
-        let is_list = self.family() == ProtocolFamily::Smtp;
-        let masked = is_list && substance::is_masked_list(message);
-        let has_chunking =
-            |word: &[u8]| word.get(4..).unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"CHUNKING");
-        self.lists_chunking = is_list && message.split(|octet| *octet == b'\n').any(has_chunking);
-        let kind = match (starttls, masked) {
+        let answer = self.dialect.observed().hello_answer(message);
+        self.lists_chunks = answer.lists_chunks;
+        let kind = match (starttls, answer.is_masked) {
             (true, _) => ClueKind::Offer,
             (false, true) => ClueKind::Mask,
             (false, false) => ClueKind::NoOffer,
         };
-        if kind != ClueKind::NoOffer || !substance::is_refusal(self.family(), message) {
+        if kind != ClueKind::NoOffer || !answer.is_refusal {
             let clue = Clue::new(kind, Side::Server, cut.offsets.clone(), cut.moment);
             let is_private = self.pending.is_some();
             self.noted.clue(if is_private { clue } else { clue.showing(message) });
@@ -646,16 +632,15 @@ impl Watcher {
     /// Follows a login that is going on.
     fn follow_login(&mut self, reply_to: ReplyTo, meaning: ServerMessage, message: &[u8]) {
         let Some(pending) = &mut self.pending else { return };
-        if login::is_challenge(self.protocol.family, message) {
+        if self.dialect.observed().is_challenge(message) {
             pending.is_challenged = true;
-            pending.response_is_due =
-                meaning != ServerMessage::Interim && !matches!(self.protocol.family, ProtocolFamily::Sieve);
+            pending.response_is_due = meaning != ServerMessage::Interim;
             return;
         }
         if meaning == ServerMessage::Interim || reply_to != ReplyTo::Other {
             return;
         }
-        if let Some(accepted) = login::verdict(self.protocol.family, message) {
+        if let Some(accepted) = self.dialect.observed().login_result(message) {
             let at = pending.at;
             if let Some(login) = self.noted.logins.get_mut(at) {
                 login.accepted = Some(accepted);

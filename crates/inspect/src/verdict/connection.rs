@@ -1,7 +1,6 @@
 //! The findings of one connection. Each requires evidence that stays valid whatever else the capture misses.
 
 use starttls_hello::SuiteClass;
-use starttls_proto::ProtocolFamily;
 
 use super::{Confidence, Observation, Weight, rule};
 use crate::facts::{ClueKind, Exposure, Facts, Handshake, Offered, Readable, RequestAnswer, TlsUse};
@@ -162,8 +161,7 @@ fn boundary(facts: &Facts, found: &mut Vec<Observation>) {
     if has(facts, ClueKind::AfterTls) {
         let mut observation =
             finding(facts, "obs-left-tls", &[ClueKind::AfterTls], "cleartext followed TLS".to_owned());
-        // RFC 4217 section 12.3: CCC is a command of the protocol.
-        if facts.protocol.is_some_and(|it| it.family == ProtocolFamily::Ftp) {
+        if facts.protocol.is_some_and(|it| it.flow.may_leave_tls) {
             observation.severity = Weight::Info;
         }
         found.push(observation);

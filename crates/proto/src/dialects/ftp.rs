@@ -1,6 +1,7 @@
 //! FTP: RFC 4217 over RFC 2228 and RFC 959; FEAT is RFC 2389.
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -14,8 +15,8 @@ use crate::probe_credentials;
 use crate::text::{code, command, has_verb, line, lines, lines_until, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
-    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// FTP, the File Transfer Protocol. Only the control connection is upgraded here.
@@ -28,7 +29,7 @@ pub const FTP: Protocol = Protocol {
     alpn: Some("ftp"),
     family: ProtocolFamily::Ftp,
     spec: "RFC 4217",
-    flow: Flow { data_connections: true, login_is_optional: false, ..Flow::USUAL },
+    flow: Flow { data_connections: true, login_is_optional: false, may_leave_tls: true, ..Flow::USUAL },
     dialect: |context| Box::new(Ftp { context, answer: "", quitting: false, password: false }),
 };
 
@@ -210,6 +211,10 @@ impl Dialect for Ftp {
 
     fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         CLEARTEXT.cleartext_permission(msg)
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

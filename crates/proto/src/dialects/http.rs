@@ -1,6 +1,7 @@
 //! HTTP/1.1 Upgrade to TLS: RFC 2817 over RFC 9110 and RFC 9112.
 
 mod head;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -16,8 +17,8 @@ use crate::name::bracketed;
 use crate::probe_credentials;
 use crate::{
     AfterUpgrade, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
-    ImplicitTls, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    ImplicitTls, Malformed, ObservedDialect, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// HTTP, for the web and for printing. Printing still uses this upgrade.
@@ -202,6 +203,10 @@ impl Dialect for Http {
             false if head::is_public(msg) => CleartextPermission::Allowed,
             false => CleartextPermission::NeedsTls,
         }
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod list;
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -22,8 +23,8 @@ use crate::text::{
 };
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext,
-    Flow, ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    Flow, ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
 };
 
 /// IMAP, access to mailboxes.
@@ -407,6 +408,10 @@ impl Dialect for Imap {
     fn correlation(&self, _: Side, msg: &[u8]) -> Option<Correlation> {
         let (tag, _) = split(lines(msg).next().unwrap_or_default());
         is_tag(tag).then(|| Correlation::Id(tag.to_vec()))
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

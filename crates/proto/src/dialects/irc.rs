@@ -1,6 +1,7 @@
 //! IRC: the `tls` extension of IRCv3, over RFC 1459 and RFC 2812.
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -14,7 +15,8 @@ use crate::rewrite::drops;
 use crate::text::{has_verb, line, lines, mentions_tls, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, ClientMessage, Correlation, Dialect, DialectContext, Flow, ImplicitTls,
-    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// IRC. Servers may send notices at any time, so the protocol has no greeting.
@@ -29,7 +31,13 @@ pub const IRC: Protocol = Protocol {
     spec: "IRCv3 tls",
     flow: Flow { greeting: false, tls_may_be_optional: false, login_is_optional: false, ..Flow::USUAL },
     dialect: |context| {
-        Box::new(Irc { context, answer: Vec::new(), offered: false, login: login::State::default() })
+        Box::new(Irc {
+            context,
+            answer: Vec::new(),
+            offered: false,
+            exchange: Exchange::None,
+            login: login::State::default(),
+        })
     },
 };
 
@@ -42,7 +50,18 @@ struct Irc {
     answer: Vec<u8>,
     /// Whether an earlier line of the capability list contained `tls`.
     offered: bool,
+    exchange: Exchange,
     login: login::State,
+}
+
+/// What the client's last AUTHENTICATE was (IRCv3 SASL 3.1). The mechanism and the responses have the same form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exchange {
+    None,
+    /// The mechanism.
+    Mechanism,
+    /// A response, or a part of one.
+    Response,
 }
 
 /// A message without its tags (RFC 2812 section 2.3.1).
@@ -200,7 +219,12 @@ impl Dialect for Irc {
             },
             b"PONG" if !inside => ClientMessage::Silent,
             b"QUIT" => ClientMessage::Quit,
-            b"PASS" | b"AUTHENTICATE" | b"OPER" | b"WEBIRC" => ClientMessage::Credentials,
+            b"AUTHENTICATE" => {
+                let begins = self.exchange == Exchange::None;
+                self.exchange = if begins { Exchange::Mechanism } else { Exchange::Response };
+                ClientMessage::Credentials
+            }
+            b"PASS" | b"OPER" | b"WEBIRC" => ClientMessage::Credentials,
             // No RFC defines these commands, but most networks manage accounts with NickServ.
             b"NICKSERV" | b"NS" | b"IDENTIFY" => ClientMessage::Credentials,
             b"PRIVMSG" | b"NOTICE" | b"SQUERY" if starts_with(message.parameter(0), b"NickServ") => {
@@ -224,14 +248,20 @@ impl Dialect for Irc {
             }
             return Ok(ServerMessage::Offer { starttls: core::mem::take(&mut self.offered) });
         }
-        let about_starttls = message.parameter(1).eq_ignore_ascii_case(b"STARTTLS");
+        let about = |command: &[u8]| message.parameter(1).eq_ignore_ascii_case(command);
+        // ERR_NICKLOCKED, RPL_SASLSUCCESS, ERR_SASLFAIL, ERR_SASLTOOLONG, ERR_SASLABORTED, ERR_SASLALREADY, RPL_SASLMECHS.
+        let ends_sasl =
+            matches!(message.command, b"902" | b"903" | b"904" | b"905" | b"906" | b"907" | b"908");
+        if ends_sasl || (message.command == b"421" && about(b"AUTHENTICATE")) {
+            self.exchange = Exchange::None;
+        }
         let upper = &mut [0; 16];
         Ok(match (reply_to, verb(message.command, upper)) {
             (_, b"ERROR") => ServerMessage::Bye,
             (_, b"670") => ServerMessage::Accept,
             // IRCv3 defines 691 as an error in the TLS setup and does not state whether the error is permanent.
             (_, b"691") => ServerMessage::Refuse(Refusal::Temporary),
-            (_, b"421") if about_starttls => ServerMessage::Refuse(Refusal::Permanent),
+            (_, b"421") if about(b"STARTTLS") => ServerMessage::Refuse(Refusal::Permanent),
             (ReplyTo::Request, b"421" | b"451" | b"461" | b"462") => {
                 ServerMessage::Refuse(Refusal::Permanent)
             }
@@ -320,6 +350,10 @@ impl Dialect for Irc {
             (Side::Server, _, Some(..400)) => Some(Correlation::Kind("information")),
             (Side::Server, ..) => None,
         }
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

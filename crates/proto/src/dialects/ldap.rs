@@ -3,6 +3,7 @@
 mod cleartext;
 mod login;
 mod message;
+mod observed;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +25,8 @@ use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext, Flow,
-    ImplicitTls, LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    ImplicitTls, LoginDialect, Malformed, ObservedDialect, OfferPlace, Protocol, ProtocolFamily, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// LDAP, access to directories.
@@ -130,7 +131,7 @@ impl Dialect for Ldap {
             tag::ABANDON => return Ok(ClientMessage::Silent),
             tag::SEARCH => tag::DONE,
             tag::DELETE => 0x6b,
-            op @ (tag::BIND | 0x66 | 0x68 | 0x6c | 0x6e | tag::EXTENDED) => op + 1,
+            op @ (tag::BIND | tag::MODIFY | tag::ADD | 0x6c | tag::COMPARE | tag::EXTENDED) => op + 1,
             _ => return Err(malformed("an operation that LDAP knows")),
         };
         let meaning = match message.op {
@@ -194,7 +195,7 @@ impl Dialect for Ldap {
 
     /// Search, modify, add, delete, compare.
     fn carries_content(&self, msg: &[u8]) -> bool {
-        let is_content = |op| [tag::SEARCH, 0x66, 0x68, tag::DELETE, 0x6e].contains(&op);
+        let is_content = |op| [tag::SEARCH, tag::MODIFY, tag::ADD, tag::DELETE, tag::COMPARE].contains(&op);
         messages(msg).next().is_some_and(|message| message.is_ok_and(|message| is_content(message.op)))
     }
 
@@ -286,6 +287,10 @@ impl Dialect for Ldap {
     fn describe(&self, _: Side, msg: &[u8]) -> Option<String> {
         let lines: Option<Vec<_>> = messages(msg).map(|message| describe(&message.ok()?)).collect();
         lines.map(|lines| lines.join(", "))
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: the SSLRequest of the client/server protocol. The server sends no answer to it.
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -13,7 +14,7 @@ use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
 use crate::{
     AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, DialectContext, Escaped, Flow, LoginDialect,
-    Malformed, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
+    Malformed, ObservedDialect, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// MySQL and MariaDB.
@@ -245,6 +246,10 @@ impl Dialect for MySql {
             (Side::Client, _) if *sequence == 1 => String::from("HandshakeResponse"),
             _ => format!("packet {sequence} of {} octets", payload.len()),
         })
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

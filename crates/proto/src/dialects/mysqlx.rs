@@ -1,6 +1,7 @@
 //! The X Protocol of MySQL ("X Protocol" in its internals documentation): the capability `tls`.
 
 mod login;
+mod observed;
 mod protobuf;
 
 use alloc::boxed::Box;
@@ -14,7 +15,7 @@ use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
 use crate::{
     CapabilityRewrite, ClientMessage, Dialect, DialectContext, Escaped, Flow, LoginDialect, Malformed,
-    OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    ObservedDialect, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 use protobuf::{Fields, bytes, varint};
 
@@ -225,6 +226,10 @@ impl Dialect for MySqlX {
             (Side::Server, NOTICE) => String::from("Notice"),
             _ => format!("message {kind} of {} octets", body.len()),
         })
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

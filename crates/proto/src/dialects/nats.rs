@@ -2,6 +2,7 @@
 
 mod info;
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -12,8 +13,8 @@ use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{has_verb, lf_line, lines, verb};
 use crate::{
-    CapabilityRewrite, ClientMessage, Dialect, DialectContext, Flow, LoginDialect, Malformed, OfferPlace,
-    Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Dialect, DialectContext, Flow, LoginDialect, Malformed,
+    ObservedDialect, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// NATS, messaging.
@@ -142,6 +143,10 @@ impl Dialect for Nats {
             _ => None,
         }
         .unwrap_or_else(|| msg.to_vec())
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

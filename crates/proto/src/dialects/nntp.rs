@@ -1,6 +1,7 @@
 //! NNTP: RFC 4642 and RFC 8143 over RFC 3977, with RFC 4643 for AUTHINFO.
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -15,8 +16,8 @@ use crate::rewrite::{Keywords, rewrite_block};
 use crate::text::{Blocks, block, code, command, has_verb, line, lines, opens_with, verb, words};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
-    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// NNTP: reading and transfer of news.
@@ -251,6 +252,10 @@ impl Dialect for Nntp {
             Turn::Article => CleartextPermission::Ambiguous,
             _ => CLEARTEXT.cleartext_permission(msg),
         }
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

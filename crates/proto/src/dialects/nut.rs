@@ -1,6 +1,7 @@
 //! NUT, for uninterruptible power supplies: RFC 9271.
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -14,7 +15,8 @@ use crate::probe_credentials;
 use crate::text::{command, has_verb, lf_line, verb, word};
 use crate::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow, LoginDialect,
-    Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Malformed, ObservedDialect, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// NUT, the state of power supplies.
@@ -149,6 +151,10 @@ impl Dialect for Nut {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" ._:@/-".contains(byte);
         let passes = msg.len() <= CLEARTEXT.longest && line.iter().all(plain) && CLEARTEXT.lists(line);
         if passes { CleartextPermission::Allowed } else { CleartextPermission::NeedsTls }
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -1,6 +1,7 @@
 //! POP3: RFC 2595 section 4 over RFC 1939, RFC 2449 and RFC 5034.
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -17,8 +18,8 @@ use crate::text::{
 };
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
-    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// POP3: fetching mail.
@@ -214,6 +215,10 @@ impl Dialect for Pop3 {
 
     fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         CLEARTEXT.cleartext_permission(msg)
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

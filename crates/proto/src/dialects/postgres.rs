@@ -1,6 +1,7 @@
 //! PostgreSQL: the SSLRequest of protocol 3 ("SSL Session Encryption" in its specification).
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -13,7 +14,8 @@ use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
 use crate::{
     CapabilityRewrite, ClientMessage, Correlation, Dialect, Escaped, Flow, ImplicitTls, LoginDialect,
-    Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Malformed, ObservedDialect, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// PostgreSQL, and the other servers that implement its protocol.
@@ -38,7 +40,14 @@ pub const POSTGRES: Protocol = Protocol {
     dialect: |context| {
         let inside_tls = context.is_inside_tls();
         let login = login::State::default();
-        Box::new(Postgres { inside_tls, started: false, gss_asked: false, quitting: false, login })
+        Box::new(Postgres {
+            inside_tls,
+            started: false,
+            gss_asked: false,
+            auth_request: None,
+            quitting: false,
+            login,
+        })
     },
 };
 
@@ -56,6 +65,8 @@ struct Postgres {
     started: bool,
     /// The next answer is the single octet that answers GSSENCRequest.
     gss_asked: bool,
+    /// The code of the last authentication request, which tells what the client's next response is.
+    auth_request: Option<u32>,
     quitting: bool,
     login: login::State,
 }
@@ -115,6 +126,9 @@ impl Dialect for Postgres {
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
         let gss_asked = core::mem::take(&mut self.gss_asked);
+        if msg.starts_with(b"R") {
+            self.auth_request = number(msg, 5);
+        }
         Ok(match (reply_to, msg) {
             (ReplyTo::Request, b"S") => ServerMessage::Accept,
             (ReplyTo::Request, b"N") => ServerMessage::Refuse(Refusal::Permanent),
@@ -214,6 +228,10 @@ impl Dialect for Postgres {
             (Side::Server, [_, _, ..], _) => Some(Correlation::Kind("information")),
             _ => None,
         }
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

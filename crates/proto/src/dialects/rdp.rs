@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::{
-    CapabilityRewrite, ClientMessage, Dialect, Flow, Malformed, OfferPlace, Protocol, ProtocolFamily,
-    Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Dialect, Flow, Malformed, ObservedDialect, OfferPlace, Protocol,
+    ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// RDP, remote desktops.
@@ -212,6 +212,18 @@ impl Dialect for Rdp {
             _ if payload(msg).starts_with(&CONNECT_RESPONSE) => String::from("MCS connect response"),
             _ => format!("data of {} octets", msg.len()),
         })
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
+    }
+}
+
+impl ObservedDialect for Rdp {
+    /// Returns the user in the cookie of a connection request (MS-RDPBCGR section 2.2.1.1).
+    fn hello_name<'a>(&self, msg: &'a [u8]) -> Option<&'a [u8]> {
+        let line = msg.get(11..)?.strip_prefix(b"Cookie: mstshash=")?;
+        line.split(|octet| *octet == b'\r').next()
     }
 }
 

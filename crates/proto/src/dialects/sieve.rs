@@ -1,6 +1,7 @@
 //! ManageSieve: RFC 5804.
 
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -18,8 +19,8 @@ use crate::text::{
 };
 use crate::{
     AfterUpgrade, Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext,
-    Flow, LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    Flow, LoginDialect, Malformed, ObservedDialect, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
 };
 
 /// ManageSieve: managing mail filters.
@@ -259,6 +260,10 @@ impl Dialect for Sieve {
             _ if msg.iter().filter(|byte| **byte == b'"').count() % 2 == 1 => CleartextPermission::Ambiguous,
             _ => unlisted(msg),
         }
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -2,6 +2,7 @@
 
 mod data;
 mod login;
+mod observed;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -18,8 +19,8 @@ use crate::rewrite::Keywords;
 use crate::text::{code, command, has_verb, line, lines, lines_until, opens_with, verb, words};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
-    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// SMTP: mail between servers.
@@ -294,6 +295,10 @@ impl Dialect for Smtp {
             }
             Last::Command => CLEARTEXT.cleartext_permission(msg),
         }
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

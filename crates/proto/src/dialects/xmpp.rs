@@ -2,6 +2,7 @@
 
 mod features;
 mod login;
+mod observed;
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -17,8 +18,8 @@ use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
     AfterUpgrade, Capability, CapabilityRewrite, ChannelBinding, ClientMessage, Correlation, Dialect,
-    DialectContext, Flow, ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    DialectContext, Flow, ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// XMPP between a client and its server.
@@ -454,6 +455,10 @@ impl Dialect for Xmpp {
     /// Returns the client's name between servers. A user's address is not sent in cleartext (RFC 6120 section 4.7.1).
     fn client(&self) -> Option<String> {
         (self.content == "jabber:server").then(|| self.asked("from")).flatten()
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -34,7 +34,10 @@ pub(crate) mod tag {
     pub(crate) const SEARCH: u8 = 0x63;
     pub(crate) const ENTRY: u8 = 0x64;
     pub(crate) const DONE: u8 = 0x65;
+    pub(crate) const MODIFY: u8 = 0x66;
+    pub(crate) const ADD: u8 = 0x68;
     pub(crate) const DELETE: u8 = 0x4a;
+    pub(crate) const COMPARE: u8 = 0x6e;
     pub(crate) const REFERENCE: u8 = 0x73;
     pub(crate) const EXTENDED: u8 = 0x77;
     pub(crate) const EXTENDED_RESPONSE: u8 = 0x78;

@@ -54,7 +54,7 @@ pub(super) fn write(context: &DialectContext, offer: bool, out: &mut Vec<u8>) {
 }
 
 /// A member of a JSON object.
-struct Member<'a> {
+pub(super) struct Member<'a> {
     /// The name without its quotes.
     name: &'a [u8],
     /// The value, without white space around it.
@@ -65,14 +65,20 @@ struct Member<'a> {
 
 impl Member<'_> {
     /// Returns whether the member has this name. Some clients ignore its case.
-    fn is(&self, name: &str) -> bool {
+    pub(super) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Returns the value without its quotes if it is a string with contents.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        let text = self.value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        (!text.is_empty()).then_some(text)
     }
 }
 
 /// Returns the members of the object, or `None` if the argument has another form. The contents of inner objects and lists are
 /// not validated. A name with an escape is another form, because it could be a second spelling of a name that matters.
-fn members(argument: &[u8]) -> Option<Vec<Member<'_>>> {
+pub(super) fn members(argument: &[u8]) -> Option<Vec<Member<'_>>> {
     let text = argument.strip_prefix(b"{")?.strip_suffix(b"}")?;
     let mut members = Vec::new();
     let mut rest = text.trim_ascii();

@@ -119,7 +119,7 @@ fn binding(header: &str, features: &[u8]) -> Result<ChannelBinding, Malformed> {
 }
 
 /// Returns the text of an element that contains only text.
-fn text(element: &[u8]) -> &[u8] {
+pub(super) fn text(element: &[u8]) -> &[u8] {
     let start = element.iter().position(|&byte| byte == b'>').map_or(element.len(), |at| at + 1);
     let end = element.iter().rposition(|&byte| byte == b'<').unwrap_or(start);
     element.get(start..end).unwrap_or_default()

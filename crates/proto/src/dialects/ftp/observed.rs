@@ -1,0 +1,50 @@
+//! Logins, as an observer of cleartext reads them.
+
+use super::Ftp;
+use crate::credentials::{CommandLine, password, response};
+use crate::{AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf};
+
+impl ObservedDialect for Ftp {
+    fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
+        let line = CommandLine::parse(msg);
+        let more = |name, exposure| LoginPart::new(name, None, exposure).part_of(PartOf::LastLogin);
+        match line.upper(0)?.as_slice() {
+            b"USER" => Some(line.user(1)),
+            b"PASS" => Some(password()),
+            b"ACCT" => Some(more("ACCT", LoginExposure::Readable)),
+            // RFC 2228 section 3.
+            b"ADAT" => Some(more("ADAT", LoginExposure::Guessable)),
+            _ => None,
+        }
+    }
+
+    /// RFC 2228 section 4: security data is expected.
+    fn is_challenge(&self, msg: &[u8]) -> bool {
+        msg.starts_with(b"334") || msg.starts_with(b"335")
+    }
+
+    fn login_response(&self, mechanism: &str, step: u32, msg: &[u8]) -> LoginResponse {
+        response(mechanism, step, msg.trim_ascii())
+    }
+
+    fn login_result(&self, msg: &[u8]) -> Option<bool> {
+        match msg.first() {
+            Some(b'2') => Some(true),
+            Some(b'4' | b'5') => Some(false),
+            _ => None,
+        }
+    }
+
+    fn hello_answer(&self, msg: &[u8]) -> HelloAnswer {
+        HelloAnswer::refusal(matches!(msg, [b'4' | b'5', ..]))
+    }
+
+    /// Content has a connection of its own, and each part of a login is a command.
+    fn awaited_input(&self, msg: &[u8]) -> Option<AwaitedInput> {
+        matches!(msg, [b'2' | b'4' | b'5', _, _, b' ' | b'\r', ..]).then_some(AwaitedInput::Command)
+    }
+
+    fn can_resume(&self, _: Option<bool>) -> bool {
+        true
+    }
+}

@@ -1,0 +1,68 @@
+//! Logins, as an observer of cleartext reads them.
+
+use super::Ldap;
+use super::message::{Message, code, messages, result, tag};
+use crate::ber::Elements;
+use crate::credentials::{decoded_response, sasl};
+use crate::{LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf};
+
+impl ObservedDialect for Ldap {
+    fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
+        let message = first(msg)?;
+        let part = match bind(&message) {
+            Some(Bind { name, sasl: Some((mechanism, credentials)) }) => {
+                let part = sasl(mechanism, credentials.map(<[u8]>::to_vec));
+                let user = part.user.or_else(|| Some(name.to_vec()).filter(|name| !name.is_empty()));
+                LoginPart { user, ..part }
+            }
+            Some(Bind { name, .. }) => LoginPart::new("simple bind", Some(name), LoginExposure::Readable),
+            None if message.op == tag::BIND => return None,
+            // The password modify operation (RFC 3062).
+            None => LoginPart::new("password modify", None, LoginExposure::Readable),
+        };
+        Some(part.part_of(PartOf::SameMechanism))
+    }
+
+    fn login_response(&self, mechanism: &str, step: u32, msg: &[u8]) -> LoginResponse {
+        let message = first(msg);
+        let bind = message.as_ref().and_then(bind);
+        decoded_response(mechanism, step, bind.and_then(|bind| bind.sasl?.1))
+    }
+
+    fn login_result(&self, msg: &[u8]) -> Option<bool> {
+        let mut message = first(msg).filter(|message| message.op == tag::BIND_RESPONSE)?;
+        match result(&mut message.body).ok()?.0 {
+            code::SUCCESS => Some(true),
+            code::SASL_BIND_IN_PROGRESS => None,
+            _ => Some(false),
+        }
+    }
+}
+
+/// A bind (RFC 4511 section 4.2).
+struct Bind<'a> {
+    name: &'a [u8],
+    /// The mechanism and its credentials; `None` for a simple bind.
+    sasl: Option<(&'a [u8], Option<&'a [u8]>)>,
+}
+
+fn bind<'a>(message: &Message<'a>) -> Option<Bind<'a>> {
+    let mut body = message.body;
+    if message.op != tag::BIND {
+        return None;
+    }
+    body.number(tag::INTEGER).ok()?;
+    let name = body.expect(tag::STRING).ok()?;
+    let (choice, credentials) = body.next()?.ok()?;
+    if choice != 0xa3 {
+        return Some(Bind { name, sasl: None });
+    }
+    let mut credentials = Elements(credentials);
+    let mechanism = credentials.expect(tag::STRING).ok()?;
+    let response = credentials.next().and_then(|it| it.ok()).map(|(_, response)| response);
+    Some(Bind { name, sasl: Some((mechanism, response)) })
+}
+
+fn first(msg: &[u8]) -> Option<Message<'_>> {
+    messages(msg).next()?.ok()
+}
