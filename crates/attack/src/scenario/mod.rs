@@ -260,7 +260,8 @@ impl Scenario {
             return Some(String::from(what));
         }
         let mut with_text = self.rules.iter().filter(|rule| rule.has_text()).peekable();
-        let without_text = with_text.peek().is_some() && !with_text.any(|rule| rule.has_text_for(protocol));
+        let name = self.name_of_texts(protocol);
+        let without_text = with_text.peek().is_some() && !with_text.any(|rule| rule.has_text_for(name));
         let elsewhere = without_text || (!self.protocols.is_empty() && !named(&self.protocols));
         elsewhere.then(|| self.elsewhere.clone().unwrap_or_default())
     }
@@ -312,8 +313,14 @@ impl Scenario {
         protocol: &Protocol,
         with: Filling<'_>,
     ) -> Result<Vec<RelayRule>, ScenarioError> {
-        let applicable = self.rules.iter().filter(|rule| !rule.has_text() || rule.has_text_for(protocol));
-        applicable.map(|rule| rule.build(protocol, with)).collect()
+        let name = self.name_of_texts(protocol);
+        let applicable = self.rules.iter().filter(|rule| !rule.has_text() || rule.has_text_for(name));
+        applicable.map(|rule| rule.build(protocol, name, with)).collect()
+    }
+
+    /// Returns the name of the texts for a protocol: its own name if a rule has one for it.
+    fn name_of_texts(&self, protocol: &Protocol) -> &'static str {
+        if self.rules.iter().any(|rule| rule.names(protocol)) { protocol.name } else { text::OTHERS }
     }
 }
 

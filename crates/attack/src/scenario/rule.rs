@@ -48,8 +48,14 @@ impl RuleSpec {
         self.texts().next().is_some()
     }
 
-    pub(super) fn has_text_for(&self, protocol: &Protocol) -> bool {
-        self.texts().all(|texts| texts.of(protocol.name).is_some())
+    /// Returns whether the rule has a text of its own for a protocol.
+    pub(super) fn names(&self, protocol: &Protocol) -> bool {
+        self.texts().any(|texts| texts.names(protocol.name))
+    }
+
+    /// Returns whether the rule has its texts for a protocol, or for the others.
+    pub(super) fn has_text_for(&self, name: &str) -> bool {
+        self.texts().all(|texts| texts.of(name).is_some())
     }
 
     /// Returns whether a text contains this placeholder.
@@ -57,10 +63,15 @@ impl RuleSpec {
         self.texts().any(|words| format!("{words:?}").contains(what))
     }
 
-    /// Returns the rule for the relay, with the texts of this protocol.
-    pub(super) fn build(&self, protocol: &Protocol, with: Filling<'_>) -> Result<RelayRule, ScenarioError> {
+    /// Returns the rule for the relay, with the texts that have this name.
+    pub(super) fn build(
+        &self,
+        protocol: &Protocol,
+        name: &str,
+        with: Filling<'_>,
+    ) -> Result<RelayRule, ScenarioError> {
         let text = |texts: &ScenarioText| {
-            texts.of(protocol.name).ok_or(ScenarioError::NoText(protocol.name))?.bytes(with)
+            texts.of(name).ok_or(ScenarioError::NoText(protocol.name))?.bytes(protocol, with)
         };
         let edit = match self {
             Self { answer: Some(name), .. } => Edit::Answer(server_message(name)?),

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use starttls::proto::{Identity, Protocol};
 
 use crate::canary::Canary;
 use crate::error::ScenarioError;
 
-/// A text for every protocol, or one for each: `"imap"`, or `"smtp submission lmtp"` for protocols that share a text.
+/// A text for every protocol, or one for each: `"imap"`, or `"smtp submission lmtp"` for protocols that share a text. The text
+/// for `"*"` is for those that no rule of the scenario names.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum ScenarioText {
@@ -21,7 +23,13 @@ pub(super) enum ScenarioText {
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Text {
     Plain(String),
-    Octets { hex: String },
+    Octets {
+        hex: String,
+    },
+    /// The first half of an answer with this text, as the dialect writes it.
+    Start {
+        start_of_answer: String,
+    },
 }
 
 /// The values for the placeholders in texts.
@@ -32,8 +40,16 @@ pub(crate) struct Filling<'a> {
     pub(crate) port: u16,
 }
 
+/// The name of the text for the protocols that no rule of a scenario names.
+pub(super) const OTHERS: &str = "*";
+
 impl ScenarioText {
-    /// Returns the text for a protocol.
+    /// Returns whether this protocol has a text of its own.
+    pub(super) fn names(&self, protocol: &str) -> bool {
+        matches!(self, Self::ByProtocol(_)) && self.of(protocol).is_some()
+    }
+
+    /// Returns the text for a protocol, or for [`OTHERS`].
     pub(super) fn of(&self, protocol: &str) -> Option<&Text> {
         match self {
             Self::Shared(text) => Some(text),
@@ -49,17 +65,26 @@ impl ScenarioText {
     pub(super) fn protocols(&self) -> Vec<&str> {
         match self {
             Self::Shared(_) => Vec::new(),
-            Self::ByProtocol(texts) => texts.keys().flat_map(|names| names.split(' ')).collect(),
+            Self::ByProtocol(texts) => {
+                texts.keys().flat_map(|names| names.split(' ')).filter(|name| *name != OTHERS).collect()
+            }
         }
     }
 }
 
 impl Text {
     /// Returns the bytes to send in a run.
-    pub(super) fn bytes(&self, with: Filling<'_>) -> Result<Vec<u8>, ScenarioError> {
+    pub(super) fn bytes(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Vec<u8>, ScenarioError> {
         match self {
             Self::Plain(text) => Ok(filled(text, with).into_bytes()),
             Self::Octets { hex } => octets(hex, with),
+            Self::Start { start_of_answer } => {
+                let mut answer = Vec::new();
+                let dialect = protocol.new_dialect(Identity::new("localhost"));
+                dialect.write_answer(1, filled(start_of_answer, with).as_bytes(), &mut answer);
+                answer.truncate(answer.len() / 2);
+                Ok(answer)
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use environment::Lab;
 use starttls::TlsVersion;
-use starttls::proto::{Identity, Protocol, ServerMessage, each_protocol};
+use starttls::proto::{ClientMessage, Identity, Protocol, ServerMessage, Side, each_protocol};
 use starttls_attack::Scenario;
 use starttls_attack::render::text::{TextStyle, row};
 use starttls_attack::report::{AttackReport, ScenarioOutcome};
@@ -65,16 +65,21 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
     protocol
         .new_dialect(Identity::new("localhost"))
         .write_server(ServerMessage::PreAuthenticated, &mut greeting);
+    let mut dialect = protocol.new_dialect(Identity::new("localhost"));
+    // A dialect describes the messages of a binary protocol.
+    let is_binary = [ClientMessage::Hello, ClientMessage::Request].into_iter().any(|message| {
+        let mut octets = Vec::new();
+        dialect.write_client(message, &mut octets);
+        dialect.describe(Side::Client, &octets).is_some()
+    });
     match (flaw, id, protocol.name) {
         (Flaw::BelievesPreauth, ..) if greeting.is_empty() => Some("no greeting says so to this client"),
         (Flaw::KeepsBuffer, "cli-inject-future", "pop3") => {
             Some("it asks for a list first, and waits for the end of that")
         }
-        (Flaw::KeepsBuffer, "cli-inject-partial", "ldap" | "mysqlx" | "postgres" | "nbd" | "rdp" | "vnc") => {
-            Some(
-                "it continues after every answer to its first message, and its output shows nothing of a packet",
-            )
-        }
+        (Flaw::KeepsBuffer, "cli-inject-partial", _) if is_binary => Some(
+            "it continues after every answer to its first message, and its output shows nothing of a packet",
+        ),
         (Flaw::IgnoresTruncation, _, "irc") => Some("it waits for no answer to its last command"),
         (Flaw::IgnoresTruncation, _, "nats") => Some("the server ends the session after a login that fails"),
         (Flaw::IgnoresTruncation, _, "xmpp-server") => Some("the server ends the stream without an answer"),
