@@ -292,6 +292,9 @@ const TABLE: &[ProtocolProfile] = &[
         // In cleartext, the client selects another security type. A challenge asks for the response that is the login.
         ..ProtocolProfile::new("vnc", &[], &["SecurityResult OK", "challenge", "ServerInit"])
     },
+    // Every call carries credentials of its own, which RPC-with-TLS does not change. A COMPOUND in cleartext is served where it has a
+    // status without an error.
+    ProtocolProfile::new("nfs", &[], &["reply with results, status 0"]),
     ProtocolProfile {
         rejections: &["ErrorResponse"],
         harmless: ClientMessage::Credentials,

@@ -11,6 +11,7 @@ pub mod mysql;
 pub mod mysqlx;
 pub mod nats;
 pub mod nbd;
+pub mod nfs;
 pub mod nntp;
 pub mod nut;
 pub mod pop3;
@@ -52,6 +53,7 @@ macro_rules! registry {
             rdp: rdp::RDP,
             nats: nats::NATS,
             vnc: vnc::VNC,
+            nfs: nfs::NFS,
         }
     };
 }
