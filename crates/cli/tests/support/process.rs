@@ -138,6 +138,7 @@ impl Live {
     /// Waits until standard output contains this.
     #[track_caller]
     pub(crate) fn hears(&mut self, part: &str) -> &mut Self {
+        self.begin_step();
         while !text(&self.stdout).contains(part) {
             assert!(self.listen(), "nothing of {part:?} in:\n{}\n{}", text(&self.stdout), text(&self.stderr));
         }
@@ -147,6 +148,7 @@ impl Live {
     /// Waits until standard error contains this.
     #[track_caller]
     pub(crate) fn is_told(&mut self, part: &str) -> &mut Self {
+        self.begin_step();
         while !text(&self.stderr).contains(part) {
             assert!(self.listen(), "nothing of {part:?} in:\n{}\n{}", text(&self.stdout), text(&self.stderr));
         }
@@ -171,6 +173,7 @@ impl Live {
     /// Waits for the end of the program.
     #[track_caller]
     pub(crate) fn end(mut self) -> Run {
+        self.begin_step();
         while self.listen() {}
         let code = loop {
             match self.child.try_wait().unwrap() {
@@ -180,6 +183,11 @@ impl Live {
             sleep(Duration::from_millis(2));
         };
         Run { code, stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+
+    /// Gives the program the whole deadline again: what a test did before may have taken long on a busy machine.
+    fn begin_step(&mut self) {
+        self.deadline = Instant::now() + DEADLINE;
     }
 
     /// Reads one piece of output; returns `false` at the end.
