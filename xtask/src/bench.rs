@@ -32,6 +32,8 @@ const SERVICES: &str = "| service | answers/s, one at a time | median, µs | p99
 const CAPTURES: &str = "| file | tool | CPU, s | ns/packet | GiB/s | MiB resident | times inspect |\n|---|---|--:|--:|--:|--:|--:|\n";
 const GROWTH: &str = "| domains | endpoints | handshakes | domains/s (DNS) | endpoints/s | handshakes/s | CPU, ms/domain (DNS) \
                       | CPU, ms/endpoint | MiB |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+const SHARE: &str = "| workers | domains | endpoints | handshakes | domains/s (DNS) | connections/s | CPU of the workers, s | CPU of all others, s \
+                     | MiB of a worker | MiB of the coordinator | MiB of the NATS server |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
 const BULK: &str = "| tool | hosts | wall, s | hosts/s | CPU, ms/host | connections/host | MiB |\n|---|--:|--:|--:|--:|--:|--:|\n";
 const BOUNDS: &str = "| what | measured | limit |\n|---|---|---|\n";
 
@@ -47,7 +49,12 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         }
         ["survey"] => {
             let figures = output("starttls-cli", "survey")?;
-            let tables = [facts()?, table(GROWTH, "growth", &figures), table(BULK, "tool", &figures)];
+            let tables = [
+                facts()?,
+                table(GROWTH, "growth", &figures),
+                table(SHARE, "share", &figures),
+                table(BULK, "tool", &figures),
+            ];
             publish(SURVEY, &tables.join("\n"))
         }
         ["inspect"] => {

@@ -40,7 +40,11 @@ Commands:
   repeat [--runs N] [-- ARGS...] run the tests N times on an idle machine and N times beside two busy threads (default 10);
                                  ARGS go to cargo test instead of --workspace
   endurance                      run the gateway's endurance tests at their full size, and print their figures
-  simulation                     run all tests of surveys, and fifty kills of a large survey on a simulated Internet
+  simulation [NAME]              run all tests of surveys on a simulated Internet, among them fifty kills of a large survey and
+                                 fifty of one on a queue, or the tests whose name contains NAME
+  simulation --domains N [--workers N] [--kills N]
+                                 run a survey of N domains with workers (default 2) and a NATS server that are killed so often
+                                 (default 0), check its rows and budgets, and print its figures
   recipes                        run the statements of docs/survey.md with DuckDB and ClickHouse (from PyPI)
   captures FOLDER                compare starttls inspect with the captures of a folder and its truth.tsv
   bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, fail if hostile input is too
@@ -81,7 +85,7 @@ fn main() -> ExitCode {
         ["repeat", ref rest @ ..] => repeat::run(rest),
         ["dist", ref rest @ ..] => dist::run(rest),
         ["endurance"] => endurance::run(),
-        ["simulation"] => simulation::run(),
+        ["simulation", ref rest @ ..] => simulation::run(rest),
         ["recipes"] => simulation::recipes(),
         ["features"] => features::run(),
         ["targets"] => targets::run(),

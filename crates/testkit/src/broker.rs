@@ -59,6 +59,11 @@ impl Broker {
         Ok(())
     }
 
+    /// Returns the process id of the server, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Daemon::id)
+    }
+
     /// Returns the address for clients.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)

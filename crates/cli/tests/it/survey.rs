@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use starttls_testkit::internet::{Behavior, Internet};
+use starttls_testkit::internet::{Behavior, Internet, expected_result};
 
 use crate::schema::fits_in;
 use crate::support::{Run, starttls};
@@ -159,31 +159,7 @@ pub(crate) fn last_rows(out: &Path) -> BTreeMap<String, Value> {
 pub(crate) fn assert_right(row: &Value) {
     let address: IpAddr = text(row, "address").parse().unwrap();
     let (reach, outcome) = (text(row, "reach"), text(row, "outcome"));
-    if address.to_string() == "10.0.0.1" {
-        assert_eq!(reach, "blocked", "{row}");
-        return;
-    }
-    let name = text(row, "server_name");
-    let has_certificate =
-        [".whale.test", ".five.test"].iter().any(|it| name.ends_with(it)) || name.starts_with("mx.h");
-    let upgraded = if has_certificate { "sound" } else { "findings" };
-    let expected = match Behavior::of(address) {
-        Behavior::Sound | Behavior::Tls12 | Behavior::Slow => ("answered", upgraded),
-        Behavior::NoOffer | Behavior::Refuses => ("answered", "declined"),
-        Behavior::TurnsAway => ("throttled", "inconclusive"),
-        Behavior::Silent => ("silent", "unreachable"),
-        // Where a server of the same network has served, a connection that is closed is probably a limit.
-        Behavior::Closes => (if reach == "throttled" { reach } else { "closed" }, "inconclusive"),
-        Behavior::ClosesAfterHello => ("answered", "unreachable"),
-        Behavior::Injects => ("answered", "violation"),
-        Behavior::NoHandshake => ("answered", "tls-failed"),
-        Behavior::Garbage => ("answered", "violation"),
-    };
-    // A network with a server that turns clients away is left alone, so that its other servers are left to the next pass.
-    if reach == "throttled" {
-        assert_eq!(outcome, "inconclusive", "{row}");
-        return;
-    }
+    let expected = expected_result(address, text(row, "server_name"), reach);
     assert_eq!((reach, outcome), expected, "{:?}: {row}", Behavior::of(address));
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-pub use behavior::Behavior;
+pub use behavior::{Behavior, expected_result};
 pub use referee::{Excess, Referee};
 
 /// A simulated Internet, which ends with the value.

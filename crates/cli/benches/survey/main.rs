@@ -1,11 +1,16 @@
 //! The speed of a survey on a simulated Internet: endpoints and handshakes per second, processor time and memory, with the servers on
-//! the same machine, beside tools that read a list of hosts.
+//! the same machine, beside tools that read a list of hosts; and of a survey on a queue with one worker and with two.
 //!
 //! `cargo xtask bench survey` runs it and writes `docs/benchmarks.md`, which explains the columns. Arguments are numbers of domains.
+//! `cargo xtask simulation --domains N` runs one survey on a queue and prints its figures.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
 
+mod fleet;
+#[path = "../measure/mod.rs"]
 mod measure;
+#[path = "../measure/usage.rs"]
+mod usage;
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -13,15 +18,23 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use fleet::{Cost as FleetCost, Figures, Options};
 use measure::{children, command, venv};
 use starttls_testkit::internet::{Behavior, Internet};
 use starttls_testkit::process::program;
+use usage::Usage;
 
 /// The domains of the runs, without arguments.
 const DOMAINS: [u32; 3] = [10_000, 100_000, 1_000_000];
 
+/// The domains of a survey by one worker and by two, without arguments.
+const SHARED_DOMAINS: u32 = 100_000;
+
 /// Domains with servers of their own are a tenth, and each has an address of its own.
 const ADDRESSES_PER_DOMAIN: f64 = 0.12;
+
+/// The most connections of a worker at the same time. More of them make each slower, until answers come too late.
+const PARALLEL_OF_WORKER: u32 = 250;
 
 /// The sound servers that each program connects to. The other tools take seconds for what the survey does in a fraction of one.
 const SERVERS: usize = 20_000;
@@ -43,11 +56,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<u32> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
-    let (domains, servers) = match wanted.iter().max() {
-        None => (DOMAINS.to_vec(), SERVERS),
-        Some(most) => (wanted.clone(), SERVERS.min(*most as usize)),
-    };
-    let measured = domains.into_iter().try_for_each(grow).and_then(|()| compare(servers));
+    let measured =
+        if std::env::args().any(|arg| arg == "fleet") { simulate(&wanted) } else { measure_all(&wanted) };
     match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -55,6 +65,62 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure_all(wanted: &[u32]) -> Result<(), Box<dyn Error>> {
+    let (domains, shared, servers) = match wanted.iter().max() {
+        None => (&DOMAINS[..], SHARED_DOMAINS, SERVERS),
+        Some(most) => (wanted, *most, SERVERS.min(*most as usize)),
+    };
+    domains.iter().try_for_each(|domains| grow(*domains))?;
+    [1, 2].into_iter().try_for_each(|workers| share(shared, workers))?;
+    compare(servers)
+}
+
+/// Surveys domains by workers on a queue, and prints the row of the table.
+fn share(domains: u32, workers: usize) -> Result<(), Box<dyn Error>> {
+    let options = Options { domains, workers, kills: 0, parallel: PARALLEL_OF_WORKER };
+    let Figures { names, probes, endpoints, connections, handshakes, costs } = fleet::run(options)?;
+    let (of_workers, others) = costs.split_at(workers);
+    let cpu = |costs: &[FleetCost]| costs.iter().map(|it| it.cpu.as_secs_f64()).sum::<f64>();
+    let memory = |costs: &[FleetCost]| costs.iter().map(|it| it.memory).max().unwrap_or_default();
+    println!(
+        "share\t{workers}\t{domains}\t{endpoints}\t{handshakes}\t{:.0}\t{:.0}\t{:.1}\t{:.1}\t{}\t{}\t{}",
+        f64::from(domains) / names.as_secs_f64(),
+        connections as f64 / probes.as_secs_f64(),
+        cpu(of_workers),
+        cpu(others),
+        memory(of_workers),
+        memory(&others[..1]),
+        memory(&others[1..2]),
+    );
+    Ok(())
+}
+
+/// Runs one survey on a queue, and prints its figures. The arguments are the numbers of domains, workers and kills.
+fn simulate(wanted: &[u32]) -> Result<(), Box<dyn Error>> {
+    let [domains, workers, kills] = *wanted else {
+        return Err("expected the numbers of domains, workers and kills".into());
+    };
+    let options = Options { domains, workers: workers as usize, kills, parallel: PARALLEL_OF_WORKER };
+    let Figures { names, probes, endpoints, connections, handshakes, costs } = fleet::run(options)?;
+    let wall = (names + probes).as_secs_f64();
+    println!(
+        "{domains} domains, {endpoints} endpoints, {connections} connections, {handshakes} handshakes in {wall:.0} s"
+    );
+    println!(
+        "names: {:.0} s, {:.0} domains/s; probes and join: {:.0} s, {:.0} connections/s",
+        names.as_secs_f64(),
+        f64::from(domains) / names.as_secs_f64(),
+        probes.as_secs_f64(),
+        connections as f64 / probes.as_secs_f64(),
+    );
+    println!("{:<16} {:>8} {:>14} {:>6}", "process", "CPU, s", "resident, MiB", "kills");
+    for FleetCost { name, cpu, memory, kills } in costs {
+        println!("{name:<16} {:>8.1} {memory:>14} {kills:>6}", cpu.as_secs_f64());
+    }
+    println!("0 rows lost, 0 doubled, 0 wrong; 0 budgets exceeded, counted at the servers");
+    Ok(())
 }
 
 /// Surveys this many domains of an Internet in which servers do all kinds of things.
@@ -154,23 +220,18 @@ struct Cost {
 fn run(command: &mut Command) -> Result<Cost, Box<dyn Error>> {
     let (before, started) = (children()?, Instant::now());
     let mut child = command.spawn()?;
-    let status = format!("/proc/{}/status", child.id());
-    let mut memory = 0;
+    let mut usage = Usage::default();
     let ended = loop {
+        usage.look(child.id());
         if let Some(ended) = child.try_wait()? {
             break ended;
         }
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let peak = text
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        memory = peak.unwrap_or(memory);
         std::thread::sleep(Duration::from_millis(20));
     };
     let wall = started.elapsed();
     match ended.code() {
         // The survey ends with 7 if endpoints stayed throttled.
-        Some(0 | 7) => Ok(Cost { wall, cpu: children()? - before, memory: memory / 1024 }),
+        Some(0 | 7) => Ok(Cost { wall, cpu: children()? - before, memory: usage.memory() }),
         _ => Err(format!("{} failed: {ended}", command.get_program().display()).into()),
     }
 }
