@@ -13,6 +13,7 @@ use starttls_dns::{DnsName, IpPrefix};
 
 use crate::error::SurveyError;
 use crate::network::NetworkKey;
+use crate::target::EndpointTarget;
 
 /// The file is read again after this time.
 const LIST_AGE: Duration = Duration::from_secs(5);
@@ -195,6 +196,12 @@ impl OptOut {
             }
         }
         Arc::clone(&state.list)
+    }
+
+    /// Returns whether an endpoint opted out, by its name, its address or its network.
+    pub(crate) fn has_endpoint(&self, target: &EndpointTarget) -> bool {
+        let list = self.list();
+        list.has_name(&target.server_name) || list.has_address(target.address, target.network)
     }
 
     /// Replaces the list of the queue.

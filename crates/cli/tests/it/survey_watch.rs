@@ -185,3 +185,33 @@ fn networks_that_opt_out_are_left_alone_within_seconds() {
     assert_eq!(counts.get("answered"), Some(&before), "{counts:?}");
     assert!(counts["opted-out"] > 0, "{counts:?}");
 }
+
+#[test]
+fn an_audit_of_many_connections_ends_when_its_operator_opts_out() {
+    let simulation = Simulation::new(100, 80);
+    let list = simulation.out("opt-out.txt");
+    std::fs::write(&list, "# empty\n").unwrap();
+    // Two seconds between two of up to thirty connections to an address.
+    let more = ["--opt-out", list.to_str().unwrap(), "--probe", "full", "--address-rate", "0.5", "-q"];
+    let survey =
+        spawn(&mut simulation.command("run", "a", &[&more[..], &["--retry-after", "none"]].concat()));
+    let referee = &simulation.internet.referee;
+    let started = Instant::now();
+    while referee.connections() < 60 {
+        assert!(started.elapsed() < Duration::from_secs(120), "{} connections", referee.connections());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut add = starttls(["survey", "opt-out", "add"]);
+    Run::of(add.arg(&list).arg("127.0.0.0/8")).exits(0);
+    let added = Instant::now();
+    finished(survey, DEADLINE);
+    let since = added.elapsed().saturating_sub(Duration::from_secs(5) + SLACK);
+    assert_eq!(referee.recent(since, |_| true), 0, "connections after the opt-out");
+    let rows = rows(&simulation.out("a").join("results/probe-1"));
+    let ended = rows.iter().filter(|row| text(row, "reach") == "opted-out");
+    let connections: Vec<_> = ended.map(|row| row["connections"].as_u64().unwrap()).collect();
+    assert!(connections.contains(&0), "endpoints that were not connected to yet: {connections:?}");
+    assert!(connections.iter().any(|it| *it > 0), "audits that were ended: {connections:?}");
+    let all: u64 = rows.iter().map(|row| row["connections"].as_u64().unwrap()).sum();
+    assert_eq!(all, referee.connections() as u64, "each connection is in a row");
+}

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use starttls::proto::Protocol;
@@ -10,9 +12,10 @@ use starttls_audit::check::id;
 use starttls_audit::report::{
     CertificateReport, CheckOutcome, EndpointReport, EndpointVerdict, Presented, Reach, StepTime,
 };
-use starttls_audit::{Audit, InvalidSelection, LIGHT_CONNECTIONS, Limits, Selection};
+use starttls_audit::{Audit, DialGate, InvalidSelection, LIGHT_CONNECTIONS, Limits, Selection};
 use starttls_dns::{DialPolicy, Permitted};
 use starttls_x509::validity;
+use tokio::sync::Notify;
 
 use crate::budget::BudgetKeys;
 use crate::files::json;
@@ -142,7 +145,13 @@ impl ProbeEndpoints {
     }
 
     fn undialed(&self, target: &EndpointTarget, reach: TargetReach, why: &str) -> Done {
-        let row = self.row(target, reach, EndpointOutcome::Inconclusive, why);
+        self.ended(target, reach, why, 0)
+    }
+
+    /// Returns the record of a target without a report.
+    fn ended(&self, target: &EndpointTarget, reach: TargetReach, why: &str, connections: u32) -> Done {
+        let mut row = self.row(target, reach, EndpointOutcome::Inconclusive, why);
+        row.connections = connections;
         Done {
             record: crate::worker::record(row.key.clone(), &row),
             word: reach.word(),
@@ -224,8 +233,7 @@ impl Job for ProbeEndpoints {
     }
 
     fn refuse(&self, target: &EndpointTarget) -> Option<Done> {
-        let list = self.opt_out.list();
-        if list.has_name(&target.server_name) || list.has_address(target.address, target.network) {
+        if self.opt_out.has_endpoint(target) {
             return Some(self.undialed(target, TargetReach::OptedOut, "the operator opted out"));
         }
         let refused = Permitted::new(target.socket(), &self.policy).err()?;
@@ -251,13 +259,50 @@ impl Job for ProbeEndpoints {
             Ok(permitted) => permitted,
             Err(refused) => return self.undialed(&target, TargetReach::Blocked, &refused.to_string()),
         };
-        let audit = match gate {
-            Some(gate) => self.audit.with_gate(Arc::new(gate)),
-            None => self.audit.clone(),
-        };
+        let gate = Arc::new(EndpointGate {
+            lane: gate,
+            opt_out: Arc::clone(&self.opt_out),
+            target: Arc::clone(&target),
+            connections: AtomicU32::new(0),
+            is_closed: Notify::new(),
+        });
+        let audit = self.audit.with_gate(Arc::clone(&gate) as Arc<dyn DialGate>);
         let url = format!("{}://{}:{}", target.protocol, target.server_name, target.port);
-        let report = audit.endpoint(self.protocol, &url, &target.server_name, permitted.address()).await;
-        self.done(&target, report)
+        tokio::select! {
+            report = audit.endpoint(self.protocol, &url, &target.server_name, permitted.address()) => {
+                self.done(&target, report)
+            }
+            () = gate.is_closed.notified() => {
+                let connections = gate.connections.load(Ordering::Relaxed);
+                self.ended(&target, TargetReach::OptedOut, "the operator opted out meanwhile", connections)
+            }
+        }
+    }
+}
+
+/// The gate of an endpoint: that of its lane, which does not open any more when the operator opted out. An audit can take minutes.
+#[derive(Debug)]
+struct EndpointGate {
+    lane: Option<LaneGate>,
+    opt_out: Arc<OptOut>,
+    target: Arc<EndpointTarget>,
+    connections: AtomicU32,
+    is_closed: Notify,
+}
+
+impl DialGate for EndpointGate {
+    fn admit(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            if let Some(lane) = &self.lane {
+                lane.admit().await;
+            }
+            if self.opt_out.has_endpoint(&self.target) {
+                self.is_closed.notify_one();
+                // The audit is about to be dropped.
+                return std::future::pending().await;
+            }
+            self.connections.fetch_add(1, Ordering::Relaxed);
+        })
     }
 }
 
