@@ -22,8 +22,8 @@ use crate::survey::{
     text,
 };
 
-/// How long a lane is kept for a worker that gives no sign of life, where workers are killed or stopped: short enough for a test, and
-/// long enough for a busy machine.
+/// How long a lane is kept for a worker that gives no sign of life, where workers are killed or stopped:
+/// short enough for a test, and long enough for a busy machine.
 const LEASE: Duration = Duration::from_secs(4);
 
 /// The same where no worker is killed: it does not end on a busy machine.
@@ -368,13 +368,14 @@ fn an_interrupted_worker_gives_its_lanes_back() {
 }
 
 /// The time that the guide promises, with slack for a busy machine.
-const OPT_OUT_AFTER: Duration = Duration::from_secs(10);
+const OPT_OUT_AFTER: Duration = Duration::from_secs(15);
 
 #[test]
 fn an_opt_out_reaches_the_workers_of_a_queue() {
     let fleet = Fleet::new(200, 150);
-    // Three seconds between two connections to an address: the large provider would take twenty seconds.
-    let more = ["--lease", "4s", "--every-name", "--address-rate", "0.33"];
+    // Five seconds between two connections to an address: the large provider would take half a minute.
+    let lease = format!("{}s", LONG_LEASE.as_secs());
+    let more = ["--lease", &lease, "--every-name", "--address-rate", "0.2"];
     let mut coordinator = fleet.start("coordinator", fleet.plan_with("run", "a", &more));
     fleet.wait_for_run();
     let list = fleet.simulation.out("opt-out.txt");
@@ -406,7 +407,7 @@ fn an_opt_out_reaches_the_workers_of_a_queue() {
     assert_eq!(worker.end(), 0, "{}", worker.log());
 
     let late = referee.recent(added.elapsed().saturating_sub(OPT_OUT_AFTER), of_whale);
-    assert_eq!(late, 0, "connections to the provider, more than ten seconds after it opted out");
+    assert_eq!(late, 0, "connections to the provider, long after it opted out");
     let of_five = |address| provider(address) == Some("five.test");
     assert_eq!(referee.recent(Duration::MAX, of_five), 0, "it opted out before the first worker was started");
     let mut opted_out = 0;
