@@ -26,7 +26,7 @@ fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
         octets = rest;
         let _text = dialect.describe(from, message);
         if from == Side::Client {
-            let _meaning = dialect.read_client(message);
+            let _facts = (dialect.read_client(message), dialect.carries_content(message));
             observe_client(dialect.observed(), message);
             continue;
         }
@@ -48,7 +48,7 @@ fn observe_client(observed: &dyn ObservedDialect, message: &[u8]) {
         let _response = observed.login_response(&part.mechanism, 1 + part.steps, message);
         let _user = observed.later_user(&part.mechanism, message);
     }
-    let _facts = (observed.is_content(message), observed.hello_name(message), observed.chunk(message));
+    let _facts = (observed.hello_name(message), observed.chunk(message));
     let _facts = (observed.is_incomplete_hello(message), observed.has_ambiguous_content());
 }
 
