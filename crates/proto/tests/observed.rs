@@ -4,7 +4,7 @@
 
 use starttls_proto::{
     ClientMessage, Dialect, Identity, LoginExposure, PROTOCOLS, PartOf, Protocol, ReplyTo, base64, http,
-    imap, irc, ldap, nats, pop3, postgres, sieve, smtp, xmpp,
+    imap, irc, ldap, mysql, nats, pop3, postgres, sieve, smtp, xmpp,
 };
 
 const NONCE: u64 = 0x5ec2_e75e_c2e7;
@@ -179,6 +179,25 @@ fn the_servers_request_tells_what_a_message_of_postgresql_is() {
             (part.mechanism.as_str(), part.exposure, part.part_of),
             (mechanism, exposure, PartOf::LastLogin)
         );
+    }
+}
+
+#[test]
+fn a_server_of_mysql_that_asks_for_the_password_gets_it_readable() {
+    let mut dialect = dialect(&mysql::MYSQL);
+    let mut login = Vec::new();
+    dialect.write_client(ClientMessage::Credentials, &mut login);
+    for (request, exposure) in [
+        (&b"\x2c\0\0\x02\xfemysql_native_password\0aaaaaaaaaaaaaaaaaaaaa"[..], LoginExposure::Guessable),
+        (b"\x16\0\0\x02\xfemysql_clear_password\0", LoginExposure::Readable),
+    ] {
+        assert_eq!(dialect.read_client(&login), Ok(ClientMessage::Credentials));
+        dialect.read_server(ReplyTo::Other, request).unwrap();
+        let answer = b"\x08\0\0\x03hunter2\0";
+        assert_eq!(dialect.read_client(answer), Ok(ClientMessage::Credentials));
+        let part = dialect.observed().login_part(answer).unwrap();
+        assert_eq!((part.exposure, part.part_of), (exposure, PartOf::LastLogin));
+        check_hidden(&format!("{part:?}"), b"hunter2", "mysql");
     }
 }
 

@@ -38,7 +38,10 @@ pub const MYSQL: Protocol = Protocol {
         has_peer_credential_auth: true,
         ..Flow::USUAL
     },
-    dialect: |context| Box::new(MySql { context, stage: Stage::Greeted, sequence: 0, out_of_order: false }),
+    dialect: |context| {
+        let (stage, sequence, out_of_order, clear_password) = (Stage::Greeted, 0, false, false);
+        Box::new(MySql { context, stage, sequence, out_of_order, clear_password })
+    },
 };
 
 /// Capability flags.
@@ -52,6 +55,10 @@ const CLIENT_PLUGIN_AUTH: u32 = 0x8_0000;
 
 const PROTOCOL_10: u8 = 10;
 const ERR: u8 = 0xff;
+/// "Protocol::AuthSwitchRequest".
+const AUTH_SWITCH: u8 = 0xfe;
+/// Plugins that send the password itself.
+const CLEAR_PASSWORD: [&[u8]; 2] = [b"mysql_clear_password\0", b"dialog\0"];
 /// utf8mb4_general_ci, which every server supports.
 const CHARSET: u8 = 45;
 /// The oldest authentication plugin that servers still understand.
@@ -65,6 +72,8 @@ struct MySql {
     /// The sequence number of the client's last packet. The answer has the next number.
     sequence: u8,
     out_of_order: bool,
+    /// The server has asked for the password itself.
+    clear_password: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,6 +143,11 @@ impl Dialect for MySql {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        if let [_, _, _, _, AUTH_SWITCH, plugin @ ..] = msg
+            && self.stage == Stage::Login
+        {
+            self.clear_password = CLEAR_PASSWORD.iter().any(|it| plugin.starts_with(it));
+        }
         match (reply_to, msg.get(4)) {
             // Too many connections or host blocked (errors 1040, 1129, 1130), or a bad handshake.
             (ReplyTo::Connect | ReplyTo::Request, Some(&ERR)) => Ok(ServerMessage::Bye),

@@ -15,6 +15,10 @@ impl ObservedDialect for MySql {
             (1, _) => {}
             (0, Some(&CHANGE_USER)) => return Some(guessable("change user")),
             (_, Some(&CHANGE_USER)) => {}
+            _ if self.clear_password => {
+                let part = LoginPart::new("mysql_clear_password", None, LoginExposure::Readable);
+                return Some(part.part_of(PartOf::LastLogin));
+            }
             _ => return Some(guessable("").part_of(PartOf::LastLogin)),
         }
         let flags = u32::from_le_bytes(*payload.first_chunk()?);
