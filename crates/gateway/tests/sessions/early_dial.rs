@@ -18,6 +18,9 @@ use tokio::sync::mpsc;
 use crate::conversions::{backends, listeners, message_that_is_answered};
 use crate::environment::{Environment, has_tls, nowhere, say, within};
 
+/// Limits that a test reaches on no machine.
+const PATIENT: &str = "negotiation = \"10m\", dial = \"10m\"";
+
 const SAID: &[u8] = b"EHLO me\r\nQUIT\r\n";
 
 /// What a session's record contains.
@@ -218,7 +221,8 @@ async fn a_client_learns_of_a_backend_that_is_down_inside_tls() {
 async fn without_the_option_no_backend_is_dialed_before_the_clients_finished() {
     let env = Environment::new();
     let backend = Backend::new().await;
-    let mut running = Running::start(&env, "smtps", "", &backend.url());
+    let more = format!("limits = {{ {PATIENT} }}");
+    let mut running = Running::start(&env, "smtps", &more, &backend.url());
     let halted = Halted::new(&env, running.address, true).await;
     // The first connection that the backend sees belongs to a client that came later.
     let other = env.connect(&SUBMISSION, running.address, true);
@@ -238,8 +242,9 @@ async fn without_the_option_no_backend_is_dialed_before_the_clients_finished() {
 async fn clients_that_stop_after_the_hello_cost_a_bounded_number_of_connections() {
     let env = Environment::new();
     let backend = Backend::new().await;
-    let more = "early-dial = true\nlimits = { early-dials = 2, connections-per-address = 6 }";
-    let mut running = Running::start(&env, "smtps", more, &backend.url());
+    let more =
+        format!("early-dial = true\nlimits = {{ early-dials = 2, connections-per-address = 6, {PATIENT} }}");
+    let mut running = Running::start(&env, "smtps", &more, &backend.url());
     let mut halted = Vec::new();
     for _ in 0..5 {
         halted.push(Halted::new(&env, running.address, true).await);
