@@ -1,8 +1,9 @@
 //! A connection that breaks on one leg must not end cleanly on the other leg: the peer would take a truncated message
 //! for a complete one.
 
+use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use starttls::proto::smtp::SUBMISSION;
@@ -53,7 +54,7 @@ impl Peer {
     }
 
     /// Returns what the peer receives until the end, or `Err` if the connection does not end cleanly.
-    async fn rest(&mut self) -> Result<String, std::io::Error> {
+    async fn rest(&mut self) -> io::Result<String> {
         let mut heard = String::new();
         within(self.io().read_to_string(&mut heard)).await?;
         Ok(heard)
@@ -131,6 +132,39 @@ async fn session(
     (client, backend)
 }
 
+/// One way to break a session.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    legs: Legs,
+    opaque: bool,
+    client_breaks: bool,
+    /// Whether the other side has ended its direction before.
+    half_closed: bool,
+    how: Break,
+}
+
+impl Case {
+    /// Returns what the other side receives up to its end, or `Err` if that end is not clean.
+    async fn end(self, env: &Environment, running: &Running, listener: &TcpListener) -> io::Result<String> {
+        let (client, backend) = session(env, running, listener, self.legs, self.opaque).await;
+        let (mut breaking, mut other, part) = match self.client_breaks {
+            true => (client, backend, "NOOP\r\n"),
+            false => (backend, client, "250 a part of it\r\n"),
+        };
+        if self.half_closed {
+            within(other.io().shutdown()).await.unwrap();
+            assert_eq!(breaking.rest().await.unwrap(), "");
+        }
+        breaking.say(part).await;
+        other.hear(part).await;
+        breaking.break_off(self.how);
+        other.rest().await
+    }
+}
+
+/// How long the gateway waits for a client after the backend has ended its direction. The session then ends in good order.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// Tests both ways to break a connection, on each leg, in both phases, before and after the other side has ended its
 /// direction.
 #[tokio::test(flavor = "multi_thread")]
@@ -140,33 +174,21 @@ async fn g7_a_broken_end_stays_broken() {
     for legs in LEGS {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let running = gateway(&env, legs, listener.local_addr().unwrap(), "");
-        for opaque in [false, true] {
-            for client_breaks in [true, false] {
-                for half_closed in [false, true] {
-                    for how in [Break::Reset, Break::Truncation] {
-                        let broken_leg_has_tls = if client_breaks { legs.front } else { legs.back };
-                        if how == Break::Truncation && !broken_leg_has_tls {
-                            continue;
-                        }
-                        let (client, backend) = session(&env, &running, &listener, legs, opaque).await;
-                        let (mut breaking, mut other, part) = match client_breaks {
-                            true => (client, backend, "NOOP\r\n"),
-                            false => (backend, client, "250 a part of it\r\n"),
-                        };
-                        if half_closed {
-                            within(other.io().shutdown()).await.unwrap();
-                            assert_eq!(breaking.rest().await.unwrap(), "");
-                        }
-                        breaking.say(part).await;
-                        other.hear(part).await;
-                        breaking.break_off(how);
-                        if let Ok(rest) = other.rest().await {
-                            wrong.push(format!(
-                                "{legs:?}, opaque: {opaque}, the client breaks: {client_breaks}, half-closed: \
-                                 {half_closed}, {how:?}: the other side saw an end in good order after {rest:?}"
-                            ));
-                        }
-                    }
+        for number in 0..16 {
+            let [opaque, client_breaks, half_closed, resets] = [1, 2, 4, 8].map(|bit| number & bit != 0);
+            let how = if resets { Break::Reset } else { Break::Truncation };
+            let broken_leg_has_tls = if client_breaks { legs.front } else { legs.back };
+            if how == Break::Truncation && !broken_leg_has_tls {
+                continue;
+            }
+            let case = Case { legs, opaque, client_breaks, half_closed, how };
+            // A case that took longer than the gateway waits for the client shows nothing, and is repeated.
+            for attempt in 1..=3 {
+                let began = Instant::now();
+                let Ok(rest) = case.end(&env, &running, &listener).await else { break };
+                if began.elapsed() < LINGER || attempt == 3 {
+                    wrong.push(format!("{case:?}: the other side saw an end in good order after {rest:?}"));
+                    break;
                 }
             }
         }
