@@ -50,6 +50,10 @@ pub(crate) struct Options {
     pub(crate) kills: u32,
     /// The most connections of a worker at the same time.
     pub(crate) parallel: u32,
+    /// The limit for each answer.
+    pub(crate) timeout: &'static str,
+    /// The waits before the further passes.
+    pub(crate) retry_after: &'static str,
 }
 
 /// The costs of a process, over all of its starts.
@@ -206,7 +210,7 @@ impl<'a> Fleet<'a> {
             next_kill: Instant::now() + KILL_EVERY,
             random: 0x2545_f491_4f6c_dd1d,
         };
-        fleet.parts.push(Part::start("coordinator", folder, fleet.plan(internet))?);
+        fleet.parts.push(Part::start("coordinator", folder, fleet.plan(internet, options))?);
         fleet.wait_for_run()?;
         for number in 1..=options.workers {
             let name = format!("worker-{number}");
@@ -220,7 +224,7 @@ impl<'a> Fleet<'a> {
         it
     }
 
-    fn plan(&self, internet: &Internet) -> Command {
+    fn plan(&self, internet: &Internet, options: Options) -> Command {
         let mut it = starttls("plan");
         it.arg(self.folder.join("domains.txt")).arg("--out").arg(self.folder.join("a"));
         it.args(["--client-name", "probe.sim.test", "--own-networks", "--lease", LEASE]);
@@ -233,7 +237,7 @@ impl<'a> Fleet<'a> {
         ] {
             it.args([budget, &rate.to_string()]);
         }
-        it.args(["--retry-after", "1s,1s", "--timeout", "10s", "--pause", "1s"]);
+        it.args(["--retry-after", options.retry_after, "--timeout", options.timeout, "--pause", "1s"]);
         self.on_queue(it)
     }
 

@@ -1,7 +1,8 @@
 //! The speed of a survey on a simulated Internet: endpoints and handshakes per second, processor time and memory, with the servers on
 //! the same machine, beside tools that read a list of hosts; and of a survey on a queue with one worker and with two.
 //!
-//! `cargo xtask bench survey` runs it and writes `docs/benchmarks.md`, which explains the columns. Arguments are numbers of domains.
+//! `cargo xtask bench survey` runs it and writes `docs/benchmarks.md`, which explains the columns. Arguments are numbers of domains;
+//! with `share` before them, only one worker and two are compared.
 //! `cargo xtask simulation --domains N` runs one survey on a queue and prints its figures.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
@@ -36,6 +37,10 @@ const ADDRESSES_PER_DOMAIN: f64 = 0.12;
 /// The most connections of a worker at the same time. More of them make each slower, until answers come too late.
 const PARALLEL_OF_WORKER: u32 = 250;
 
+/// The same when one worker is compared with two: so few that silent servers decide how fast a worker is, and not the two cores that
+/// the workers share with everything else.
+const PARALLEL_OF_SHARE: u32 = 10;
+
 /// The sound servers that each program connects to. The other tools take seconds for what the survey does in a fraction of one.
 const SERVERS: usize = 20_000;
 const SERVERS_OF_TOOLS: usize = 200;
@@ -56,8 +61,12 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<u32> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
-    let measured =
-        if std::env::args().any(|arg| arg == "fleet") { simulate(&wanted) } else { measure_all(&wanted) };
+    let has = |word: &str| std::env::args().any(|arg| arg == word);
+    let measured = match () {
+        () if has("fleet") => simulate(&wanted),
+        () if has("share") => wanted.iter().try_for_each(|domains| share_between(*domains)),
+        () => measure_all(&wanted),
+    };
     match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -73,13 +82,19 @@ fn measure_all(wanted: &[u32]) -> Result<(), Box<dyn Error>> {
         Some(most) => (wanted, *most, SERVERS.min(*most as usize)),
     };
     domains.iter().try_for_each(|domains| grow(*domains))?;
-    [1, 2].into_iter().try_for_each(|workers| share(shared, workers))?;
+    share_between(shared)?;
     compare(servers)
+}
+
+/// Compares one worker with two.
+fn share_between(domains: u32) -> Result<(), Box<dyn Error>> {
+    [1, 2].into_iter().try_for_each(|workers| share(domains, workers))
 }
 
 /// Surveys domains by workers on a queue, and prints the row of the table.
 fn share(domains: u32, workers: usize) -> Result<(), Box<dyn Error>> {
-    let options = Options { domains, workers, kills: 0, parallel: PARALLEL_OF_WORKER };
+    let parallel = PARALLEL_OF_SHARE;
+    let options = Options { domains, workers, kills: 0, parallel, timeout: "5s", retry_after: "none" };
     let Figures { names, probes, endpoints, connections, handshakes, costs } = fleet::run(options)?;
     let (of_workers, others) = costs.split_at(workers);
     let cpu = |costs: &[FleetCost]| costs.iter().map(|it| it.cpu.as_secs_f64()).sum::<f64>();
@@ -102,7 +117,8 @@ fn simulate(wanted: &[u32]) -> Result<(), Box<dyn Error>> {
     let [domains, workers, kills] = *wanted else {
         return Err("expected the numbers of domains, workers and kills".into());
     };
-    let options = Options { domains, workers: workers as usize, kills, parallel: PARALLEL_OF_WORKER };
+    let (workers, parallel) = (workers as usize, PARALLEL_OF_WORKER);
+    let options = Options { domains, workers, kills, parallel, timeout: "10s", retry_after: "1s,1s" };
     let Figures { names, probes, endpoints, connections, handshakes, costs } = fleet::run(options)?;
     let wall = (names + probes).as_secs_f64();
     println!(
