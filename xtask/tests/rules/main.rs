@@ -7,4 +7,5 @@ mod imports;
 mod names;
 mod options;
 mod phrases;
+mod rules_document;
 mod support;
