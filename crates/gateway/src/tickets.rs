@@ -10,7 +10,7 @@ use starttls::rustls::server::ProducesTickets;
 
 use crate::files;
 use crate::setup_error::SetupError;
-use crate::watch::Watched;
+use crate::watch::{Stamp, Watched};
 
 /// How long a key encrypts tickets, in seconds. The previous key still decrypts them, so a ticket is valid for up to twice
 /// as long.
@@ -30,6 +30,7 @@ type Secret = [u8; 32];
 #[derive(Debug)]
 pub struct TicketKeys {
     source: Source,
+    first_stamps: Vec<Stamp>,
     secrets: RwLock<Arc<Secrets>>,
 }
 
@@ -65,7 +66,8 @@ impl TicketKeys {
             return Ok(keys.clone());
         }
         let secrets = Secrets { all: vec![fresh()?], period: period() };
-        let keys = Self { source: Source::Random, secrets: RwLock::new(Arc::new(secrets)) };
+        let secrets = RwLock::new(Arc::new(secrets));
+        let keys = Self { source: Source::Random, first_stamps: Vec::new(), secrets };
         Ok(ONLY.get_or_init(|| Arc::new(keys)).clone())
     }
 
@@ -74,8 +76,9 @@ impl TicketKeys {
     /// # Errors
     /// When the file cannot be read or has another format.
     pub fn shared(path: &Path) -> Result<Arc<Self>, SetupError> {
-        let secrets = Arc::new(Secrets { all: read(path)?, period: 0 });
-        Ok(Arc::new(Self { source: Source::Shared(path.to_owned()), secrets: RwLock::new(secrets) }))
+        let first_stamps = vec![Stamp::of(path.to_owned())];
+        let secrets = RwLock::new(Arc::new(Secrets { all: read(path)?, period: 0 }));
+        Ok(Arc::new(Self { source: Source::Shared(path.to_owned()), first_stamps, secrets }))
     }
 
     /// Returns the tickets of one listener. `terms` must be equal to those of the listener that issued a ticket.
@@ -118,6 +121,10 @@ impl Watched for TicketKeys {
             Source::Random => Vec::new(),
             Source::Shared(path) => vec![path.clone()],
         }
+    }
+
+    fn first_stamps(&self) -> Option<Vec<Stamp>> {
+        Some(self.first_stamps.clone())
     }
 
     fn reload(&self) -> Result<(), SetupError> {
@@ -272,6 +279,7 @@ mod tests {
         let secrets = Secrets { all: secrets.iter().map(|byte| [*byte; 32]).collect(), period: 0 };
         Arc::new(TicketKeys {
             source: Source::Shared("keys".into()),
+            first_stamps: Vec::new(),
             secrets: RwLock::new(Arc::new(secrets)),
         })
     }
@@ -315,7 +323,8 @@ mod tests {
     #[test]
     fn random_keys_change_and_are_forgotten() {
         let secrets = Secrets { all: vec![fresh().unwrap()], period: 7 };
-        let keys = TicketKeys { source: Source::Random, secrets: RwLock::new(Arc::new(secrets)) };
+        let secrets = RwLock::new(Arc::new(secrets));
+        let keys = TicketKeys { source: Source::Random, first_stamps: Vec::new(), secrets };
         let first = keys.secrets(7).all.clone();
         let second = keys.secrets(8).all.clone();
         assert_eq!(second[1..], first[..]);

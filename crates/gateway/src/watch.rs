@@ -28,6 +28,12 @@ pub trait Watched: Debug + Send + Sync {
     /// Returns the files as they are now.
     fn files(&self) -> Vec<PathBuf>;
 
+    /// Returns the states of the files from before they were read first, so that no later change is missed. `None` if it
+    /// is enough to notice the changes after the first check.
+    fn first_stamps(&self) -> Option<Vec<Stamp>> {
+        None
+    }
+
     /// Returns the current warnings. They change with time: a certificate expires.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
@@ -130,7 +136,12 @@ struct Item {
 impl Item {
     /// Watches until the runtime shuts down.
     async fn watch(&self) -> Option<Infallible> {
-        let (mut stamps, mut known) = (self.look().await?, self.watched.warnings());
+        // A file may have changed between its reading and this moment.
+        let mut stamps = match self.watched.first_stamps() {
+            Some(stamps) => stamps,
+            None => self.look().await?,
+        };
+        let mut known = self.watched.warnings();
         loop {
             tokio::time::sleep(self.pace.every).await;
             // The stamps are taken before the reload, so that a change during the reload is noticed next time.
@@ -201,15 +212,15 @@ fn changes(before: &[Stamp], now: &[Stamp]) -> Vec<FileChange> {
 }
 
 /// The state of a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
     path: PathBuf,
     /// Device, inode, size and time of the last change; `None` if the file does not exist.
     state: Option<(u64, u64, u64, i64, i64)>,
 }
 
 impl Stamp {
-    fn of(path: PathBuf) -> Self {
+    pub(crate) fn of(path: PathBuf) -> Self {
         let state = std::fs::metadata(&path).ok();
         let state = state.map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()));
         Self { path, state }

@@ -12,7 +12,7 @@ use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 
 use crate::setup_error::{SetupError, shown};
-use crate::watch::Watched;
+use crate::watch::{Stamp, Watched};
 use index::Index;
 
 pub use load::{CertificateSource, CertificateSummary};
@@ -35,6 +35,7 @@ pub struct Certificates {
     sources: Vec<CertificateSource>,
     default_name: Option<String>,
     unknown: UnknownNames,
+    first_stamps: Vec<Stamp>,
     current: RwLock<Arc<Index>>,
 }
 
@@ -48,11 +49,13 @@ impl Certificates {
         default_name: Option<&str>,
         unknown: UnknownNames,
     ) -> Result<Self, SetupError> {
+        let first_stamps = files(sources).into_iter().map(Stamp::of).collect();
         let index = read(sources, default_name)?;
         Ok(Self {
             sources: sources.to_vec(),
             default_name: default_name.map(str::to_owned),
             unknown,
+            first_stamps,
             current: RwLock::new(Arc::new(index)),
         })
     }
@@ -82,9 +85,11 @@ impl Watched for Certificates {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        // A folder may be missing for a moment while it is replaced.
-        let files = load::find_all(&self.sources).unwrap_or_default();
-        files.into_iter().flat_map(|files| [files.ocsp(), files.chain, files.key]).collect()
+        files(&self.sources)
+    }
+
+    fn first_stamps(&self) -> Option<Vec<Stamp>> {
+        Some(self.first_stamps.clone())
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -96,6 +101,12 @@ impl Watched for Certificates {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = index;
         Ok(())
     }
+}
+
+fn files(sources: &[CertificateSource]) -> Vec<PathBuf> {
+    // A folder may be missing for a moment while it is replaced.
+    let files = load::find_all(sources).unwrap_or_default();
+    files.into_iter().flat_map(|files| [files.ocsp(), files.chain, files.key]).collect()
 }
 
 fn read(sources: &[CertificateSource], default_name: Option<&str>) -> Result<Index, SetupError> {
