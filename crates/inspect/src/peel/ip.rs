@@ -57,10 +57,16 @@ fn ipv4(data: &[u8], layers: Layers) -> Result<Next<'_>, Skipped> {
 const MIN_FRAME: usize = 46;
 
 /// Removes the padding of a short Ethernet frame. Some devices count it in the total length of the packet, where it would
-/// look like six octets of data that differ from the real ones.
+/// look like six octets of data that differ from the real ones. Such a segment is an acknowledgment or opens a connection. Data
+/// at the end of a write has PSH (RFC 9293 section 3.9.1.2), so six zero octets with it are data.
 fn without_padding(body: &[u8]) -> &[u8] {
+    const PSH: u8 = 0x08;
     match body.split_at_checked(20) {
-        Some((header, padding)) if header[12] == 0x50 && padding.iter().all(|octet| *octet == 0) => header,
+        Some((header, padding))
+            if header[12] == 0x50 && header[13] & PSH == 0 && padding.iter().all(|octet| *octet == 0) =>
+        {
+            header
+        }
         _ => body,
     }
 }
@@ -182,4 +188,19 @@ fn tcp<'a>(
         layers,
     };
     Ok(Next::Done(Peeled::Segment(segment)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_at_the_end_of_a_write_are_data() {
+        let mut segment = [0; 26];
+        segment[12] = 0x50;
+        for (flags, length) in [(0x10, 20), (0x02, 20), (0x18, 26)] {
+            segment[13] = flags;
+            assert_eq!(without_padding(&segment).len(), length, "{flags:#x}");
+        }
+    }
 }

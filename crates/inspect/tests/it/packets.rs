@@ -16,6 +16,7 @@ pub(crate) struct Tcp {
 
 pub(crate) const FIN: u8 = 1;
 pub(crate) const SYN: u8 = 2;
+pub(crate) const PSH: u8 = 8;
 pub(crate) const ACK: u8 = 16;
 
 /// Returns the segments of a connection that both sides close at the end. `segment`: the most octets of a segment.
@@ -33,8 +34,9 @@ pub(crate) fn connection(turns: &[(Side, Vec<u8>)], isn: [u32; 2], segment: usiz
     send(Side::Server, SYN | ACK, b"");
     send(Side::Client, ACK, b"");
     for (side, bytes) in turns {
-        for part in bytes.chunks(segment) {
-            send(*side, ACK, part);
+        let mut parts = bytes.chunks(segment).peekable();
+        while let Some(part) = parts.next() {
+            send(*side, if parts.peek().is_some() { ACK } else { PSH | ACK }, part);
         }
         send(side.peer(), ACK, b"");
     }
