@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::architecture::Architecture;
@@ -41,7 +42,7 @@ pub(super) fn build(
     Ok(target.join(architecture.target).join("dist/starttls"))
 }
 
-/// Builds the last commit in two folders, and compares the binaries. Returns the first.
+/// Builds the commit in two folders, and compares the binaries. Returns the first.
 pub(super) fn build_twice(
     architecture: Architecture,
     scratch: &Path,
@@ -70,11 +71,21 @@ pub(super) fn build_twice(
     Ok(binaries.swap_remove(0))
 }
 
-/// Writes the files of the last commit to a folder.
+/// Returns the id of the commit that this run packages: the last one when it began.
+fn commit() -> Result<&'static str, String> {
+    static COMMIT: OnceLock<Result<String, String>> = OnceLock::new();
+    let head = || output(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root()));
+    COMMIT.get_or_init(head).as_deref().map(str::trim).map_err(Clone::clone)
+}
+
+/// Writes the files of the commit to a folder.
 pub(super) fn export(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut export = Command::new("sh");
-    export.args(["-c", "git archive HEAD | tar -x -C \"$1\"", "sh"]).arg(folder).current_dir(root());
+    export
+        .args(["-c", "git archive \"$1\" | tar -x -C \"$2\"", "sh", commit()?])
+        .arg(folder)
+        .current_dir(root());
     process::run(&export, Duration::from_secs(60), None)
 }
 
@@ -121,8 +132,9 @@ pub(super) fn is_static(binary: &Path) -> Result<bool, String> {
 
 /// Returns the time of the last commit, in seconds since 1970: the date of every file in a package.
 pub(super) fn source_date() -> Result<u64, String> {
-    let time = output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()))?;
-    time.trim().parse().map_err(|_| format!("git printed \"{}\" as the time of the last commit", time.trim()))
+    let time =
+        output(Command::new("git").args(["log", "-1", "--format=%ct", commit()?]).current_dir(root()))?;
+    time.trim().parse().map_err(|_| format!("git printed \"{}\" as the time of the commit", time.trim()))
 }
 
 fn cargo_home() -> Result<PathBuf, String> {

@@ -47,7 +47,7 @@ pub(super) const SBOM: &str = "starttls.cdx.json";
 
 /// Writes the software bill of materials of the binary: every crate that is linked into it (CycloneDX 1.5, JSON).
 ///
-/// The tool writes a file beside each manifest, so it runs on a copy of the last commit.
+/// The tool writes a file beside each manifest, so it runs on a copy of the commit.
 pub(super) fn sbom(scratch: &Path, log: Option<&File>) -> Result<(), String> {
     let source = scratch.join("sbom");
     export(&source)?;
