@@ -78,6 +78,7 @@ impl Browser {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
             browser.call(domain, json!({})).await.unwrap();
         }
+        browser.call("Page.setLifecycleEventsEnabled", json!({"enabled": true})).await.unwrap();
         browser.call("Runtime.addBinding", json!({"name": "complain"})).await.unwrap();
         let watch = json!({"source": WATCH});
         browser.call("Page.addScriptToEvaluateOnNewDocument", watch).await.unwrap();
@@ -127,13 +128,16 @@ impl Browser {
 
     /// Opens a page as [`open`](Self::open) does. Returns whether it is one: the browser does not show every file.
     pub(crate) async fn open_or_download(&mut self, url: &str) -> bool {
-        let is_loaded = |event: &Value| event["method"] == "Page.loadEventFired";
-        self.events.retain(|event| !is_loaded(event));
         let opened = self.call("Page.navigate", json!({"url": url})).await.unwrap();
         if let Some(error) = opened.get("errorText") {
             assert_eq!(error, "net::ERR_ABORTED", "{url}: {opened}");
             return false;
         }
+        // A page before it may still load: each has a loader of its own.
+        let is_loaded = |event: &Value| {
+            let event = (&event["method"], &event["params"]["name"], &event["params"]["loaderId"]);
+            event == (&json!("Page.lifecycleEvent"), &json!("load"), &opened["loaderId"])
+        };
         while !self.events.iter().any(is_loaded) {
             let event = self.receive().await;
             self.events.push(event);
