@@ -9,7 +9,7 @@ pub enum Error {
     Missing {
         /// The name of the program.
         program: String,
-        /// The Debian package that contains it.
+        /// The package that contains it, of Debian unless it says otherwise.
         package: &'static str,
     },
     /// An operation of the operating system failed.
@@ -61,7 +61,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { program, package } => {
-                write!(f, "{program} is not installed: apt-get install {package}")
+                write!(f, "{program} is not installed: install the package {package}")
             }
             Self::Io { what, source } => write!(f, "{what}: {source}"),
             Self::Lab(error) => error.fmt(f),
