@@ -253,8 +253,10 @@ impl Dialect for Nfs {
                 None => String::from("reply with results"),
             },
             Reply::Accepted { state, .. } => format!("reply with the error {state}"),
-            Reply::Denied(Some(TOO_WEAK)) => String::from("denied: AUTH_TOOWEAK"),
-            Reply::Denied(Some(reason)) => format!("denied: authentication error {reason}"),
+            Reply::Denied(Some(reason)) => match denial(reason) {
+                Some(name) => format!("denied: {name}"),
+                None => format!("denied: authentication error {reason}"),
+            },
             Reply::Denied(None) => String::from("denied: another version of RPC"),
         })
     }
@@ -278,6 +280,18 @@ impl Nfs {
     fn deny(&self, reason: u32, out: &mut Vec<u8>) {
         write_record(&[self.id, REPLY, DENIED, AUTH_ERROR, reason], b"", out);
     }
+}
+
+/// Returns the name of a reason for which credentials or a verifier are denied (RFC 5531 section 9).
+fn denial(reason: u32) -> Option<&'static str> {
+    Some(match reason {
+        BAD_CREDENTIALS => "AUTH_BADCRED",
+        2 => "AUTH_REJECTEDCRED",
+        3 => "AUTH_BADVERF",
+        4 => "AUTH_REJECTEDVERF",
+        TOO_WEAK => "AUTH_TOOWEAK",
+        _ => return None,
+    })
 }
 
 fn words(numbers: &[u32]) -> Vec<u8> {
@@ -419,15 +433,21 @@ mod tests {
         dialect.write_client(ClientMessage::Other, &mut out);
         assert_eq!(dialect.describe(Side::Client, &out).as_deref(), Some("COMPOUND call"));
         dialect.read_client(&out).unwrap();
-        for (message, words) in [
+        for (message, text) in [
             (ServerMessage::Other, "reply with results, status 0"),
             (ServerMessage::Accept, "reply with STARTTLS"),
             (ServerMessage::TlsRequired, "denied: AUTH_TOOWEAK"),
+            (ServerMessage::Refuse(Refusal::Permanent), "denied: AUTH_BADCRED"),
             (ServerMessage::Unavailable, "reply with the error 5"),
         ] {
             let mut out = Vec::new();
             dialect.write_server(message, &mut out);
-            assert_eq!(dialect.describe(Side::Server, &out).as_deref(), Some(words));
+            assert_eq!(dialect.describe(Side::Server, &out).as_deref(), Some(text));
+        }
+        // What rpcbind of Debian 12 answers to the request, and a reason that RFC 5531 does not have.
+        for (reason, text) in [(2, "denied: AUTH_REJECTEDCRED"), (99, "denied: authentication error 99")] {
+            let reply = words(&[LAST | 20, 1, REPLY, DENIED, AUTH_ERROR, reason]);
+            assert_eq!(dialect.describe(Side::Server, &reply).as_deref(), Some(text));
         }
     }
 }
