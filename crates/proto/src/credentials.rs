@@ -81,6 +81,15 @@ pub(crate) fn decoded_response(mechanism: &str, step: u32, decoded: Option<&[u8]
     LoginResponse::new(user, exposure(mechanism, step))
 }
 
+/// Returns whether a reply with a code of three digits accepts or refuses a login. `None` if it does neither.
+pub(crate) fn result_of_code(reply: &[u8]) -> Option<bool> {
+    match reply.first() {
+        Some(b'2') => Some(true),
+        Some(b'4' | b'5') => Some(false),
+        _ => None,
+    }
+}
+
 /// Returns a word without the quotes around it.
 pub(crate) fn unquoted(word: &[u8]) -> &[u8] {
     word.strip_prefix(b"\"").and_then(|word| word.strip_suffix(b"\"")).unwrap_or(word)

@@ -108,7 +108,8 @@ pub struct LoginPart {
 }
 
 impl LoginPart {
-    /// Returns a part that begins a login without a response of a SASL mechanism. An empty user is none.
+    /// Returns the first part of a login, in which the client sends no response of a SASL mechanism yet. If `user` is empty, the
+    /// part names no user.
     pub fn new(mechanism: &str, user: Option<&[u8]>, exposure: LoginExposure) -> Self {
         let user = user.filter(|user| !user.is_empty()).map(<[u8]>::to_vec);
         Self { mechanism: mechanism.to_owned(), user, exposure, part_of: PartOf::NewLogin, steps: 0 }

@@ -1,7 +1,7 @@
 //! Logins, as an observer of cleartext reads them.
 
 use super::Ftp;
-use crate::credentials::{CommandLine, password, response};
+use crate::credentials::{CommandLine, password, response, result_of_code};
 use crate::{AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf};
 
 impl ObservedDialect for Ftp {
@@ -28,11 +28,7 @@ impl ObservedDialect for Ftp {
     }
 
     fn login_result(&self, msg: &[u8]) -> Option<bool> {
-        match msg.first() {
-            Some(b'2') => Some(true),
-            Some(b'4' | b'5') => Some(false),
-            _ => None,
-        }
+        result_of_code(msg)
     }
 
     fn hello_answer(&self, msg: &[u8]) -> HelloAnswer {

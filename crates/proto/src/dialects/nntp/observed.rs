@@ -1,7 +1,7 @@
 //! Logins, as an observer of cleartext reads them.
 
 use super::Nntp;
-use crate::credentials::{CommandLine, password, response};
+use crate::credentials::{CommandLine, password, response, result_of_code};
 use crate::{HelloAnswer, LoginPart, LoginResponse, ObservedDialect};
 
 impl ObservedDialect for Nntp {
@@ -25,11 +25,7 @@ impl ObservedDialect for Nntp {
     }
 
     fn login_result(&self, msg: &[u8]) -> Option<bool> {
-        match msg.first() {
-            Some(b'2') => Some(true),
-            Some(b'4' | b'5') => Some(false),
-            _ => None,
-        }
+        result_of_code(msg)
     }
 
     fn hello_answer(&self, msg: &[u8]) -> HelloAnswer {

@@ -2,7 +2,7 @@
 
 use super::data::Part;
 use super::{Last, Smtp};
-use crate::credentials::{CommandLine, response};
+use crate::credentials::{CommandLine, response, result_of_code};
 use crate::malformed::malformed;
 use crate::text::{has_verb, lines, word_at};
 use crate::{AwaitedInput, HelloAnswer, LoginPart, LoginResponse, Malformed, ObservedDialect};
@@ -22,11 +22,7 @@ impl ObservedDialect for Smtp {
     }
 
     fn login_result(&self, msg: &[u8]) -> Option<bool> {
-        match msg.first() {
-            Some(b'2') => Some(true),
-            Some(b'4' | b'5') => Some(false),
-            _ => None,
-        }
+        result_of_code(msg)
     }
 
     fn hello_name<'a>(&self, msg: &'a [u8]) -> Option<&'a [u8]> {
