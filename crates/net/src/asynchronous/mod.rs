@@ -11,7 +11,7 @@ use starttls_proto::{Client, Identity, Protocol, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::dialer::Dialed;
-use crate::handshake::ConnectionAttempt;
+use crate::handshake::{ConnectionAttempt, Handshake};
 use crate::machine::{Negotiation, NegotiationEnd};
 use crate::ready::Negotiated;
 use crate::tapped_stream::TappedStream;
@@ -264,9 +264,7 @@ impl Acceptor {
         &self,
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
-        let attempt = self.attempt();
-        let tapped = TappedStream::new(io, attempt.tap.clone());
-        attempt.begin_implicit(self.protocol(), tapped)?.run().await
+        self.begin_implicit(io)?.run().await
     }
 
     /// Sends the greeting, negotiates the upgrade, and answers the ClientHello. [`AnsweredHello::finish`] completes the handshake.
@@ -288,9 +286,13 @@ impl Acceptor {
         &self,
         io: IO,
     ) -> Result<AnsweredHello<IO>, Error> {
+        self.begin_implicit(io)?.answer_hello().await
+    }
+
+    fn begin_implicit<IO: Stream>(&self, io: IO) -> Result<Handshake<IO>, Error> {
         let attempt = self.attempt();
         let tapped = TappedStream::new(io, attempt.tap.clone());
-        attempt.begin_implicit(self.protocol(), tapped)?.answer_hello().await
+        attempt.begin_implicit(self.protocol(), tapped)
     }
 
     /// Performs the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
