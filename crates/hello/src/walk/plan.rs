@@ -185,6 +185,8 @@ fn older(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     if by_version(first) && lowest.is_none() {
         return None;
     }
+    // Without any version so far, suites with finite-field Diffie-Hellman may be all that the server has.
+    let may_have_dhe = lowest.is_some() || !evidence.has_newer(Version::Tls11);
     for version in versions {
         let mut asked = evidence.of(Topic::Old).filter(|it| it.question.version == version);
         match asked.next() {
@@ -192,7 +194,7 @@ fn older(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
             None => return Some(old_question(Topic::Old, version)),
             // The alert about the version settles the older ones.
             Some(it) if by_version(it) => return None,
-            Some(it) if it.refusal().is_some() && lowest.is_some() && !is_brief => {
+            Some(it) if it.refusal().is_some() && may_have_dhe && !is_brief => {
                 if let Some(question) = dhe_after_refusal(evidence, version) {
                     return Some(question);
                 }

@@ -324,6 +324,22 @@ fn a_version_behind_an_intolerance_is_found() {
     }
 }
 
+/// Lists without finite-field Diffie-Hellman do not find it.
+#[test]
+fn a_version_with_dhe_alone_behind_an_intolerance_is_found() {
+    for size in [WalkSize::Survey, WalkSize::Full] {
+        let mut server = old_server(&["EDH-DSS-DES-CBC3-SHA"]);
+        server.classic.retain(|version, _| *version == Version::Tls10);
+        server = Server { intolerant: true, modern: None, ..server };
+        let (walk, _) = walk(&mut server, Walk::new(size));
+        let facts = walk.facts();
+        for version in Version::ALL {
+            let expected = if *version == Version::Tls10 { OFFERED } else { NOT_OFFERED };
+            assert_eq!(facts.version(*version).value(), expected, "{size} {version} {:#?}", asked(&walk));
+        }
+    }
+}
+
 /// A server that is silent instead of refusing: the length of the hello is not the cause, and the walk goes on.
 #[test]
 fn a_server_that_is_silent_about_tls13_is_asked_for_the_rest() {
