@@ -6,6 +6,9 @@
 //! A test that fails beside other binaries runs once more, alone. If it passes then, it depends on the load or on the other tests:
 //! a defect of the test or of the program, which the summary names, but no reason to reject the change that is being tested.
 //! `cargo xtask repeat` finds such tests, and gives them no second run.
+//!
+//! Property tests take their cases from a fixed seed, so that a change is not rejected for a fault that was there before it. Each
+//! run of `cargo xtask repeat` takes other cases.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -20,6 +23,9 @@ use crate::{cargo, process};
 
 /// The arguments of cargo for all tests.
 const TESTS: [&str; 3] = ["test", "--workspace", "--locked"];
+
+/// The seed of property tests in a run that accepts or rejects a change.
+const FIXED_SEED: u64 = 1;
 
 /// The time limit for one binary on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -45,6 +51,8 @@ struct Binary {
     folder: PathBuf,
     target: String,
     path: PathBuf,
+    /// The seed of its property tests.
+    seed: u64,
 }
 
 /// Builds the tests, runs their binaries, and runs the examples in the documentation.
@@ -52,7 +60,8 @@ pub(crate) fn steps(report: &mut Report) {
     if !build(report) {
         return;
     }
-    report.check("test", || judge(run(list()?).into_iter().filter(|failed| !failed.passes_alone())));
+    report
+        .check("test", || judge(run(list(FIXED_SEED)?).into_iter().filter(|failed| !failed.passes_alone())));
     let mut examples = cargo(TESTS);
     report.step("doc tests", 40, Output::Kept, examples.args(["--doc", "--no-fail-fast"]));
 }
@@ -62,9 +71,10 @@ pub(crate) fn build(report: &mut Report) -> bool {
     report.step("test build", 40, Output::Kept, cargo(TESTS).arg("--no-run"))
 }
 
-/// Runs the binaries of the tests, which are built. Each test has to pass beside the others.
-pub(crate) fn run_all() -> Result<(), String> {
-    judge(run(list()?).into_iter())
+/// Runs the binaries of the tests, which are built. Each test has to pass beside the others. Property tests take their cases
+/// from `seed`.
+pub(crate) fn run_all(seed: u64) -> Result<(), String> {
+    judge(run(list(seed)?).into_iter())
 }
 
 /// Names the binaries that failed.
@@ -74,14 +84,14 @@ fn judge(failed: impl Iterator<Item = Binary>) -> Result<(), String> {
 }
 
 /// Returns the binaries of the tests, which are built.
-fn list() -> Result<VecDeque<Binary>, String> {
+fn list(seed: u64) -> Result<VecDeque<Binary>, String> {
     let mut list = cargo(TESTS);
     let output = list
         .args(["--no-run", "--message-format=json"])
         .output()
         .map_err(|e| format!("cannot run cargo: {e}"))?;
     let mut binaries: Vec<_> =
-        String::from_utf8_lossy(&output.stdout).lines().filter_map(Binary::read).collect();
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| Binary::read(line, seed)).collect();
     binaries.sort_by_key(Binary::place);
     if binaries.is_empty() { Err(String::from("cargo built no tests")) } else { Ok(binaries.into()) }
 }
@@ -115,13 +125,14 @@ fn run(binaries: VecDeque<Binary>) -> Vec<Binary> {
 
 impl Binary {
     /// Reads a line of cargo's messages. Returns `None` for anything but a test binary.
-    fn read(line: &str) -> Option<Self> {
+    fn read(line: &str, seed: u64) -> Option<Self> {
         let profile = line.split_once(r#""profile":{"#)?.1.split('}').next()?;
         let path = field(line, "executable").filter(|_| profile.contains(r#""test":true"#))?;
         Some(Self {
             folder: Path::new(field(line, "manifest_path")?).parent()?.to_owned(),
             target: field(line.split_once(r#""target":"#)?.1, "name")?.to_owned(),
             path: path.into(),
+            seed,
         })
     }
 
@@ -142,6 +153,7 @@ impl Binary {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        command.env("PROPTEST_RNG_SEED", self.seed.to_string());
         command
     }
 
@@ -189,7 +201,7 @@ mod tests {
     #[test]
     fn a_message_names_a_test_binary() {
         let line = r#"{"reason":"compiler-artifact","package_id":"path+file:///src/crates/cli#starttls-cli@0.1.0","manifest_path":"/src/crates/cli/Cargo.toml","target":{"kind":["test"],"crate_types":["bin"],"name":"it","src_path":"/src/crates/cli/tests/it/main.rs","edition":"2024","doc":false,"doctest":false,"test":true},"profile":{"opt_level":"0","debuginfo":2,"debug_assertions":true,"overflow_checks":true,"test":true},"features":[],"filenames":["/target/debug/deps/it-1"],"executable":"/target/debug/deps/it-1","fresh":true}"#;
-        let binary = Binary::read(line).unwrap();
+        let binary = Binary::read(line, FIXED_SEED).unwrap();
         assert_eq!(binary.path, Path::new("/target/debug/deps/it-1"));
         assert_eq!((binary.name().as_str(), binary.place()), ("cli it", 0));
         let program =
@@ -197,7 +209,7 @@ mod tests {
         let library = line.replace(r#""executable":"/target/debug/deps/it-1""#, r#""executable":null"#);
         for other in [program.as_str(), library.as_str(), "", r#"{"reason":"build-finished","success":true}"#]
         {
-            assert_eq!(Binary::read(other), None, "{other}");
+            assert_eq!(Binary::read(other, FIXED_SEED), None, "{other}");
         }
     }
 
@@ -208,6 +220,7 @@ mod tests {
             folder: folder.clone(),
             target: target.to_owned(),
             path: path.into(),
+            seed: FIXED_SEED,
         };
         let failed = run([script("good", "true"), script("bad", "false"), script("last", "true")].into());
         let package = folder.file_name().unwrap().to_str().unwrap();
@@ -227,7 +240,7 @@ mod tests {
             let write = "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"";
             let written = Command::new("sh").args(["-c", write, "sh"]).arg(&path).arg(text).status();
             assert!(written.unwrap().success());
-            Binary { folder: folder.path().to_owned(), target: target.to_owned(), path }
+            Binary { folder: folder.path().to_owned(), target: target.to_owned(), path, seed: FIXED_SEED }
         };
         for (target, alone, passes) in [("unsteady", "0", true), ("broken", "1", false)] {
             let failed = run([script(target, alone)].into());

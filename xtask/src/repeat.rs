@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::UNIX_EPOCH;
 
 use crate::report::{Output, Report};
 use crate::{binaries, cargo};
@@ -47,13 +48,16 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     if selection.is_empty() && !binaries::build(&mut report) {
         return report.finish();
     }
+    // Every run has other cases of the property tests.
+    let mut seeds = UNIX_EPOCH.elapsed().map_or(0, |it| it.as_secs())..;
     let mut test = cargo(["test", "--locked", "--no-fail-fast"]);
     test.args(selection);
     for &(name, busy) in halves {
         for run in 1..=runs {
             let name = format!("{name} {run}");
+            let seed = seeds.next().unwrap_or_default();
             beside(busy, || match selection {
-                [] => report.check(&name, binaries::run_all),
+                [] => report.check(&format!("{name}, seed {seed}"), || binaries::run_all(seed)),
                 _ => report.step(&name, MINUTES, Output::Kept, &test),
             });
         }
