@@ -59,7 +59,9 @@ EVENTS {{
         );
         let services = scratch.file("cyrus.conf", &services).unwrap();
         let mut command = Command::new(scratch.path().join("usr/lib/cyrus/bin/master"));
-        command.env("LD_LIBRARY_PATH", format!("{dir}/usr/lib/{}-linux-gnu", std::env::consts::ARCH));
+        // Packages from before the merge of /lib into /usr/lib unpack into the former.
+        let libraries = format!("lib/{}-linux-gnu", std::env::consts::ARCH);
+        command.env("LD_LIBRARY_PATH", format!("{dir}/usr/{libraries}:{dir}/{libraries}"));
         command.args(["-D", "-C", &config, "-p", &format!("{dir}/conf/pid")]).arg("-M").arg(services);
         let mut daemon = Daemon::spawn(&scratch, "cyrus", &mut command).unwrap();
         for address in [imap, sieve] {
