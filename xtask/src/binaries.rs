@@ -27,6 +27,9 @@ const TESTS: [&str; 3] = ["test", "--workspace", "--locked"];
 /// The seed of property tests in a run that accepts or rejects a change.
 const FIXED_SEED: u64 = 1;
 
+/// The variable that limits the threads of a test binary.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// The time limit for one binary on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -96,14 +99,17 @@ fn list(seed: u64) -> Result<VecDeque<Binary>, String> {
     if binaries.is_empty() { Err(String::from("cargo built no tests")) } else { Ok(binaries.into()) }
 }
 
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Runs as many binaries at a time as the machine has cores. Each has threads of its own, so more would only make the
 /// deadlines of the tests tighter. Returns those that failed.
 fn run(binaries: VecDeque<Binary>) -> Vec<Binary> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
     let (queue, failed) = (Mutex::new(binaries), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..cores() {
             scope.spawn(|| {
                 while let Some(binary) = next() {
                     let (name, start) = (binary.name(), Instant::now());
@@ -154,6 +160,10 @@ impl Binary {
         let mut command = Command::new(&self.path);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         command.env("PROPTEST_RNG_SEED", self.seed.to_string());
+        // The tests of the slowest binaries wait for most of their time, so a thread for each core would leave the cores idle.
+        if std::env::var_os(TEST_THREADS).is_none() {
+            command.env(TEST_THREADS, (2 * cores()).to_string());
+        }
         command
     }
 
