@@ -223,7 +223,7 @@ impl<IO> Handshake<IO> {
     /// [`Error::NoAlpn`] if the peer did not negotiate the required ALPN id.
     pub(crate) fn finish(self) -> Result<Encrypted<IO>, Error> {
         let Self { tls, mut tapped, mut attempt, resolver, exporter } = self;
-        tapped.begin_session();
+        let (read, written) = tapped.begin_session();
         attempt.timings.handshake = Some(attempt.lap());
         let server_name = match (&attempt.setup, &resolver) {
             (TlsSetup::Client { name: ServerName::DnsName(name), .. }, _) => Some(name.as_ref().to_owned()),
@@ -235,8 +235,8 @@ impl<IO> Handshake<IO> {
             return Err(Error::NoAlpn { by: attempt.tap.side.peer(), id });
         }
         facts.address = attempt.address;
-        facts.handshake_read = tapped.handshake_read;
-        facts.handshake_written = tapped.handshake_written;
+        facts.handshake_read = read;
+        facts.handshake_written = written;
         if let Some(VerificationRecord { path, verdict, ocsp_response, .. }) = attempt.setup.record() {
             (facts.path, facts.verdict) = (path, verdict);
             facts.ocsp_response = Some(ocsp_response).filter(|it| !it.is_empty());
