@@ -73,7 +73,7 @@ pub struct SessionRecord {
     /// The duration of the session.
     pub duration: Duration,
     /// Why the session failed, if it did.
-    pub failure: Option<SessionFailure>,
+    pub failure: Option<Box<SessionFailure>>,
 }
 
 impl SessionRecord {

@@ -123,7 +123,7 @@ impl<'a> SessionLine<'a> {
             protocol: listener.protocol.name,
             client: record.client.address,
             verdict,
-            error: record.failure.as_ref().map(description),
+            error: record.failure.as_deref().map(description),
             server_name: record.server_name.as_ref().map(|name| Escaped(name.as_bytes()).to_string()),
             backend: record.backend.as_deref(),
             sent: record.octets_up,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::proto::{ClientName, Protocol, UrlAuthority};
+use starttls::proto::{ClientName, DialectContext, Identity, Phase, Protocol, UrlAuthority};
 use starttls::rustls::pki_types::{CertificateDer, UnixTime};
 use starttls::{Acceptor, Connector};
 
@@ -265,6 +265,12 @@ impl Listener {
             Downstream::Upgrade(_, tls) | Downstream::Implicit(tls) => Some(tls),
             Downstream::Cleartext => None,
         }
+    }
+
+    /// Returns what a dialect needs to know of a session with a client.
+    pub(crate) fn context(&self, phase: Phase) -> DialectContext {
+        let own = self.tls().map(|tls| tls.acceptor.identity());
+        own.unwrap_or_else(|| Identity::new(&self.server_name)).in_phase(phase)
     }
 
     /// Returns all routes, the default route included.

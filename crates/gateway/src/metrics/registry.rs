@@ -226,7 +226,7 @@ impl ListenerMetrics {
     pub fn ended(&self, listener: &Listener, record: &SessionRecord) {
         self.open.dec();
         self.sessions[SessionOutcome::of(listener, record) as usize].inc();
-        if let Some(SessionFailure::LimitReached(reason)) = &record.failure {
+        if let Some(SessionFailure::LimitReached(reason)) = record.failure.as_deref() {
             self.refused[*reason as usize].inc();
         }
         if let Some(early) = record.early_dial {

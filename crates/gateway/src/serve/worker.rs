@@ -15,11 +15,10 @@ use tracing::{Instrument, debug, debug_span};
 use super::health_check;
 use super::slot::ListenerSlot;
 use super::sockets::Listening;
-use crate::admission::Admission;
 use crate::config::Listener;
 use crate::failure::SessionFailure;
 use crate::record::{ClientAddresses, SessionObserver, SessionRecord};
-use crate::session::{self, Observation, Socket};
+use crate::session::{self, Observation, Socket, Transfer};
 use crate::span_log::TARGET;
 
 /// A command to a worker.
@@ -173,49 +172,56 @@ impl Shared {
             true => socket.observed(Observation::new(&session.listener, &session.observer, client)),
             false => socket,
         };
-        spawn_local(serve(session, slot.clone(), Some(socket)).instrument(span));
+        spawn_local(serve(session, slot.clone(), socket).instrument(span));
     }
 }
 
 /// Serves one connection.
-#[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
-fn serve(
-    mut session: ObservedSession,
-    slot: Arc<ListenerSlot>,
-    mut socket: Option<Socket>,
-) -> impl Future<Output = ()> {
-    async move { session.serve(&slot.admission, &mut socket).await }
+fn serve(session: Box<ObservedSession>, slot: Arc<ListenerSlot>, socket: Socket) -> impl Future<Output = ()> {
+    // The steps before the transfer need much more memory than the transfer. They are boxed so that it is freed when they end.
+    let preparing = Box::pin(session.prepare(slot, socket));
+    async move {
+        let (mut session, mut transfer) = preparing.await;
+        if let Some(transfer) = &mut transfer {
+            transfer.run(&session.listener, &mut session.record).await;
+        }
+        session.over = true;
+    }
 }
 
 /// A session whose end is reported to the observer, even if it is cut off.
 struct ObservedSession {
     listener: Arc<Listener>,
     observer: Arc<dyn SessionObserver>,
-    record: Box<SessionRecord>,
+    record: SessionRecord,
     over: bool,
     _counted: Counted,
 }
 
 impl ObservedSession {
-    fn new(shared: &Shared, listener: Arc<Listener>, client: ClientAddresses) -> Self {
+    fn new(shared: &Shared, listener: Arc<Listener>, client: ClientAddresses) -> Box<Self> {
         let (observer, counted) = (shared.observer.clone(), Counted::new(&shared.sessions));
         observer.connected(&listener);
-        let record = Box::new(SessionRecord::new(client));
-        Self { listener, observer, record, over: false, _counted: counted }
+        let record = SessionRecord::new(client);
+        Box::new(Self { listener, observer, record, over: false, _counted: counted })
     }
 
-    async fn serve(&mut self, admission: &Admission, socket: &mut Option<Socket>) {
+    async fn prepare(
+        mut self: Box<Self>,
+        slot: Arc<ListenerSlot>,
+        socket: Socket,
+    ) -> (Box<Self>, Option<Transfer>) {
         let (listener, client) = (&self.listener, self.record.client.address);
         debug!(target: TARGET, listener = listener.name, client = client.map(display), "connected");
-        session::serve(listener, admission, socket, &mut self.record).await;
-        self.over = true;
+        let transfer = session::prepare(listener, &slot.admission, socket, &mut self.record).await;
+        (self, transfer)
     }
 }
 
 impl Drop for ObservedSession {
     fn drop(&mut self) {
         if !self.over {
-            self.record.failure = Some(SessionFailure::Stopped);
+            self.record.failure = Some(Box::new(SessionFailure::Stopped));
         }
         self.record.duration = self.record.began.elapsed();
         self.observer.session(&self.listener, &self.record);
@@ -234,6 +240,6 @@ mod tests {
     #[test]
     fn the_task_of_a_session_stays_small() {
         let size = size_of_future(serve);
-        assert!(size <= 1024, "{size} octets: a value is stored twice, or a step that is over is not boxed");
+        assert!(size <= 512, "{size} octets: a value is stored twice, or a step that is over is not boxed");
     }
 }

@@ -23,12 +23,12 @@ pub(super) async fn send(to: &mut (impl AsyncWrite + Unpin), message: &[u8]) {
 
 /// Closes the connection of a client that broke a rule. The client gets the protocol's message for that, or an alert if it
 /// sent TLS in cleartext.
-pub(super) async fn answer_violation<T>(
-    ended: &Result<T, SessionFailure>,
-    splice: &mut Splice<impl Filter>,
+pub(super) async fn answer_violation(
+    failure: &SessionFailure,
+    splice: &mut Splice<impl Filter + ?Sized>,
     client: &mut Stream,
 ) {
-    let Err(SessionFailure::Protocol { side: Side::Client, received, .. }) = ended else { return };
+    let SessionFailure::Protocol { side: Side::Client, received, .. } = failure else { return };
     // Boxed, so that sessions do not reserve memory for it.
     Box::pin(async {
         match (&*client, Speaker::recognize(received)) {
@@ -64,7 +64,7 @@ mod tests {
         let mut splice = Splice::new(Some(Box::new(Relay::new(&SMTP, Vec::new()))), first);
         let violation =
             SessionFailure::Protocol { side: Side::Client, expected: "CRLF", received: b"NOOP\n".to_vec() };
-        answer_violation(&Err::<(), _>(violation), &mut splice, &mut stream).await;
+        answer_violation(&violation, &mut splice, &mut stream).await;
         let tcp = stream.socket().tcp().unwrap();
         assert_eq!(SockRef::from(tcp).linger().unwrap(), None);
         drop(stream);

@@ -10,16 +10,24 @@ use super::rules;
 use super::run::Session;
 use super::splice::{Ended, Splice};
 use super::stream::{Socket, Stream};
+use super::transfer::Transfer;
 use crate::config::{ListenerTls, NotAdmitted, Route};
 use crate::failure::SessionFailure;
 
 impl Session<'_> {
     /// Serves a client that may upgrade and need not. A backend serves it in cleartext until it upgrades. After that, a new
     /// connection to a backend does, so that no state from before the upgrade survives (rule B3).
-    pub(super) async fn optional(&mut self, socket: Socket, tls: &ListenerTls) -> Result<(), SessionFailure> {
+    pub(super) async fn optional(
+        &mut self,
+        socket: Socket,
+        tls: &ListenerTls,
+    ) -> Result<Option<Transfer>, SessionFailure> {
         let mut client = Stream::Clear(socket);
-        let relay =
-            Relay::for_session(self.listener.protocol, self.context(Phase::Cleartext), rules::optional());
+        let relay = Relay::for_session(
+            self.listener.protocol,
+            self.listener.context(Phase::Cleartext),
+            rules::optional(),
+        );
         let mut out = Outgoing::default();
         let ready = match Box::pin(self.cleartext_backend()).await {
             Ok(ready) => ready,
@@ -33,14 +41,14 @@ impl Session<'_> {
                 self.first_message(ready.greeting, Phase::Cleartext, false, &rules::BEFORE_UPGRADE);
         }
         let idle = self.listener.limits.idle;
-        let Some((mut client, backend)) =
+        let Some((client, backend)) =
             self.relay_until_upgrade(client, ready.stream, relay, out, idle, tls).await?
         else {
-            return Ok(());
+            return Ok(None);
         };
         // The cleartext session ends here, before the next one begins.
         drop(backend);
-        self.established(&mut client, true).await
+        self.established(client, true).await.map(Some)
     }
 
     /// Connects to a backend of the default route, for a client that has not named a host yet.
@@ -63,8 +71,10 @@ impl Session<'_> {
         tls: &ListenerTls,
     ) -> Result<Option<(Stream, Stream)>, SessionFailure> {
         let mut splice = Splice::new(Some(Box::new(relay)), first);
-        let ended = splice.run(&mut client, &mut backend, idle).await;
-        answer_violation(&ended, &mut splice, &mut client).await;
+        let ended = splice.run(&mut client, &mut backend, &idle).await;
+        if let Err(failure) = &ended {
+            answer_violation(failure, &mut splice, &mut client).await;
+        }
         let ended = ended?;
         let (Ended::Stopped, Some(relay), Stream::Clear(mut socket)) = (ended, splice.into_filter(), client)
         else {

@@ -8,8 +8,8 @@ use super::backend::ReadyBackend;
 use super::closing::send;
 use super::rules;
 use super::run::Session;
-use super::splice::Splice;
 use super::stream::{Socket, Stream};
+use super::transfer::Transfer;
 use crate::config::ListenerTls;
 use crate::failure::SessionFailure;
 
@@ -20,7 +20,7 @@ impl Session<'_> {
         &mut self,
         socket: Socket,
         tls: Option<&ListenerTls>,
-    ) -> Result<(), SessionFailure> {
+    ) -> Result<Option<Transfer>, SessionFailure> {
         let mut client = Stream::Clear(socket);
         let connecting = Box::pin(self.cleartext_backend());
         let ReadyBackend { stream: mut backend, greeting, pending, .. } = match connecting.await {
@@ -31,18 +31,19 @@ impl Session<'_> {
             }
         };
         let (protocol, limit) = (self.listener.protocol, self.listener.limits.negotiation);
-        let mut dialect = protocol.new_dialect(self.context(Phase::Cleartext));
+        let mut dialect = protocol.new_dialect(self.listener.context(Phase::Cleartext));
         let change =
             if tls.is_some() { CapabilityRewrite::AddUpgrade } else { CapabilityRewrite::DropUpgrade };
         let original = greeting.unwrap_or_default();
         let greeting = dialect.rewrite(Side::Server, ReplyTo::Connect, &original, change);
         if let Some(tls) = tls {
-            let relay = Relay::for_session(protocol, self.context(Phase::Cleartext), rules::greeting_only());
+            let relay =
+                Relay::for_session(protocol, self.listener.context(Phase::Cleartext), rules::greeting_only());
             let out = Outgoing { to_client: greeting, ..Outgoing::default() };
             let upgrading = self.relay_until_upgrade(client, backend, relay, out, limit, tls);
             let upgraded =
                 tokio::time::timeout(limit, upgrading).await.map_err(|_| SessionFailure::Late(limit))??;
-            let Some(upgraded) = upgraded else { return Ok(()) };
+            let Some(upgraded) = upgraded else { return Ok(None) };
             (client, backend) = upgraded;
         } else {
             send(&mut client, &greeting).await;
@@ -50,7 +51,7 @@ impl Session<'_> {
         self.record_downstream(&client);
         self.route(&client)?;
         if protocol.flow.after == AfterUpgrade::SequenceContinues {
-            return self.numbered(client, backend, pending, &original).await;
+            return self.numbered(client, backend, pending, &original).await.map(Some);
         }
         if let Some(pending) = pending {
             let mut request = Vec::new();
@@ -58,7 +59,6 @@ impl Session<'_> {
             backend = pending.upgrade(backend, &request).await?;
             self.record.upstream = backend.shared_facts();
         }
-        let mut splice = Splice::new(None::<Box<Relay>>, Outgoing::default());
-        self.splice(&mut client, &mut backend, &mut splice).await
+        Ok(Some(self.transfer(client, backend, None, Outgoing::default())))
     }
 }

@@ -2,41 +2,37 @@
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use starttls::proto::{
-    AfterUpgrade, CapabilityRewrite, DialectContext, Identity, Outgoing, Phase, Refusal, Relay, ReplyTo,
-    ServerMessage, ServiceName, Side,
-};
-use starttls::{Acceptor, TlsFacts};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tracing::field::Empty;
-use tracing::{Instrument, debug_span};
 
 use super::backend::{self, EarlyBackend, ReadyBackend, RequestedNames};
 use super::busy_poll::awake;
-use super::closing::{CLOSING, answer_violation, send};
+use super::closing::{CLOSING, send};
 use super::ftp::session_tickets::SessionTickets;
+use super::late_relay::LateRelay;
 use super::rules::Established;
 use super::splice::{Filter, FilterState, Splice};
 use super::stream::{Socket, Stream};
+use super::transfer::Transfer;
 use crate::admission::{Admission, Admitted, LimitReached};
 use crate::config::{
     Backend, Downstream, Listener, ListenerTls, NotAdmitted, ProxyVersion, Route, UpgradePolicy,
 };
 use crate::failure::SessionFailure;
-use crate::outcome::SessionOutcome;
 use crate::proxy_protocol::{self, Header, ProxiedClient};
 use crate::record::{ClientAddresses, EarlyDialUse, SessionRecord};
-use crate::span_log::TARGET;
+use starttls::proto::{
+    AfterUpgrade, CapabilityRewrite, Outgoing, Phase, Refusal, ReplyTo, ServerMessage, ServiceName, Side,
+};
+use starttls::{Acceptor, TlsFacts};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The maximum number of octets before a client has named the service that it requests.
 const OPENING: usize = 64 * 1024;
 
 /// A session in progress.
 pub(super) struct Session<'a> {
-    pub(super) listener: &'a Listener,
+    pub(super) listener: &'a Arc<Listener>,
     pub(super) record: &'a mut SessionRecord,
     /// Whether the backend knows whose certificate the client has presented.
     identified: bool,
@@ -44,19 +40,25 @@ pub(super) struct Session<'a> {
     pub(super) tickets: Option<Box<SessionTickets>>,
     /// The backend that was dialed during the handshake.
     pub(super) early: Option<Box<EarlyBackend<'a>>>,
+    /// The session's place within the limits.
+    admitted: Option<Admitted>,
 }
 
-/// Serves one connection until it ends, and writes the result to `record`.
-pub(crate) async fn serve(
-    listener: &Listener,
+/// Serves one connection up to the transfer. Returns `None` if the session has ended; `record` then contains the failure.
+pub(crate) async fn prepare(
+    listener: &Arc<Listener>,
     admission: &Admission,
-    socket: &mut Option<Socket>,
+    socket: Socket,
     record: &mut SessionRecord,
-) {
+) -> Option<Transfer> {
     let tickets = listener.tls().filter(|_| listener.protocol.flow.data_connections);
     let tickets = tickets.and_then(|tls| SessionTickets::new(&tls.acceptor)).map(Box::new);
-    let mut session = Session { listener, record, identified: false, tickets, early: None };
-    session.record.failure = session.run(admission, socket).await.err();
+    let mut session = Session { listener, record, identified: false, tickets, early: None, admitted: None };
+    let prepared = session.prepare(admission, socket).await;
+    prepared.unwrap_or_else(|failure| {
+        record.failure = Some(Box::new(failure));
+        None
+    })
 }
 
 /// Returns whether a backend accepts connections. This does not log in, because backends count failed logins.
@@ -76,27 +78,22 @@ pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<TlsFacts
 }
 
 impl<'a> Session<'a> {
-    /// Serves the connection. The socket is moved into the step that needs it, so that later steps reserve no memory for it.
-    async fn run(
+    /// Completes the steps before the transfer. Returns `None` if the session has ended in good order.
+    async fn prepare(
         &mut self,
         admission: &Admission,
-        socket: &mut Option<Socket>,
-    ) -> Result<(), SessionFailure> {
-        // The steps before the transfer need much more memory than the transfer. They are boxed so that it is freed when
-        // they end.
-        let _admitted = match Box::pin(self.admit(admission, socket)).await? {
-            Ok(admitted) => admitted,
+        mut socket: Socket,
+    ) -> Result<Option<Transfer>, SessionFailure> {
+        match Box::pin(self.admit(admission, &mut socket)).await? {
+            Ok(admitted) => self.admitted = Some(admitted),
             Err(limit) => {
                 // With implicit TLS there is no way to send a message before the handshake.
-                if !matches!(self.listener.downstream, Downstream::Implicit(_))
-                    && let Some(socket) = socket.take()
-                {
+                if !matches!(self.listener.downstream, Downstream::Implicit(_)) {
                     Box::pin(self.reject(&mut Stream::Clear(socket))).await;
                 }
                 return Err(SessionFailure::LimitReached(limit));
             }
-        };
-        let Some(socket) = socket.take() else { return Ok(()) };
+        }
         let busy_poll = self.listener.busy_poll;
         let relays_greeting = self.listener.protocol.flow.login_needs_greeting;
         let client = match &self.listener.downstream {
@@ -126,8 +123,8 @@ impl<'a> Session<'a> {
                 encrypted.map(|encrypted| (Stream::Tls(Box::new(encrypted)), true))
             }
         };
-        let (mut client, greeted) = client.map_err(SessionFailure::downstream)?;
-        self.established(&mut client, greeted).await
+        let (client, greeted) = client.map_err(SessionFailure::downstream)?;
+        self.established(client, greeted).await.map(Some)
     }
 
     /// Determines the client's address and applies the limits. The inner error is a limit that was reached.
@@ -137,7 +134,7 @@ impl<'a> Session<'a> {
     async fn admit(
         &mut self,
         admission: &Admission,
-        socket: &mut Option<Socket>,
+        socket: &mut Socket,
     ) -> Result<Result<Admitted, LimitReached>, SessionFailure> {
         let peer = self.peer();
         if !peer.is_some_and(|peer| self.listener.expects_proxy_header(peer)) {
@@ -149,7 +146,6 @@ impl<'a> Session<'a> {
             Err(limit) => return Ok(Err(limit)),
         };
         let limit = self.listener.limits.negotiation;
-        let Some(socket) = socket else { return Ok(reserved.admit(peer)) };
         let header = tokio::time::timeout(limit, proxy_protocol::read(socket)).await;
         if let Header::Proxied { client, destination } =
             header.map_err(|_| SessionFailure::Late(limit))?.map_err(SessionFailure::Proxy)?
@@ -176,18 +172,25 @@ impl<'a> Session<'a> {
     /// is whether the client has received a greeting, if its protocol has one.
     pub(super) async fn established(
         &mut self,
-        client: &mut Stream,
+        client: Stream,
         greeted: bool,
-    ) -> Result<(), SessionFailure> {
-        self.record_downstream(client);
+    ) -> Result<Transfer, SessionFailure> {
+        self.record_downstream(&client);
         if self.listener.protocol.flow.data_connections {
             return Box::pin(self.with_data_connections(client, greeted)).await;
         }
-        let busy_poll = self.listener.busy_poll;
-        let preparing = awake(busy_poll, Box::pin(self.prepare_or_reject(client, greeted)));
-        let (mut backend, splice) = preparing.await?;
-        let mut splice = if busy_poll { splice.busy_polling() } else { splice };
-        self.splice(client, &mut backend, &mut splice).await
+        awake(self.listener.busy_poll, Box::pin(self.prepare_or_reject(client, greeted))).await
+    }
+
+    /// Ends the preparation.
+    pub(super) fn transfer(
+        &mut self,
+        client: Stream,
+        backend: Stream,
+        filter: Option<Box<dyn Filter>>,
+        first: Outgoing,
+    ) -> Transfer {
+        Transfer::new(client, backend, Splice::new(filter, first), self.admitted.take())
     }
 
     /// Returns the acceptor for this session.
@@ -205,14 +208,18 @@ impl<'a> Session<'a> {
 
     async fn prepare_or_reject(
         &mut self,
-        client: &mut Stream,
+        mut client: Stream,
         greeted: bool,
-    ) -> Result<(Stream, Splice<Relay>), SessionFailure> {
+    ) -> Result<Transfer, SessionFailure> {
         let mut out = Outgoing::default();
-        match self.prepare(client, greeted, &mut out).await {
-            Ok((backend, filter)) => Ok((backend, Splice::new(filter, out))),
+        match self.prepare_relay(&mut client, greeted, &mut out).await {
+            Ok((backend, relay)) => {
+                let relay = relay.map(|relay| relay as Box<dyn Filter>);
+                let transfer = self.transfer(client, backend, relay, out);
+                Ok(if self.listener.busy_poll { transfer.busy_polling() } else { transfer })
+            }
             Err(failure) => {
-                self.reject(client).await;
+                self.reject(&mut client).await;
                 Err(failure)
             }
         }
@@ -220,12 +227,12 @@ impl<'a> Session<'a> {
 
     /// Connects to a backend, and puts the first messages to both sides into `out`. Returns the backend, and the filter if
     /// there is anything left to filter.
-    async fn prepare(
+    async fn prepare_relay(
         &mut self,
         client: &mut Stream,
         mut greeted: bool,
         out: &mut Outgoing,
-    ) -> Result<(Stream, Option<Box<Relay>>), SessionFailure> {
+    ) -> Result<(Stream, Option<Box<LateRelay>>), SessionFailure> {
         let (protocol, phase) = (self.listener.protocol, client.phase());
         let refusal = match phase {
             Phase::InsideTls => Refusal::Permanent,
@@ -233,12 +240,8 @@ impl<'a> Session<'a> {
         };
         // What a backend knows is decided when there is one.
         let rules = Established { refusal, logged_in: false, identified: true };
-        let new_relay = |context| {
-            let mut relay = Box::new(Relay::for_session(protocol, context, Vec::new()));
-            relay.set_rules(rules.rules());
-            relay
-        };
-        let mut relay = new_relay(self.context(phase));
+        let new_relay = |phase| Box::new(LateRelay::new(self.listener.clone(), phase, rules.rules()));
+        let mut relay = new_relay(phase);
         let mut state = FilterState::Reading;
         if protocol.flow.after == AfterUpgrade::StreamRestart {
             state = self.read_service(client, &mut relay, out).await?;
@@ -256,7 +259,7 @@ impl<'a> Session<'a> {
             // The gateway sent the preamble before its own upgrade, so that the client's must not follow.
             (false, false) if protocol.flow.greeting && !protocol.flow.client_preamble.is_empty() => {
                 self.take_preamble(client, phase).await?;
-                relay = new_relay(self.context(Phase::InsideTls));
+                relay = new_relay(Phase::InsideTls);
                 greeted = true;
             }
             _ => {}
@@ -273,7 +276,7 @@ impl<'a> Session<'a> {
             out.to_client.splice(0..0, message);
         }
         if !unread.is_empty() {
-            state = Filter::receive(&mut *relay, Side::Server, &unread, out)?;
+            state = relay.receive(Side::Server, &unread, out)?;
         }
         Ok((stream, (state == FilterState::Reading).then_some(relay)))
     }
@@ -301,7 +304,7 @@ impl<'a> Session<'a> {
     async fn read_service(
         &mut self,
         client: &mut Stream,
-        relay: &mut Relay,
+        relay: &mut LateRelay,
         out: &mut Outgoing,
     ) -> Result<FilterState, SessionFailure> {
         let limit = self.listener.limits.negotiation;
@@ -319,7 +322,7 @@ impl<'a> Session<'a> {
                     expected: "the start of a stream within 64 KiB",
                     received: chunk[..count.min(200)].to_vec(),
                 })?;
-                let state = Filter::receive(relay, Side::Client, &chunk[..count], out)?;
+                let state = relay.receive(Side::Client, &chunk[..count], out)?;
                 if relay.service().is_some() || state != FilterState::Reading {
                     return Ok(state);
                 }
@@ -390,12 +393,6 @@ impl<'a> Session<'a> {
         ProxiedClient { addresses: address.zip(local), tls, certificate }
     }
 
-    /// Returns what a dialect needs to know of the session with this client.
-    pub(super) fn context(&self, phase: Phase) -> DialectContext {
-        let own = self.listener.tls().map(|tls| tls.acceptor.identity());
-        own.unwrap_or_else(|| Identity::new(&self.listener.server_name)).in_phase(phase)
-    }
-
     /// Returns the first message to the client: the backend's, if it has sent one, otherwise the gateway's own. `changes`
     /// are applied to it.
     pub(super) fn first_message(
@@ -406,7 +403,7 @@ impl<'a> Session<'a> {
         changes: &[CapabilityRewrite],
     ) -> Vec<u8> {
         let protocol = self.listener.protocol;
-        let mut dialect = protocol.new_dialect(self.context(phase));
+        let mut dialect = protocol.new_dialect(self.listener.context(phase));
         let mut message = Vec::new();
         match (protocol.flow.after, greeting) {
             (AfterUpgrade::AnswerPending, _) => dialect.write_server(ServerMessage::Other, &mut message),
@@ -435,40 +432,13 @@ impl<'a> Session<'a> {
     /// Closes the connection of a client that gets no backend, after the protocol's message for that.
     pub(super) async fn reject(&self, client: &mut Stream) {
         let mut message = Vec::new();
-        let mut context = self.context(client.phase());
+        let mut context = self.listener.context(client.phase());
         if let (true, Some(requested)) = (context.identity.server_name.is_empty(), &self.record.server_name) {
             context.identity.server_name = ServiceName::from_peer(requested);
         }
         self.listener.protocol.new_dialect(context).write_server(ServerMessage::Unavailable, &mut message);
         send(client, &message).await;
         let _ = tokio::time::timeout(CLOSING, client.shutdown()).await;
-    }
-
-    /// Transfers bytes between the client and the backend until the session ends.
-    pub(super) async fn splice(
-        &mut self,
-        client: &mut Stream,
-        backend: &mut Stream,
-        splice: &mut Splice<impl Filter>,
-    ) -> Result<(), SessionFailure> {
-        let protocol = self.listener.protocol.name;
-        let span =
-            debug_span!(target: TARGET, "relay", protocol, outcome = Empty, sent = Empty, received = Empty);
-        let (ended, span) = {
-            let running = splice.run(client, backend, self.listener.limits.idle);
-            let mut running = pin!(running.instrument(span));
-            let ended = running.as_mut().await;
-            (ended, running.span().clone())
-        };
-        answer_violation(&ended, splice, client).await;
-        (self.record.octets_up, self.record.octets_down) = splice.octets();
-        let outcome = match &ended {
-            Ok(_) => SessionOutcome::Done,
-            Err(failure) => SessionOutcome::of_failure(failure, true),
-        };
-        span.record("outcome", outcome.name());
-        span.record("sent", self.record.octets_up).record("received", self.record.octets_down);
-        ended.map(drop)
     }
 }
 

@@ -114,7 +114,7 @@ struct Direction {
 }
 
 /// The transfer of one session, in both directions.
-pub(super) struct Splice<E> {
+pub(super) struct Splice<E: ?Sized> {
     /// Boxed, so that its memory is freed when nothing has to be changed any more.
     filter: Option<Box<E>>,
     /// From the client to the backend.
@@ -126,7 +126,7 @@ pub(super) struct Splice<E> {
     busy_poll: bool,
 }
 
-impl<E: Filter> Splice<E> {
+impl<E: Filter + ?Sized> Splice<E> {
     /// Makes a transfer that sends `first` before anything that is read.
     pub(super) fn new(filter: Option<Box<E>>, first: Outgoing) -> Self {
         let direction = |unsent| Direction { unsent, ..Direction::default() };
@@ -183,53 +183,50 @@ impl<E: Filter> Splice<E> {
     ///
     /// # Errors
     /// [`SessionFailure`] when a connection broke, the filter failed, or there was no traffic for the time `idle`.
-    pub(super) async fn run(
+    pub(super) fn run(
         &mut self,
         client: &mut Stream,
         backend: &mut Stream,
-        idle: Duration,
-    ) -> Result<Ended, SessionFailure> {
+        idle: &Duration,
+    ) -> impl Future<Output = Result<Ended, SessionFailure>> {
         client.begin();
         backend.begin();
-        let ended = self.transfer(client, backend, idle).await?;
+        let (mut timer, mut before) = (IdleTimer::start(), 0);
+        // Not an `async fn`, which would store its arguments twice.
+        poll_fn(move |cx| {
+            let was_over = self.down.closed;
+            let mut ended = self.poll(cx, client, backend);
+            if ended.is_pending() {
+                if self.busy_poll && (self.up.octets == 0 || self.down.octets == 0) {
+                    stay_awake();
+                }
+                // A backend that has ended usually reads no more. The client only has to close its side.
+                let over = self.down.closed;
+                let now = self.activity(client, backend);
+                if now != before || over != was_over {
+                    before = now;
+                    timer.restart();
+                }
+                let limit = if over { LINGER.min(*idle) } else { *idle };
+                ended = timer.poll(cx, limit).map(|()| match over {
+                    true => Ok(Ended::Finished),
+                    false => Err(SessionFailure::Idle(*idle)),
+                });
+            }
+            if let Poll::Ready(Ok(ended)) = &ended {
+                self.end(*ended, client, backend);
+            }
+            ended
+        })
+    }
+
+    /// Lets the peers see an orderly end where the other side has ended in good order.
+    fn end(&self, ended: Ended, client: &Stream, backend: &Stream) {
         for (stream, direction) in [(backend, &self.up), (client, &self.down)] {
             if ended == Ended::Stopped || (direction.closed && !direction.broken) {
                 stream.end();
             }
         }
-        Ok(ended)
-    }
-
-    async fn transfer(
-        &mut self,
-        client: &mut Stream,
-        backend: &mut Stream,
-        idle: Duration,
-    ) -> Result<Ended, SessionFailure> {
-        let (mut timer, mut before) = (IdleTimer::start(), 0);
-        poll_fn(|cx| {
-            let was_over = self.down.closed;
-            if let Poll::Ready(ended) = self.poll(cx, client, backend) {
-                return Poll::Ready(ended);
-            }
-            if self.busy_poll && (self.up.octets == 0 || self.down.octets == 0) {
-                stay_awake();
-            }
-            // A backend that has ended usually reads no more. The client only has to close its side.
-            let over = self.down.closed;
-            let now = self.activity(client, backend);
-            if now != before || over != was_over {
-                before = now;
-                timer.restart();
-            }
-            let limit = if over { LINGER.min(idle) } else { idle };
-            match timer.poll(cx, limit) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(()) if over => Poll::Ready(Ok(Ended::Finished)),
-                Poll::Ready(()) => Poll::Ready(Err(SessionFailure::Idle(idle))),
-            }
-        })
-        .await
     }
 
     fn poll(
@@ -477,7 +474,7 @@ mod tests {
                     while tcp.try_write(&[0; 4096]).is_ok() {}
                     tokio::task::spawn_local(async move {
                         let mut splice = Splice::<Unfiltered>::new(None, Outgoing::default());
-                        splice.run(&mut front, &mut back, Duration::from_secs(60)).await
+                        splice.run(&mut front, &mut back, &Duration::from_secs(60)).await
                     });
                     tokio::task::spawn_local(async move {
                         // It fails when the test is over.
@@ -510,7 +507,7 @@ mod tests {
         let ((mut client, mut front), (mut backend, mut back)) = (pair().await, pair().await);
         let mut copy = Splice::<Unfiltered>::new(None, Outgoing::default()).one_way();
         let copying = async {
-            copy.run(&mut front, &mut back, Duration::from_secs(60)).await.unwrap();
+            copy.run(&mut front, &mut back, &Duration::from_secs(60)).await.unwrap();
             drop((front, back));
         };
         let peers = async {

@@ -42,7 +42,7 @@ fn record(failure: Option<SessionFailure>) -> SessionRecord {
         octets_down: 20,
         until_backend: Some(Duration::from_millis(3)),
         duration: Duration::from_micros(1_234_567),
-        failure,
+        failure: failure.map(Box::new),
         ..SessionRecord::new(client)
     }
 }

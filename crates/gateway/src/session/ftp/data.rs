@@ -222,7 +222,7 @@ impl Transfer {
         loop {
             // The idle limit of the control connection covers its data connections.
             let ended =
-                tokio::time::timeout(UPDATE_INTERVAL, splice.run(client, backend, Duration::MAX)).await;
+                tokio::time::timeout(UPDATE_INTERVAL, splice.run(client, backend, &Duration::MAX)).await;
             let now = splice.octets();
             let (up, down) = self.totals.octets.get();
             self.totals.octets.set((up + now.0 - before.0, down + now.1 - before.1));

@@ -13,8 +13,9 @@ use starttls::proto::{CapabilityRewrite, Outgoing, Side};
 
 use super::backend::ReadyBackend;
 use super::run::Session;
-use super::splice::{Filter, Splice};
+use super::splice::Filter;
 use super::stream::{Socket, Stream};
+use super::transfer::Transfer;
 use crate::config::BackendTls;
 use crate::failure::SessionFailure;
 use control::Control;
@@ -24,17 +25,17 @@ impl Session<'_> {
     /// Continues a session with a backend, its data connections included.
     pub(super) async fn with_data_connections(
         &mut self,
-        client: &mut Stream,
+        mut client: Stream,
         greeted: bool,
-    ) -> Result<(), SessionFailure> {
-        let connected = match self.route(client) {
+    ) -> Result<Transfer, SessionFailure> {
+        let connected = match self.route(&client) {
             Ok(route) => self.connect(route, None).await,
             Err(failure) => Err(failure),
         };
-        let ReadyBackend { stream: mut backend, greeting, unread, tls, .. } = match connected {
+        let ReadyBackend { stream: backend, greeting, unread, tls, .. } = match connected {
             Ok(ready) => ready,
             Err(failure) => {
-                self.reject(client).await;
+                self.reject(&mut client).await;
                 return Err(failure);
             }
         };
@@ -43,14 +44,13 @@ impl Session<'_> {
             out.to_client =
                 self.first_message(greeting, client.phase(), false, &[CapabilityRewrite::DropUpgrade]);
         }
-        let peers = self.data_peers(client, &backend, tls);
+        let peers = self.data_peers(&client, &backend, tls);
         let mut control =
             Control::new(client.facts().is_some(), backend.facts().is_some(), peers.map(Rc::new));
         if !unread.is_empty() {
             control.receive(Side::Server, &unread, &mut out)?;
         }
-        let mut splice = Splice::new(Some(Box::new(control)), out);
-        self.splice(client, &mut backend, &mut splice).await
+        Ok(self.transfer(client, backend, Some(Box::new(control)), out))
     }
 
     /// Returns the peers of data connections. `None` if a side has no IP address, or if no TLS session can be resumed.

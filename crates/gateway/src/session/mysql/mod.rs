@@ -9,8 +9,9 @@ use starttls::proto::{Outgoing, Side};
 
 use super::pending::PendingUpgrade;
 use super::run::Session;
-use super::splice::{Filter, Splice};
+use super::splice::Filter;
 use super::stream::Stream;
+use super::transfer::Transfer;
 use crate::failure::SessionFailure;
 use sequence::SequenceFilter;
 
@@ -22,7 +23,7 @@ impl Session<'_> {
         mut backend: Stream,
         pending: Option<PendingUpgrade>,
         greeting: &[u8],
-    ) -> Result<(), SessionFailure> {
+    ) -> Result<Transfer, SessionFailure> {
         let limit = self.listener.limits.negotiation;
         let mut login = Vec::new();
         if let Some(pending) = pending {
@@ -40,7 +41,7 @@ impl Session<'_> {
             Some(filter) => drop(filter.receive(Side::Client, &login, &mut out)?),
             None => out.to_server = login,
         }
-        let mut splice = Splice::new(filter.map(Box::new), out);
-        self.splice(&mut client, &mut backend, &mut splice).await
+        let filter = filter.map(|filter| Box::new(filter) as Box<dyn Filter>);
+        Ok(self.transfer(client, backend, filter, out))
     }
 }
