@@ -43,6 +43,7 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         ["--check"] => measure(false).and(gateway::check()),
         ["audit"] => audit(),
         ["gateway"] => gateway::publish(),
+        ["gateway", "ratios"] => gateway::publish_ratios(),
         ["policy"] => {
             let figures = output("starttls-cli", "policy")?;
             publish(POLICY, &[facts()?, table(SERVICES, "policy", &figures)].join("\n"))

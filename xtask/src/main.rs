@@ -56,6 +56,7 @@ Commands:
                                  print the figures only
   bench policy                   measure the policy service beside postfix-mta-sts-resolver
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy, hitch, Envoy and socat (without TLS)
+  bench gateway ratios           measure only the gateway, Envoy and socat, for the ratios that `bench --check` compares
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
   dist [--twice]                 build the release binary, the Debian package, the image and the archive in target/dist, and
                                  test them; with --twice, build in two folders and compare the bytes
