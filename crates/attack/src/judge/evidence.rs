@@ -190,14 +190,27 @@ fn ends_early(seen: &Observations<'_>, baseline: &ClientBaseline) -> Option<Evid
     nth_inside(seen, &what, sent - 1)
 }
 
-/// Finds a client that reports success although TLS ended in the middle of an answer.
+/// Finds a client that reports success although TLS ended in the middle of an answer, and that did not ask again.
 fn truncated(seen: &Observations<'_>) -> Option<EvidenceItem> {
-    let transcript = seen.records.iter().position(|record| record.truncated)?;
+    let is = |(at, record): &(usize, &ConnectionRecord)| {
+        record.truncated && !is_repeated(record, &seen.records[at + 1..])
+    };
+    let (transcript, _) = seen.records.iter().enumerate().find(is)?;
     if seen.client.exit != ClientExit::Success {
         return None;
     }
     let text = String::from("reports success although TLS was cut off in the middle of an answer");
     Some(EvidenceItem { text, transcript: Some(transcript), entry: None })
+}
+
+/// Returns whether the client sends the last message of a connection again on a later one, and gets its answer there.
+fn is_repeated(record: &ConnectionRecord, later: &[ConnectionRecord]) -> bool {
+    let Some((_, last)) = inside(record).last() else { return false };
+    later.iter().filter(|record| !record.truncated).any(|record| {
+        let asked = inside(record).find(|(_, said)| said.bytes == last.bytes);
+        let answer = |entry: &RecordEntry| entry.from == Side::Server && entry.layer == Layer::Inside;
+        asked.is_some_and(|(at, _)| record.entries[at + 1..].iter().any(answer))
+    })
 }
 
 /// Finds a transfer on a data connection that the client did not protect.

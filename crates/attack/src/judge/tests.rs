@@ -287,6 +287,16 @@ fn proof_truncated() {
     assert_eq!(succeeds.outcome(cut()), Fooled);
     assert_eq!(Case::new(&[Proof::Truncated]).outcome(cut()), Sound, "the client reports a failure");
     assert_eq!(succeeds.outcome(upgraded(&[inside("c FETCH 1 BODY[]\r\n")])), Sound, "nothing was cut off");
+    let answer = (Side::Server, Layer::Inside, None, b"c OK\r\n".as_slice());
+    let again = [inside("c FETCH 1 BODY[]\r\n"), answer];
+    assert_eq!(succeeds.judged(&[cut(), upgraded(&again)]).outcome, Sound, "the client asks again");
+    assert_eq!(succeeds.judged(&[cut(), cut()]).outcome, Fooled, "the second answer is cut off as well");
+    assert_eq!(
+        succeeds.judged(&[cut(), upgraded(&again[..1])]).outcome,
+        Fooled,
+        "the second request has no answer"
+    );
+    assert_eq!(succeeds.judged(&[upgraded(&again), cut()]).outcome, Fooled, "the last answer is cut off");
 }
 
 #[test]
