@@ -21,12 +21,13 @@ pub fn dialects(input: &[u8]) {
 
 fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
     let mut dialect = protocol.new_dialect(identity());
+    let _fit = dialect.observed().opening(from, octets);
     while let Some(length) = cut(protocol, &*dialect, from, reply_to, octets) {
         let (message, rest) = octets.split_at(length);
         octets = rest;
         let _text = dialect.describe(from, message);
         if from == Side::Client {
-            let _facts = (dialect.read_client(message), dialect.carries_content(message));
+            let _meaning = dialect.read_client(message);
             observe_client(dialect.observed(), message);
             continue;
         }
@@ -48,7 +49,7 @@ fn observe_client(observed: &dyn ObservedDialect, message: &[u8]) {
         let _response = observed.login_response(&part.mechanism, 1 + part.steps, message);
         let _user = observed.later_user(&part.mechanism, message);
     }
-    let _facts = (observed.hello_name(message), observed.chunk(message));
+    let _facts = (observed.hello_name(message), observed.chunk(message), observed.carries_content(message));
     let _facts = (observed.is_incomplete_hello(message), observed.has_ambiguous_content());
 }
 

@@ -14,7 +14,7 @@ pub use login::{
     TranscriptEntry,
 };
 pub use observation::{
-    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf,
+    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, PartOf,
 };
 
 /// One end of the connection.
@@ -370,17 +370,6 @@ pub trait Dialect: sealed::Sealed + Send {
     /// [`ClientMessage::OnBehalf`] never pass, regardless of the result.
     fn cleartext_permission(&self, _msg: &[u8]) -> CleartextPermission {
         CleartextPermission::NeedsTls
-    }
-
-    /// Returns whether these octets, the first that one side sends on any port, belong to this protocol and no other. Other
-    /// protocols are recognized by their ports, or by words that several of them have.
-    fn is_opening(&self, _from: Side, _first: &[u8]) -> bool {
-        false
-    }
-
-    /// Returns whether this message of a client carries or requests content: mail, directory entries, queries.
-    fn carries_content(&self, _msg: &[u8]) -> bool {
-        false
     }
 
     /// Returns a message as readable text, or `None` if the protocol is text.

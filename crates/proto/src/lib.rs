@@ -87,7 +87,7 @@ pub use client::{Client, Declined, DeclinedReason};
 #[doc(hidden)]
 pub use dialect::sealed;
 pub use dialect::{
-    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf,
+    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, PartOf,
 };
 pub use dialect::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext, Identity,

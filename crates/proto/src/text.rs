@@ -18,6 +18,13 @@ pub(crate) fn has_verb(msg: &[u8], at: usize, verbs: &[&[u8]]) -> bool {
     verbs.iter().any(|verb| word_at(msg, at).eq_ignore_ascii_case(verb))
 }
 
+/// Returns whether a server's first octets are a reply with a code of three digits (RFC 5321 section 4.2), and not a greeting of
+/// NNTP, which has codes of its own (RFC 3977 section 5.1).
+pub(crate) fn opens_with_reply(first: &[u8]) -> bool {
+    let is_reply = matches!(*first, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..]);
+    is_reply && !first.starts_with(b"200 ") && !first.starts_with(b"201 ")
+}
+
 /// Frames a line with its CRLF. A bare CR or LF is an error, because a peer that accepts it sees a different message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    ClientMessage, Dialect, Identity, LoginExposure, PROTOCOLS, PartOf, Protocol, ReplyTo, base64, http,
-    imap, irc, ldap, mysql, nats, pop3, postgres, sieve, smtp, xmpp,
+    ClientMessage, Dialect, Identity, LoginExposure, OpeningFit, PROTOCOLS, PartOf, Protocol, ReplyTo,
+    ServerMessage, Side, base64, http, imap, irc, ldap, mysql, nats, pop3, postgres, sieve, smtp, xmpp,
 };
 
 const NONCE: u64 = 0x5ec2_e75e_c2e7;
@@ -50,6 +50,50 @@ fn the_login_of_every_protocol_is_read_without_its_secret() {
     for name in without {
         let login = dialect(starttls_proto::protocol(name).unwrap()).into_login();
         assert!(login.is_none(), "{name} has logins, and writes none that an observer could read");
+    }
+}
+
+/// Returns the first of the messages that the dialect has.
+fn first_octets<T>(write: impl Fn(T, &mut Vec<u8>), messages: [T; 2]) -> Vec<u8> {
+    let written = messages.map(|message| {
+        let mut out = Vec::new();
+        write(message, &mut out);
+        out
+    });
+    written.into_iter().find(|it| !it.is_empty()).unwrap()
+}
+
+/// A protocol without it is found on its own port only.
+#[test]
+fn every_protocol_is_known_by_its_first_octets() {
+    for protocol in PROTOCOLS {
+        // A greeting may be a list of capabilities, and a client may begin with its request.
+        let (from, first) = match protocol.flow.greeting {
+            true => {
+                let messages = [ServerMessage::Greeting, ServerMessage::Offer { starttls: true }];
+                (
+                    Side::Server,
+                    first_octets(|message, out| dialect(protocol).write_server(message, out), messages),
+                )
+            }
+            false => {
+                let messages = [ClientMessage::Hello, ClientMessage::Request];
+                (
+                    Side::Client,
+                    first_octets(|message, out| dialect(protocol).write_client(message, out), messages),
+                )
+            }
+        };
+        let fit = |it: &Protocol| dialect(it).observed().opening(from, &first);
+        let own = fit(protocol);
+        assert!(
+            matches!(own, OpeningFit::Possible | OpeningFit::Certain),
+            "{}: {own:?} for {first:02x?}",
+            protocol.name
+        );
+        let certain: Vec<_> = PROTOCOLS.iter().filter(|it| fit(it) == OpeningFit::Certain).collect();
+        let expected = if own == OpeningFit::Certain { vec![protocol] } else { Vec::new() };
+        assert_eq!(certain, expected, "{} begins like one that is certain", protocol.name);
     }
 }
 

@@ -120,6 +120,35 @@ fn a_fact_of_a_protocol_is_in_its_dialect() {
     complain(&new.chain(gone).collect::<Vec<_>>());
 }
 
+/// A table of protocols outside the dialects has to be extended for each new protocol.
+#[test]
+fn no_file_outside_the_dialects_lists_protocols() {
+    const MANY: usize = 3;
+    let constant = |name: &str| name.to_uppercase().replace('-', "_");
+    let constants: BTreeSet<String> = PROTOCOLS.iter().map(|protocol| constant(protocol.name)).collect();
+    let is_source = |path: &Path| {
+        path.components().any(|it| it.as_os_str() == "src")
+            && !path.starts_with("crates/proto/src")
+            && !path.ends_with("tests.rs")
+    };
+    let mut lists = Vec::new();
+    for (path, text) in sources().iter().filter(|(path, _)| is_source(path)) {
+        let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let named: BTreeSet<&str> = program
+            .lines()
+            .flat_map(|line| code(line).split("::").skip(1))
+            .map(|rest| {
+                rest.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).next().unwrap_or_default()
+            })
+            .filter(|word| constants.contains(*word))
+            .collect();
+        if named.len() >= MANY {
+            lists.push(format!("{} lists {named:?}: ask each dialect of PROTOCOLS", path.display()));
+        }
+    }
+    complain(&lists);
+}
+
 /// Returns the line without a comment that is all of it.
 fn code(line: &str) -> &str {
     if line.trim_start().starts_with("//") { "" } else { line }

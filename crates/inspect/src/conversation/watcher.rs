@@ -423,7 +423,7 @@ impl Watcher {
     }
 
     fn note_content(&mut self, message: &[u8], cut: &Cut) {
-        if self.dialect.carries_content(message) {
+        if self.dialect.observed().carries_content(message) {
             self.noted.read(Readable::Content);
             self.noted.clue(Clue::new(ClueKind::Content, Side::Client, cut.offsets.clone(), cut.moment));
         }

@@ -5,16 +5,27 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::sealed::Sealed;
-use crate::Malformed;
+use crate::{Malformed, Side};
 
 /// The facts of a protocol that an observer of its cleartext needs, beside the meaning of the messages.
 ///
-/// Every method reads one complete message that the [`Dialect`](super::Dialect) has read before, so that a dialect with state
+/// Every method but [`opening`](Self::opening) reads one complete message that the [`Dialect`](super::Dialect) has read before, so that a dialect with state
 /// knows what it belongs to. A protocol without such facts uses the defaults. [`Dialect::observed`](super::Dialect::observed)
 /// returns the facts.
 ///
 /// No secret leaves: the results contain names of mechanisms and users, never a password, a token or a response.
 pub trait ObservedDialect: Sealed {
+    /// Returns how the first octets that a side sends, on any port, fit this protocol. There are at least five, or a line. The
+    /// side is the one that speaks first.
+    fn opening(&self, _from: Side, _first: &[u8]) -> OpeningFit {
+        OpeningFit::Other
+    }
+
+    /// Returns whether this message of a client carries or requests content: mail, directory entries, queries.
+    fn carries_content(&self, _msg: &[u8]) -> bool {
+        false
+    }
+
     /// Returns what this message of the client contributes to a login: of a message that means
     /// [`Credentials`](crate::ClientMessage::Credentials). `None` if it has no known form; then assume that it shows a password.
     fn login_part(&self, _msg: &[u8]) -> Option<LoginPart> {
@@ -88,6 +99,29 @@ pub trait ObservedDialect: Sealed {
     /// `None` if no list was seen.
     fn can_resume(&self, _chunks: Option<bool>) -> bool {
         false
+    }
+}
+
+/// How the first octets of a connection fit a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpeningFit {
+    /// They are of another protocol.
+    Other,
+    /// More octets are needed.
+    Undecided,
+    /// They may be of this protocol, and of others that start with the same words.
+    Possible,
+    /// They are of this protocol and no other.
+    Certain,
+}
+
+impl OpeningFit {
+    pub(crate) fn possible(fits: bool) -> Self {
+        if fits { Self::Possible } else { Self::Other }
+    }
+
+    pub(crate) fn certain(fits: bool) -> Self {
+        if fits { Self::Certain } else { Self::Other }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cleartext::Cleartext;
 use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
-use crate::text::{code, command, has_verb, line, lines, lines_until, starts_with, verb};
+use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
     ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
@@ -128,10 +128,6 @@ impl Dialect for Ftp {
             (ReplyTo::Other, 530) if !self.password => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 0, &[b"RETR", b"STOR", b"APPE", b"LIST", b"NLST", b"MLSD", b"CWD", b"DELE", b"MKD"])
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

@@ -122,10 +122,6 @@ impl Dialect for Http {
         })
     }
 
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        !msg.starts_with(b"OPTIONS")
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         // RFC 2817 section 3.2: OPTIONS makes the upgrade mandatory, so that the client does not continue in
         // cleartext.

@@ -18,8 +18,8 @@ use crate::malformed::malformed;
 use crate::nonce::unguessable;
 use crate::probe_credentials;
 use crate::text::{
-    announcement, command, command_with_literals, has_verb, line, lines, lines_with_literals, literal,
-    starts_with, verb, words,
+    announcement, command, command_with_literals, line, lines, lines_with_literals, literal, starts_with,
+    verb, words,
 };
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext,
@@ -309,10 +309,6 @@ impl Dialect for Imap {
             ([b'+', ..], _) => Err(malformed("an answer, not a request for more")),
             _ => self.read_tagged(reply_to, msg),
         }
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 1, &[b"SELECT", b"EXAMINE", b"FETCH", b"APPEND", b"UID", b"STATUS", b"LIST", b"LSUB"])
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

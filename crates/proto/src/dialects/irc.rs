@@ -12,7 +12,7 @@ use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::drops;
-use crate::text::{has_verb, line, lines, mentions_tls, starts_with, verb};
+use crate::text::{line, lines, mentions_tls, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, ClientMessage, Correlation, Dialect, DialectContext, Flow, ImplicitTls,
     LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
@@ -277,10 +277,6 @@ impl Dialect for Irc {
             (ReplyTo::Other, b"451") if mentions_tls(message.rest) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 0, &[b"JOIN", b"PRIVMSG", b"NOTICE"])
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

@@ -193,12 +193,6 @@ impl Dialect for Ldap {
         })
     }
 
-    /// Search, modify, add, delete, compare.
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        let is_content = |op| [tag::SEARCH, tag::MODIFY, tag::ADD, tag::DELETE, tag::COMPARE].contains(&op);
-        messages(msg).next().is_some_and(|message| message.is_ok_and(|message| is_content(message.op)))
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let operation = match msg {
             ClientMessage::Hello => search(b"", SUPPORTED_EXTENSION),

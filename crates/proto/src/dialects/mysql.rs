@@ -164,10 +164,6 @@ impl Dialect for MySql {
         }
     }
 
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        matches!(msg, [_, _, _, 0, 0x02 | 0x03 | 0x16, ..])
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let inside = self.context.is_inside_tls();
         let (tls, login) = match msg {

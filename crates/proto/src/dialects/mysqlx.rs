@@ -117,20 +117,6 @@ impl Dialect for MySqlX {
         })
     }
 
-    /// StmtExecute, and the commands on documents.
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        matches!(msg, [_, _, _, _, 12 | 17..=20, ..])
-    }
-
-    fn is_opening(&self, from: Side, first: &[u8]) -> bool {
-        match from {
-            // CapabilitiesGet, or CapabilitiesSet.
-            Side::Client => matches!(first, [1, 0, 0, 0, 1, ..] | [_, 0, 0, 0, 2, 0x0a, ..]),
-            // A notice.
-            Side::Server => matches!(first, [_, 0, 0, 0, 11, ..]),
-        }
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let (kind, body) = match msg {
             ClientMessage::Hello => (CAPABILITIES_GET, Vec::new()),

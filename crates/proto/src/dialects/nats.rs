@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
-use crate::text::{has_verb, lf_line, lines, verb};
+use crate::text::{lf_line, lines, verb};
 use crate::{
     CapabilityRewrite, ClientMessage, Dialect, DialectContext, Flow, LoginDialect, Malformed,
     ObservedDialect, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
@@ -86,14 +86,6 @@ impl Dialect for Nats {
             (_, b"INFO" | b"PING") => ServerMessage::Interim,
             _ => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 0, &[b"PUB", b"HPUB", b"SUB"])
-    }
-
-    fn is_opening(&self, from: Side, first: &[u8]) -> bool {
-        from == Side::Server && (first.starts_with(b"INFO {") || first == b"INFO ")
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

@@ -9,8 +9,8 @@ use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::{
-    CapabilityRewrite, ClientMessage, Correlation, Dialect, Escaped, Flow, Malformed, OfferPlace, Protocol,
-    ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Correlation, Dialect, Escaped, Flow, Malformed, ObservedDialect,
+    OfferPlace, OpeningFit, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// NBD, block devices over a network.
@@ -153,10 +153,6 @@ impl Dialect for Nbd {
         })
     }
 
-    fn is_opening(&self, from: Side, first: &[u8]) -> bool {
-        from == Side::Server && first.starts_with(b"NBDMA")
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let (code, data): (u32, &[u8]) = match msg {
             ClientMessage::Request => (STARTTLS, b""),
@@ -239,6 +235,16 @@ impl Dialect for Nbd {
     fn correlation(&self, from: Side, msg: &[u8]) -> Option<Correlation> {
         let at = if from == Side::Server || msg.starts_with(OPTION_MAGIC) { 8 } else { 12 };
         number(msg, at).map(|option| Correlation::Id(option.to_be_bytes().to_vec()))
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
+    }
+}
+
+impl ObservedDialect for Nbd {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::certain(from == Side::Server && first.starts_with(b"NBDMA"))
     }
 }
 

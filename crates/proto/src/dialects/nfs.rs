@@ -13,8 +13,8 @@ use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::{
-    CapabilityRewrite, ClientMessage, Correlation, Dialect, Flow, Malformed, OfferPlace, Protocol,
-    ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Correlation, Dialect, Flow, Malformed, ObservedDialect, OfferPlace,
+    OpeningFit, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// NFS, file systems over a network, and other programs of ONC RPC.
@@ -168,15 +168,6 @@ impl Dialect for Nfs {
         })
     }
 
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        call(&record(msg)).is_some_and(|(_, kind)| matches!(kind, Kind::Compound | Kind::Other))
-    }
-
-    /// A call in one fragment, with the version of RPC.
-    fn is_opening(&self, from: Side, first: &[u8]) -> bool {
-        from == Side::Client && matches!(first, [0x80, 0, _, _, _, _, _, _, 0, 0, 0, 0, 0, 0, 0, 2, ..])
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let (flavor, procedure, arguments): (u32, u32, &[u32]) = match msg {
             ClientMessage::Request => (AUTH_TLS, NULL, &[]),
@@ -264,6 +255,23 @@ impl Dialect for Nfs {
     /// RFC 5531 section 9: a reply repeats the id of its call.
     fn correlation(&self, _: Side, msg: &[u8]) -> Option<Correlation> {
         number(&record(msg), 0).map(|id| Correlation::Id(id.to_be_bytes().to_vec()))
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
+    }
+}
+
+impl ObservedDialect for Nfs {
+    /// A call in one fragment, with the version of RPC.
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::certain(
+            from == Side::Client && matches!(first, [0x80, 0, _, _, _, _, _, _, 0, 0, 0, 0, 0, 0, 0, 2, ..]),
+        )
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        call(&record(msg)).is_some_and(|(_, kind)| matches!(kind, Kind::Compound | Kind::Other))
     }
 }
 

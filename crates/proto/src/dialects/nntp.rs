@@ -13,7 +13,7 @@ use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
-use crate::text::{Blocks, block, code, command, has_verb, line, lines, opens_with, verb, words};
+use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
     ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
@@ -182,14 +182,6 @@ impl Dialect for Nntp {
             (ReplyTo::Other, 483) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(
-            msg,
-            0,
-            &[b"GROUP", b"ARTICLE", b"HEAD", b"BODY", b"OVER", b"XOVER", b"POST", b"IHAVE", b"TAKETHIS"],
-        )
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

@@ -12,7 +12,7 @@ use crate::cleartext::Cleartext;
 use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
-use crate::text::{command, has_verb, lf_line, verb, word};
+use crate::text::{command, lf_line, verb, word};
 use crate::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow, LoginDialect,
     Malformed, ObservedDialect, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
@@ -98,10 +98,6 @@ impl Dialect for Nut {
             (_, b"ERR", b"ACCESS-DENIED" | b"TLS-NOT-ENABLED") => ServerMessage::TlsRequired,
             _ => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 0, &[b"GET", b"LIST", b"SET", b"INSTCMD", b"LOGIN", b"FSD"])
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

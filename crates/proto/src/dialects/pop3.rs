@@ -13,9 +13,7 @@ use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
-use crate::text::{
-    Blocks, block, command, has_verb, line, lines, mentions_tls, opens_with, starts_with, verb,
-};
+use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
     ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
@@ -153,10 +151,6 @@ impl Dialect for Pop3 {
             (ReplyTo::Other, false) if mentions_tls(msg) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 0, &[b"STAT", b"LIST", b"RETR", b"TOP", b"UIDL", b"DELE"])
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

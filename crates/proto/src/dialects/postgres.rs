@@ -144,10 +144,6 @@ impl Dialect for Postgres {
         })
     }
 
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        matches!(msg.first(), Some(b'Q' | b'P'))
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let code = match msg {
             ClientMessage::Request => SSL_REQUEST,

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::{
-    CapabilityRewrite, ClientMessage, Dialect, Flow, Malformed, ObservedDialect, OfferPlace, Protocol,
-    ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Dialect, Flow, Malformed, ObservedDialect, OfferPlace, OpeningFit,
+    Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// RDP, remote desktops.
@@ -136,17 +136,6 @@ impl Dialect for Rdp {
         Ok(if reply_to == ReplyTo::Request { refusal } else { ServerMessage::Other })
     }
 
-    /// Data of X.224: a session with Standard RDP Security.
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        kind(msg) == Some(DATA)
-    }
-
-    /// A packet with one X.224 message. Both have their length in them.
-    fn is_opening(&self, from: Side, first: &[u8]) -> bool {
-        matches!(first, [3, 0, high, low, indicator, ..] if from == Side::Client
-            && u16::from_be_bytes([*high, *low]) == u16::from(*indicator) + 5)
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let protocols = match msg {
             // CredSSP starts with the same TLS handshake. A session inside it starts with NTLM or Kerberos.
@@ -220,6 +209,17 @@ impl Dialect for Rdp {
 }
 
 impl ObservedDialect for Rdp {
+    /// A packet with one X.224 message. Both have their length in them.
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::certain(matches!(first, [3, 0, high, low, indicator, ..] if from == Side::Client
+            && u16::from_be_bytes([*high, *low]) == u16::from(*indicator) + 5))
+    }
+
+    /// Data of X.224: a session with Standard RDP Security.
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        kind(msg) == Some(DATA)
+    }
+
     /// Returns the user in the cookie of a connection request (MS-RDPBCGR section 2.2.1.1).
     fn hello_name<'a>(&self, msg: &'a [u8]) -> Option<&'a [u8]> {
         let line = msg.get(11..)?.strip_prefix(b"Cookie: mstshash=")?;

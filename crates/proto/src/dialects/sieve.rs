@@ -14,8 +14,8 @@ use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::drops;
 use crate::text::{
-    announcement, command, command_with_literals, has_verb, lines, lines_with_literals, literal, starts_with,
-    verb, word, words,
+    announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
+    word, words,
 };
 use crate::{
     AfterUpgrade, Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext,
@@ -175,10 +175,6 @@ impl Dialect for Sieve {
             }
             (Status::Ok | Status::No(_), ReplyTo::Other) => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 0, &[b"PUTSCRIPT", b"GETSCRIPT", b"LISTSCRIPTS"])
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

@@ -16,7 +16,7 @@ use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::Keywords;
-use crate::text::{code, command, has_verb, line, lines, lines_until, opens_with, verb, words};
+use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
     ImplicitTls, LoginDialect, Malformed, ObservedDialect, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
@@ -199,10 +199,6 @@ impl Dialect for Smtp {
             (ReplyTo::Other, 530 | 538) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
-    }
-
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        has_verb(msg, 0, &[b"MAIL", b"RCPT", b"DATA", b"BDAT", b"BURL"])
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {

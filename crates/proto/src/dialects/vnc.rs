@@ -17,8 +17,8 @@ use crate::dialect::sealed::Sealed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::{
-    AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, Escaped, Flow, Malformed, Protocol,
-    ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, Escaped, Flow, Malformed, ObservedDialect,
+    OpeningFit, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// VNC, remote desktops.
@@ -266,15 +266,6 @@ impl Dialect for Vnc {
         }
     }
 
-    /// A request for the screen, a key, the pointer, or text (RFC 6143 section 7.5).
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        matches!((msg.first(), msg.len()), (Some(3), 10) | (Some(4), 8) | (Some(5), 6) | (Some(6), 8..))
-    }
-
-    fn is_opening(&self, _: Side, first: &[u8]) -> bool {
-        first.starts_with(b"RFB 0")
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let (asked, next) = match (msg, self.next) {
             (ClientMessage::Hello, Step::Version) => {
@@ -435,6 +426,21 @@ impl Dialect for Vnc {
             }
             _ => format!("message of {} octets", msg.len()),
         })
+    }
+
+    fn observed(&self) -> &dyn ObservedDialect {
+        self
+    }
+}
+
+impl ObservedDialect for Vnc {
+    fn opening(&self, _: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::certain(first.starts_with(b"RFB 0"))
+    }
+
+    /// A request for the screen, a key, the pointer, or text (RFC 6143 section 7.5).
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        matches!((msg.first(), msg.len()), (Some(3), 10) | (Some(4), 8) | (Some(5), 6) | (Some(6), 8..))
     }
 }
 

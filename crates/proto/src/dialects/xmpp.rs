@@ -41,7 +41,7 @@ pub const XMPP: Protocol = Protocol {
         login_is_optional: false,
         ..Flow::USUAL
     },
-    dialect: |context| Xmpp::boxed(context, "jabber:client"),
+    dialect: |context| Xmpp::boxed(context, TO_CLIENTS),
 };
 
 /// XMPP between servers.
@@ -52,7 +52,7 @@ pub const XMPP_SERVER: Protocol = Protocol {
     port: 5269,
     implicit_tls: Some(ImplicitTls { name: "xmpps-server", port: 5270, alpn_required: false }),
     alpn: Some("xmpp-server"),
-    dialect: |context| Xmpp::boxed(context, "jabber:server"),
+    dialect: |context| Xmpp::boxed(context, TO_SERVERS),
     ..XMPP
 };
 
@@ -61,6 +61,9 @@ const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const SASL2: &str = "urn:xmpp:sasl:2";
+/// The namespaces of stanzas, from a client and between servers (RFC 6120 section 4.8.2).
+const TO_CLIENTS: &str = "jabber:client";
+const TO_SERVERS: &str = "jabber:server";
 const DIALBACK: &str = "jabber:server:dialback";
 /// Logins without SASL (XEP-0078), and registration (XEP-0077), which sets a password.
 const IQ_AUTH: &str = "jabber:iq:auth";
@@ -77,7 +80,7 @@ const NOT_WELL_FORMED: &str = "not-well-formed";
 
 struct Xmpp {
     context: DialectContext,
-    /// The namespace of stanzas: `jabber:client` or `jabber:server`.
+    /// The namespace of stanzas.
     content: &'static str,
     /// The stream headers as received. Their prefixes are valid for the whole stream.
     client_header: String,
@@ -327,10 +330,6 @@ impl Dialect for Xmpp {
         })
     }
 
-    fn carries_content(&self, msg: &[u8]) -> bool {
-        [&b"<message"[..], b"<presence", b"<iq"].iter().any(|start| msg.starts_with(start))
-    }
-
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let mut text = String::new();
         match msg {
@@ -338,7 +337,7 @@ impl Dialect for Xmpp {
                 text.push_str("<?xml version='1.0'?><stream:stream to='");
                 xml::escape(&self.context.identity.server_name, &mut text);
                 // A user's address must not be sent in cleartext (RFC 6120 section 4.7.1). A server's name may be.
-                if self.content == "jabber:server" {
+                if self.content == TO_SERVERS {
                     attribute(
                         "from",
                         self.context.identity.client_name.domain().unwrap_or("localhost"),
@@ -358,7 +357,7 @@ impl Dialect for Xmpp {
             ClientMessage::Other => {
                 text.push_str("<iq type='get' id='starttls-probe' to='");
                 xml::escape(&self.context.identity.server_name, &mut text);
-                if self.content == "jabber:server" {
+                if self.content == TO_SERVERS {
                     attribute(
                         "from",
                         self.context.identity.client_name.domain().unwrap_or("localhost"),
@@ -454,7 +453,7 @@ impl Dialect for Xmpp {
 
     /// Returns the client's name between servers. A user's address is not sent in cleartext (RFC 6120 section 4.7.1).
     fn client(&self) -> Option<String> {
-        (self.content == "jabber:server").then(|| self.asked("from")).flatten()
+        (self.content == TO_SERVERS).then(|| self.asked("from")).flatten()
     }
 
     fn observed(&self) -> &dyn ObservedDialect {

@@ -1,10 +1,25 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::Ftp;
 use crate::credentials::{CommandLine, password, response, result_of_code};
-use crate::{AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf};
+use crate::text::{has_verb, opens_with_reply};
+use crate::{
+    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, PartOf,
+    Side,
+};
 
 impl ObservedDialect for Ftp {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::possible(match from {
+            Side::Server => opens_with_reply(first),
+            Side::Client => has_verb(first, 0, &[b"AUTH", b"FEAT", b"USER"]),
+        })
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        has_verb(msg, 0, &[b"RETR", b"STOR", b"APPE", b"LIST", b"NLST", b"MLSD", b"CWD", b"DELE", b"MKD"])
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let line = CommandLine::parse(msg);
         let more = |name, exposure| LoginPart::new(name, None, exposure).part_of(PartOf::LastLogin);

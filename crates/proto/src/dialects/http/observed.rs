@@ -1,10 +1,22 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::Http;
-use crate::text::{lines, words};
-use crate::{LoginExposure, LoginPart, ObservedDialect, base64};
+use crate::text::{has_verb, lines, words};
+use crate::{LoginExposure, LoginPart, ObservedDialect, OpeningFit, Side, base64};
 
 impl ObservedDialect for Http {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        let verbs: &[&[u8]] =
+            &[b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT", b"TRACE"];
+        // GET VAR is a command of another protocol (NUT).
+        let is_request = has_verb(first, 0, verbs) && !has_verb(first, 1, &[b"VAR"]);
+        OpeningFit::possible(from == Side::Client && is_request)
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        !msg.starts_with(b"OPTIONS")
+    }
+
     /// Reads the fields of a request that log in (RFC 9110 section 11.6).
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let value = lines(msg).find_map(|line| {

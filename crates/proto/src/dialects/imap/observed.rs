@@ -1,11 +1,25 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::Imap;
 use crate::credentials::{CommandLine, response};
 use crate::text::{has_verb, word_at};
-use crate::{HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect};
+use crate::{HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, Side};
 
 impl ObservedDialect for Imap {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::possible(match from {
+            Side::Server => first.starts_with(b"* "),
+            // The tag comes first.
+            Side::Client => {
+                has_verb(first, 1, &[b"AUTHENTICATE", b"CAPABILITY", b"ID", b"LOGIN", b"STARTTLS"])
+            }
+        })
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        has_verb(msg, 1, &[b"SELECT", b"EXAMINE", b"FETCH", b"APPEND", b"UID", b"STATUS", b"LIST", b"LSUB"])
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let line = CommandLine::parse(msg);
         match line.upper(1)?.as_slice() {

@@ -1,11 +1,29 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::{Exchange, Irc, Message};
 use crate::credentials::{response, sasl};
-use crate::text::verb;
-use crate::{HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf};
+use crate::text::{has_verb, verb};
+use crate::{
+    HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, PartOf, Side,
+};
 
 impl ObservedDialect for Irc {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        let words: &[&[u8]] = &[b":", b"NOTICE ", b"PING "];
+        OpeningFit::possible(match from {
+            Side::Server => words.iter().any(|it| first.starts_with(it)),
+            Side::Client => has_verb(
+                first,
+                0,
+                &[b"AUTHENTICATE", b"CAP", b"LIST", b"NICK", b"PASS", b"STARTTLS", b"USER", b"WEBIRC"],
+            ),
+        })
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        has_verb(msg, 0, &[b"JOIN", b"PRIVMSG", b"NOTICE"])
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let message = Message::parse(msg).ok()??;
         let parameter = message.parameters().next();

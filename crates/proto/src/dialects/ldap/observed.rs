@@ -1,12 +1,29 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::Ldap;
 use super::message::{Message, code, messages, result, tag};
 use crate::ber::Elements;
 use crate::credentials::{decoded_response, sasl};
-use crate::{LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf};
+use crate::{LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, PartOf, Side};
 
 impl ObservedDialect for Ldap {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::possible(match first {
+            _ if from == Side::Server => false,
+            // A message ID of one to four octets.
+            [0x30, _, 2, 1..=4, ..] => true,
+            // A length that no text has after "0".
+            [0x30, len, ..] => *len != 0 && !len.is_ascii_graphic() && !len.is_ascii_whitespace(),
+            _ => false,
+        })
+    }
+
+    /// Search, modify, add, delete, compare.
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        let is_content = |op| [tag::SEARCH, tag::MODIFY, tag::ADD, tag::DELETE, tag::COMPARE].contains(&op);
+        messages(msg).next().is_some_and(|message| message.is_ok_and(|message| is_content(message.op)))
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let message = first(msg)?;
         let part = match bind(&message) {

@@ -1,12 +1,21 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::{CLIENT_CONNECT_WITH_DB, CLIENT_PLUGIN_AUTH, ERR, MySql, SSL_REQUEST};
-use crate::{LoginExposure, LoginPart, ObservedDialect, PartOf};
+use crate::{LoginExposure, LoginPart, ObservedDialect, OpeningFit, PartOf, Side};
 
 /// COM_CHANGE_USER.
 const CHANGE_USER: u8 = 0x11;
 
 impl ObservedDialect for MySql {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        // The version of the handshake, or an error instead of it.
+        OpeningFit::possible(from == Side::Server && matches!(first, [_, _, 0, 0, 10 | 0xff, ..]))
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        matches!(msg, [_, _, _, 0, 0x02 | 0x03 | 0x16, ..])
+    }
+
     /// Reads "Protocol::HandshakeResponse41", a later packet of the exchange, or COM_CHANGE_USER.
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let [_, _, _, sequence, payload @ ..] = msg else { return None };

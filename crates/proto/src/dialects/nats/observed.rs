@@ -1,9 +1,18 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::{Nats, info, operation};
-use crate::{LoginExposure, LoginPart, ObservedDialect};
+use crate::text::has_verb;
+use crate::{LoginExposure, LoginPart, ObservedDialect, OpeningFit, Side};
 
 impl ObservedDialect for Nats {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::certain(from == Side::Server && (first.starts_with(b"INFO {") || first == b"INFO "))
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        has_verb(msg, 0, &[b"PUB", b"HPUB", b"SUB"])
+    }
+
     /// Reads CONNECT. Another form than a JSON object is unknown, because a server may find a password in it.
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let members = info::members(operation(msg).1)?;

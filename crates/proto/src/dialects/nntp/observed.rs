@@ -1,10 +1,26 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::Nntp;
 use crate::credentials::{CommandLine, password, response, result_of_code};
-use crate::{HelloAnswer, LoginPart, LoginResponse, ObservedDialect};
+use crate::text::has_verb;
+use crate::{HelloAnswer, LoginPart, LoginResponse, ObservedDialect, OpeningFit, Side};
 
 impl ObservedDialect for Nntp {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::possible(match from {
+            Side::Server => [b"200 ", b"201 ", b"400 ", b"502 "].iter().any(|it| first.starts_with(*it)),
+            Side::Client => has_verb(first, 0, &[b"CAPABILITIES"]),
+        })
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        has_verb(
+            msg,
+            0,
+            &[b"GROUP", b"ARTICLE", b"HEAD", b"BODY", b"OVER", b"XOVER", b"POST", b"IHAVE", b"TAKETHIS"],
+        )
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let line = CommandLine::parse(msg);
         // RFC 4643 section 2.

@@ -1,10 +1,24 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::{Pop3, is_ok};
 use crate::credentials::{CommandLine, password, response};
-use crate::{AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect};
+use crate::text::has_verb;
+use crate::{
+    AwaitedInput, HelloAnswer, LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, Side,
+};
 
 impl ObservedDialect for Pop3 {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::possible(match from {
+            Side::Server => first.starts_with(b"+OK") || first.starts_with(b"-ERR"),
+            Side::Client => has_verb(first, 0, &[b"APOP", b"CAPA", b"STLS", b"USER"]),
+        })
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        has_verb(msg, 0, &[b"STAT", b"LIST", b"RETR", b"TOP", b"UIDL", b"DELE"])
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let line = CommandLine::parse(msg);
         match line.upper(0)?.as_slice() {

@@ -1,12 +1,28 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use alloc::vec::Vec;
 
 use super::Postgres;
 use crate::credentials::sasl;
-use crate::{LoginExposure, LoginPart, ObservedDialect, PartOf};
+use crate::{LoginExposure, LoginPart, ObservedDialect, OpeningFit, PartOf, Side};
 
 impl ObservedDialect for Postgres {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        match first {
+            _ if from == Side::Server => OpeningFit::Other,
+            // A length, and the code of a request or the version of a startup packet.
+            [0, 0, _, _, 4, 0xd2, 0x16, 0x2e..=0x30, ..] | [0, 0, _, _, 0, 3, 0, _, ..] => {
+                OpeningFit::Possible
+            }
+            [0, 0, ..] if first.len() < 8 => OpeningFit::Undecided,
+            _ => OpeningFit::Other,
+        }
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        matches!(msg.first(), Some(b'Q' | b'P'))
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         match msg.strip_prefix(b"p").and_then(|rest| rest.get(4..)) {
             Some(body) => Some(self.password_message(body).part_of(PartOf::LastLogin)),

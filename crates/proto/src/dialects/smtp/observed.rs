@@ -1,13 +1,27 @@
-//! Logins, names, chunks and lists, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, logins, names, chunks and lists.
 
 use super::data::Part;
 use super::{Last, Smtp};
 use crate::credentials::{CommandLine, response, result_of_code};
 use crate::malformed::malformed;
-use crate::text::{has_verb, lines, word_at};
-use crate::{AwaitedInput, HelloAnswer, LoginPart, LoginResponse, Malformed, ObservedDialect};
+use crate::text::{has_verb, lines, opens_with_reply, word_at};
+use crate::{
+    AwaitedInput, HelloAnswer, LoginPart, LoginResponse, Malformed, ObservedDialect, OpeningFit, Side,
+};
 
 impl ObservedDialect for Smtp {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        OpeningFit::possible(match from {
+            Side::Server => opens_with_reply(first),
+            Side::Client if self.hello == "EHLO" => has_verb(first, 0, &[b"EHLO", b"HELO"]),
+            Side::Client => has_verb(first, 0, &[self.hello.as_bytes()]),
+        })
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        has_verb(msg, 0, &[b"MAIL", b"RCPT", b"DATA", b"BDAT", b"BURL"])
+    }
+
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
         let line = CommandLine::parse(msg);
         line.sasl(1).filter(|_| line.upper(0).as_deref() == Some(b"AUTH"))

@@ -1,12 +1,34 @@
-//! Logins, as an observer of cleartext reads them.
+//! What an observer of cleartext reads: how connections begin, what carries content, and logins.
 
 use super::login::text;
-use super::{DIALBACK, IQ_AUTH, IQ_REGISTER, SASL, SASL2, Xmpp};
+use super::{DIALBACK, IQ_AUTH, IQ_REGISTER, SASL, SASL2, TO_CLIENTS, TO_SERVERS, Xmpp};
 use crate::credentials::{initial, response, sasl};
 use crate::xml::{self, Element, Piece, Reader};
-use crate::{LoginExposure, LoginPart, LoginResponse, ObservedDialect, PartOf};
+use crate::{LoginExposure, LoginPart, LoginResponse, ObservedDialect, OpeningFit, PartOf, Side};
+
+/// The most octets of a stream header before its namespaces.
+const HEADER: usize = 1024;
 
 impl ObservedDialect for Xmpp {
+    fn opening(&self, from: Side, first: &[u8]) -> OpeningFit {
+        let names = |namespace: &str| first.windows(namespace.len()).any(|it| it == namespace.as_bytes());
+        let starts = match from {
+            Side::Server => first.starts_with(b"<?xml") || first.starts_with(b"<stream"),
+            Side::Client => first.starts_with(b"<"),
+        };
+        // The namespace distinguishes clients from servers.
+        match (names(TO_SERVERS), names(TO_CLIENTS)) {
+            (false, false) if first.starts_with(b"<") && first.len() < HEADER => OpeningFit::Undecided,
+            (between_servers, _) => {
+                OpeningFit::possible(starts && between_servers == (self.content == TO_SERVERS))
+            }
+        }
+    }
+
+    fn carries_content(&self, msg: &[u8]) -> bool {
+        [&b"<message"[..], b"<presence", b"<iq"].iter().any(|start| msg.starts_with(start))
+    }
+
     /// Reads the start of a login: SASL (RFC 6120 section 6), SASL2 (XEP-0388), `jabber:iq:auth` (XEP-0078), registration
     /// (XEP-0077), dialback (XEP-0220).
     fn login_part(&self, msg: &[u8]) -> Option<LoginPart> {
