@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use starttls::proto::{ClientMessage, Escaped, Side};
 
-use super::observed::{ClientBaseline, Observations, inside, messages, most_sent_inside, substance};
+use super::observed::{
+    ClientBaseline, Observations, inside, messages, most_sent_inside, sessions, substance,
+};
 use crate::canary::contains;
 use crate::outcome::EvidenceItem;
 use crate::record::{ConnectionRecord, Layer, RecordEntry};
@@ -150,7 +152,7 @@ pub(super) fn prove(
         Proof::KeyExchange => first(seen, Layer::Tls, "continues with its key exchange", |_, entry| {
             matches!(*entry.bytes, [0x16, 3, 1 | 3, _, _, 0x10, ..])
         }),
-        Proof::Truncated => truncated(seen),
+        Proof::Truncated => truncated(seen, baseline),
         Proof::Unprotected => unprotected(scenario, seen),
     }
 }
@@ -191,9 +193,11 @@ fn ends_early(seen: &Observations<'_>, baseline: &ClientBaseline) -> Option<Evid
 }
 
 /// Finds a client that reports success although TLS ended in the middle of an answer, and that did not ask again.
-fn truncated(seen: &Observations<'_>) -> Option<EvidenceItem> {
+fn truncated(seen: &Observations<'_>, baseline: &ClientBaseline) -> Option<EvidenceItem> {
+    // A client that always opens several sessions may send the same message in each of them.
+    let has_more = sessions(seen.records) > baseline.sessions;
     let is = |(at, record): &(usize, &ConnectionRecord)| {
-        record.truncated && !is_repeated(record, &seen.records[at + 1..])
+        record.truncated && !(has_more && is_repeated(record, &seen.records[at + 1..]))
     };
     let (transcript, _) = seen.records.iter().enumerate().find(is)?;
     if seen.client.exit != ClientExit::Success {
@@ -205,7 +209,7 @@ fn truncated(seen: &Observations<'_>) -> Option<EvidenceItem> {
 
 /// Returns whether the client sends the last message of a connection again on a later one, and gets its answer there.
 fn is_repeated(record: &ConnectionRecord, later: &[ConnectionRecord]) -> bool {
-    let Some((_, last)) = inside(record).last() else { return false };
+    let Some((_, last)) = inside(record).last().filter(|_| !record.inside_is_cut) else { return false };
     later.iter().filter(|record| !record.truncated).any(|record| {
         let asked = inside(record).find(|(_, said)| said.bytes == last.bytes);
         let answer = |entry: &RecordEntry| entry.from == Side::Server && entry.layer == Layer::Inside;

@@ -12,7 +12,7 @@ use crate::record::ConnectionRecord;
 use crate::scenario::{Degree, Proof, Scenario};
 use crate::subject::{ClientExit, ClientOutput, ClientRun};
 pub(crate) use observed::{ClientBaseline, Observations};
-use observed::{inside, messages, most_sent_inside, substance};
+use observed::{inside, messages, most_sent_inside, sessions, substance};
 
 /// Judges the run without an attack, in which the client must complete its session inside TLS.
 pub(crate) fn control(seen: &Observations<'_>) -> Judgment {
@@ -198,6 +198,7 @@ pub(crate) fn baseline(
     answered.resize(most.map_or(0, |record| record.messages_inside), String::from("a message"));
     ClientBaseline {
         answered,
+        sessions: sessions(control),
         unanswered: most_sent_inside(mute),
         in_cleartext: control.iter().map(|record| substance(record).count()).max().unwrap_or(0),
         traces: control.iter().any(|record| evidence::traces(record, output)),

@@ -11,6 +11,8 @@ use crate::subject::ClientRun;
 pub(crate) struct ClientBaseline {
     /// The messages inside TLS of the connection with the most of them, in a run where the server answers.
     pub(crate) answered: Vec<String>,
+    /// The number of connections with messages inside TLS, in the same run.
+    pub(crate) sessions: usize,
     /// The most messages inside TLS of one connection in a run where the server does not answer.
     pub(crate) unanswered: usize,
     /// The number of messages in cleartext that belong inside TLS.
@@ -42,6 +44,11 @@ pub(super) fn messages(count: usize) -> String {
 /// Returns the messages inside TLS, without goodbyes.
 pub(super) fn inside(record: &ConnectionRecord) -> impl Iterator<Item = (usize, &RecordEntry)> {
     record.sent(Layer::Inside).filter(|(_, entry)| entry.meaning != Some(ClientMessage::Quit))
+}
+
+/// Returns the number of connections with messages inside TLS.
+pub(super) fn sessions(records: &[ConnectionRecord]) -> usize {
+    records.iter().filter(|record| record.messages_inside > 0).count()
 }
 
 pub(super) fn most_sent_inside(records: &[ConnectionRecord]) -> usize {

@@ -297,6 +297,19 @@ fn proof_truncated() {
         "the second request has no answer"
     );
     assert_eq!(succeeds.judged(&[upgraded(&again), cut()]).outcome, Fooled, "the last answer is cut off");
+    let unknown = with(cut(), |record| record.inside_is_cut = true);
+    assert_eq!(
+        succeeds.judged(&[unknown, upgraded(&again)]).outcome,
+        Fooled,
+        "the last message is not recorded"
+    );
+    let mut twice = Case::new(&[Proof::Truncated]).exit(ClientExit::Success);
+    twice.baseline.sessions = 2;
+    assert_eq!(
+        twice.judged(&[cut(), upgraded(&again)]).outcome,
+        Fooled,
+        "the client sends this message in each of its two sessions"
+    );
 }
 
 #[test]
