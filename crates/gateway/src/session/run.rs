@@ -5,6 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use starttls::proto::{
+    AfterUpgrade, CapabilityRewrite, Outgoing, Phase, Refusal, ReplyTo, ServerMessage, ServiceName, Side,
+};
+use starttls::{Acceptor, TlsFacts};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::backend::{self, EarlyBackend, ReadyBackend, RequestedNames};
 use super::busy_poll::awake;
 use super::closing::{CLOSING, send};
@@ -21,11 +27,6 @@ use crate::config::{
 use crate::failure::SessionFailure;
 use crate::proxy_protocol::{self, Header, ProxiedClient};
 use crate::record::{ClientAddresses, EarlyDialUse, SessionRecord};
-use starttls::proto::{
-    AfterUpgrade, CapabilityRewrite, Outgoing, Phase, Refusal, ReplyTo, ServerMessage, ServiceName, Side,
-};
-use starttls::{Acceptor, TlsFacts};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The maximum number of octets before a client has named the service that it requests.
 const OPENING: usize = 64 * 1024;

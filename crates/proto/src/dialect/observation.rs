@@ -9,9 +9,9 @@ use crate::{Malformed, Side};
 
 /// The facts of a protocol that an observer of its cleartext needs, beside the meaning of the messages.
 ///
-/// Every method but [`opening`](Self::opening) reads one complete message that the [`Dialect`](super::Dialect) has read before, so that a dialect with state
-/// knows what it belongs to. A protocol without such facts uses the defaults. [`Dialect::observed`](super::Dialect::observed)
-/// returns the facts.
+/// Every method but [`opening`](Self::opening) reads one complete message that the [`Dialect`](super::Dialect) has read before, so
+/// that a dialect with state knows what it belongs to. A protocol without such facts uses the defaults.
+/// [`Dialect::observed`](super::Dialect::observed) returns the facts.
 ///
 /// No secret leaves: the results contain names of mechanisms and users, never a password, a token or a response.
 pub trait ObservedDialect: Sealed {
