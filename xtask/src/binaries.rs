@@ -103,13 +103,13 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs as many binaries at a time as the machine has cores. Each has threads of its own, so more would only make the
-/// deadlines of the tests tighter. Returns those that failed.
+/// Runs one binary more at a time than the machine has cores, because the slowest ones wait for most of their time. Each has
+/// threads of its own, so more would only make the deadlines of the tests tighter. Returns those that failed.
 fn run(binaries: VecDeque<Binary>) -> Vec<Binary> {
     let (queue, failed) = (Mutex::new(binaries), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
-        for _ in 0..cores() {
+        for _ in 0..=cores() {
             scope.spawn(|| {
                 while let Some(binary) = next() {
                     let (name, start) = (binary.name(), Instant::now());

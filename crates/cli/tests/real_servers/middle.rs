@@ -103,10 +103,9 @@ impl Line {
         if events.iter().any(|event| Some(event.kind) == self.middle.close_at) {
             return false;
         }
-        // Where the ClientHello is the request, the boundary comes with it.
-        if let (Some(garbage), true) =
-            (self.middle.instead_of_tls, *upgraded && bytes.starts_with(b"\x16\x03"))
-        {
+        // Where the server does not answer the request, the boundary may come with the ClientHello: the start of a record.
+        let has_hello = from == Side::Client && bytes.windows(3).any(|it| it == b"\x16\x03\x01");
+        if let (Some(garbage), true) = (self.middle.instead_of_tls, *upgraded && has_hello) {
             return (&self.client).write_all(garbage).is_err();
         }
         (&self.client).write_all(&out.to_client).is_ok() && (&self.server).write_all(&out.to_server).is_ok()
