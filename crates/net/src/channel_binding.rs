@@ -55,6 +55,12 @@ impl<IO> Encrypted<IO> {
         }
     }
 
+    /// Erases the secret from which `tls-exporter` is derived, for a connection on which no login follows: less memory, and
+    /// one secret less in it.
+    pub fn erase_exporter(&mut self) {
+        self.exporter = None;
+    }
+
     fn server_certificate(&self) -> Option<&CertificateDer<'static>> {
         match self.tls.is_server() {
             true => self.presented.as_ref()?.cert.first(),

@@ -30,12 +30,10 @@ pub(crate) struct TlsConnection {
     engine: Engine,
     /// The start of a record, or of a handshake message, that is not complete.
     incomplete: Vec<u8>,
-    /// Decrypted octets for which the reader had no room, from `delivered` on.
-    plaintext: Vec<u8>,
-    delivered: usize,
-    /// Records that have to be sent, from `sent` on.
-    unsent: Vec<u8>,
-    sent: usize,
+    /// Decrypted octets for which the reader had no room.
+    plaintext: Queue,
+    /// Records that have to be sent.
+    unsent: Queue,
     /// The stream has refused some of `unsent`. Otherwise these records wait for the next write.
     pub(crate) is_blocked: bool,
     peer_closed: bool,
@@ -68,6 +66,43 @@ enum Step {
     CannotEncrypt,
 }
 
+/// Octets that are taken from the front. It has no memory of its own while it is empty.
+#[derive(Default)]
+struct Queue(Option<Box<Queued>>);
+
+#[derive(Default)]
+struct Queued {
+    octets: Vec<u8>,
+    taken: usize,
+}
+
+impl Queue {
+    fn left(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], |queued| &queued.octets[queued.taken..])
+    }
+
+    /// Takes octets from the front.
+    fn take(&mut self, count: usize) {
+        if let Some(queued) = &mut self.0 {
+            queued.taken += count;
+            if queued.taken >= queued.octets.len() {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// Returns the octets, to append others.
+    fn octets(&mut self) -> &mut Vec<u8> {
+        &mut self.0.get_or_insert_default().octets
+    }
+}
+
+impl From<&[u8]> for Queue {
+    fn from(octets: &[u8]) -> Self {
+        Self(Some(Box::new(Queued { octets: octets.to_vec(), taken: 0 })))
+    }
+}
+
 /// A buffer that is initialized once, with the length of its contents.
 #[derive(Default)]
 pub(crate) struct Output {
@@ -91,10 +126,8 @@ impl TlsConnection {
         Self {
             engine,
             incomplete: Vec::new(),
-            plaintext: Vec::new(),
-            delivered: 0,
-            unsent: Vec::new(),
-            sent: 0,
+            plaintext: Queue::default(),
+            unsent: Queue::default(),
             is_blocked: false,
             peer_closed: false,
             closed: false,
@@ -128,33 +161,28 @@ impl TlsConnection {
 
     /// Returns the records that have to be sent.
     pub(crate) fn unsent(&self) -> &[u8] {
-        &self.unsent[self.sent..]
+        self.unsent.left()
     }
 
     /// Removes records that were sent, and frees their memory with the last of them.
     pub(crate) fn mark_sent(&mut self, count: usize) {
-        self.sent += count;
-        if self.sent >= self.unsent.len() {
-            (self.unsent, self.sent, self.is_blocked) = (Vec::new(), 0, false);
-        }
+        self.unsent.take(count);
+        self.is_blocked &= !self.unsent().is_empty();
     }
 
     /// Keeps records that the stream has refused.
     pub(crate) fn keep_unsent(&mut self, records: &[u8]) {
-        (self.unsent, self.sent, self.is_blocked) = (records.to_vec(), 0, true);
+        (self.unsent, self.is_blocked) = (records.into(), true);
     }
 
     /// Returns the result of a read that needs no further input: decrypted octets, the end of the session, or the error that
     /// ended it. `None` if more input is needed.
     pub(crate) fn available(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
-        let left = &self.plaintext[self.delivered..];
+        let left = self.plaintext.left();
         if !left.is_empty() {
             let count = left.len().min(buf.len());
             buf[..count].copy_from_slice(&left[..count]);
-            self.delivered += count;
-            if self.delivered == self.plaintext.len() {
-                (self.plaintext, self.delivered) = (Vec::new(), 0);
-            }
+            self.plaintext.take(count);
             return Some(Ok(count));
         }
         match &self.failure {
@@ -197,7 +225,7 @@ impl TlsConnection {
                 self.take_alert(&mut input[at..]);
                 self.failure = Some(Box::new(error.clone()));
                 // The next read returns the error.
-                if filled > 0 || !self.plaintext.is_empty() { Ok(filled) } else { Err(error) }
+                if filled > 0 || !self.plaintext.left().is_empty() { Ok(filled) } else { Err(error) }
             }
         }
     }
@@ -206,7 +234,7 @@ impl TlsConnection {
     fn take_alert(&mut self, input: &mut [u8]) {
         let mut filled = 0;
         while self.state().wants_write() {
-            let into = &mut Plaintext { buf: &mut [], filled: &mut filled, rest: &mut Vec::new() };
+            let into = &mut Plaintext { buf: &mut [], filled: &mut filled, rest: &mut Queue::default() };
             if self.engine.step(input, Payload::None, into, &mut self.unsent).1.is_err() {
                 return;
             }
@@ -262,11 +290,11 @@ impl fmt::Debug for TlsConnection {
     }
 }
 
-/// The places for decrypted octets: the caller's buffer, and a vector for what does not fit into it.
+/// The places for decrypted octets: the caller's buffer, and a queue for what does not fit into it.
 struct Plaintext<'a> {
     buf: &'a mut [u8],
     filled: &'a mut usize,
-    rest: &'a mut Vec<u8>,
+    rest: &'a mut Queue,
 }
 
 impl Plaintext<'_> {
@@ -275,7 +303,9 @@ impl Plaintext<'_> {
         let count = octets.len().min(room.len());
         room[..count].copy_from_slice(&octets[..count]);
         *self.filled += count;
-        self.rest.extend_from_slice(&octets[count..]);
+        if count < octets.len() {
+            self.rest.octets().extend_from_slice(&octets[count..]);
+        }
     }
 }
 
@@ -390,6 +420,16 @@ impl Sink for Vec<u8> {
                 Written::Needs(more) => room = more,
             }
         }
+    }
+}
+
+impl Sink for Queue {
+    fn fill(
+        &mut self,
+        room: usize,
+        write: impl FnMut(&mut [u8]) -> Result<Written, Error>,
+    ) -> Result<(), Error> {
+        self.octets().fill(room, write)
     }
 }
 
@@ -609,8 +649,8 @@ mod tests {
             pair.peer.writer().write_all(&[7; 50_000]).unwrap();
             pair.exchange(&mut Numbers(2), 3000, 1000).unwrap();
             assert_eq!(pair.received, [7; 50_000]);
-            let kept = [&pair.own.incomplete, &pair.own.plaintext, &pair.own.unsent].map(Vec::capacity);
-            assert_eq!(kept, [0; 3], "{suite:?}");
+            assert_eq!(pair.own.incomplete.capacity(), 0, "{suite:?}");
+            assert!(pair.own.plaintext.0.is_none() && pair.own.unsent.0.is_none(), "{suite:?}");
         }
     }
 

@@ -51,13 +51,20 @@ pub enum ConnectionPhase {
 pub(crate) struct Tap {
     /// The side of this library.
     pub(crate) side: Side,
+    /// Boxed, because most connections have no observer.
+    observed: Option<Box<Observed>>,
+}
+
+#[derive(Clone)]
+struct Observed {
     started: Instant,
-    observer: Option<Arc<dyn Observer>>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Tap {
     pub(crate) fn new(side: Side, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { side, started: Instant::now(), observer }
+        let observed = observer.map(|observer| Box::new(Observed { started: Instant::now(), observer }));
+        Self { side, observed }
     }
 
     pub(crate) fn sent(&self, phase: ConnectionPhase, bytes: &[u8]) {
@@ -69,8 +76,8 @@ impl Tap {
     }
 
     fn show(&self, from: Side, phase: ConnectionPhase, bytes: &[u8]) {
-        if let Some(observer) = self.observer.as_ref().filter(|_| !bytes.is_empty()) {
-            observer.observe(&Chunk { from, phase, at: self.started.elapsed(), bytes });
+        if let Some(Observed { started, observer }) = self.observed.as_deref().filter(|_| !bytes.is_empty()) {
+            observer.observe(&Chunk { from, phase, at: started.elapsed(), bytes });
         }
     }
 }

@@ -84,6 +84,16 @@ impl<IO> Encrypted<IO> {
         &self.tapped.io
     }
 
+    /// Replaces the underlying stream, for instance by the same socket in another runtime. TLS continues where it was.
+    ///
+    /// # Errors
+    /// The error of `replace`. The connection is lost then.
+    pub fn try_map_io<T, E>(self, replace: impl FnOnce(IO) -> Result<T, E>) -> Result<Encrypted<T>, E> {
+        let Self { tls, tapped, facts, presented, early_data, exporter } = self;
+        let tapped = tapped.try_map(replace)?;
+        Ok(Encrypted { tls, tapped, facts, presented, early_data, exporter })
+    }
+
     pub(crate) fn seen(&self, bytes: &[u8]) {
         self.tapped.tap.received(ConnectionPhase::Session, bytes);
     }

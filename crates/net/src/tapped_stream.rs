@@ -48,6 +48,15 @@ impl<IO> TappedStream<IO> {
         Self { io, tap, phase: ConnectionPhase::Negotiation, deadline: None, handshake: None }
     }
 
+    /// Replaces the stream.
+    pub(crate) fn try_map<T, E>(
+        self,
+        replace: impl FnOnce(IO) -> Result<T, E>,
+    ) -> Result<TappedStream<T>, E> {
+        let Self { io, tap, phase, deadline, handshake } = self;
+        Ok(TappedStream { io: replace(io)?, tap, phase, deadline, handshake })
+    }
+
     fn opening(&self) -> &[u8] {
         self.handshake.as_ref().map_or(&[], |it| &it.opening)
     }

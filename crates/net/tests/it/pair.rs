@@ -1,9 +1,10 @@
 //! The library's client and the library's server, in memory.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
 use crate::authority::{Authority, DEADLINE, NAME};
-use starttls::proto::{Protocol, each_protocol, smtp};
+use starttls::proto::{ChannelBinding, Protocol, each_protocol, smtp};
 use starttls::rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use starttls::{Acceptor, CertificateVerdict, Connector, Encrypted, Error, TlsVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -48,6 +49,55 @@ async fn both_sides_work_at_every_pipe_size() {
         let (client, server) = meet(&connector, &acceptor, room).await;
         exchange(client.unwrap(), server.unwrap(), octets).await;
     }
+}
+
+/// A connection leaves its runtime with its socket, without a new handshake.
+#[tokio::test]
+async fn the_stream_of_a_connection_can_be_replaced() {
+    let authority = Authority::new();
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let (near, far) = tokio::net::UnixStream::pair().unwrap();
+    let both = async { tokio::join!(connector.upgrade(&smtp::SMTP, NAME, near), acceptor.accept(far)) };
+    let (client, server) = timeout(DEADLINE, both).await.unwrap();
+    let (client, mut server) = (client.unwrap(), server.unwrap());
+    let version = client.facts().version;
+    let blocking = client.try_map_io(|socket| {
+        let socket = socket.into_std()?;
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(DEADLINE))?;
+        std::io::Result::Ok(socket)
+    });
+    let mut client = blocking.unwrap();
+    assert_eq!(client.facts().version, version);
+    let talking = tokio::task::spawn_blocking(move || {
+        client.write_all(b"question").unwrap();
+        let mut answer = [0; 6];
+        client.read_exact(&mut answer).unwrap();
+        answer
+    });
+    let mut question = [0; 8];
+    timeout(DEADLINE, server.read_exact(&mut question)).await.unwrap().unwrap();
+    assert_eq!(&question, b"question");
+    server.write_all(b"answer").await.unwrap();
+    server.flush().await.unwrap();
+    assert_eq!(&talking.await.unwrap(), b"answer");
+    assert_eq!(server.try_map_io(|_| Err::<UnixStream, _>("refused")).unwrap_err(), "refused");
+}
+
+#[tokio::test]
+async fn an_erased_exporter_has_no_channel_binding() {
+    let authority = Authority::new();
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let (client, server) = meet(&connector, &acceptor, 4096).await;
+    let (mut client, server) = (client.unwrap(), server.unwrap());
+    let before = client.channel_binding(ChannelBinding::Exporter);
+    assert!(before.is_some());
+    client.erase_exporter();
+    assert_eq!(client.channel_binding(ChannelBinding::Exporter), None);
+    assert!(client.channel_binding(ChannelBinding::ServerEndPoint).is_some());
+    assert_eq!(server.channel_binding(ChannelBinding::Exporter), before);
 }
 
 each_protocol! { async an_upgrade_succeeds_on_both_drivers }
