@@ -55,8 +55,8 @@ pub struct SessionRecord {
     pub downstream: Option<Arc<TlsFacts>>,
     /// The name that the client requested, by SNI or in its stream.
     pub server_name: Option<String>,
-    /// The backend, if one was ready.
-    pub backend: Option<String>,
+    /// The URL of the backend, if one was ready.
+    pub backend: Option<Arc<str>>,
     /// The TLS session with the backend, if there was one.
     pub upstream: Option<Arc<TlsFacts>>,
     /// Octets from the client to the backend, inside TLS.

@@ -20,6 +20,13 @@ use crate::servers::Front;
 
 /// The number of parallel clients under load.
 const THREADS: usize = 4;
+/// The time between two connections that are held. Those of a server do not arrive in one second, and what a server frees when a
+/// connection becomes idle serves those that arrive later.
+const ARRIVAL: Duration = Duration::from_millis(4);
+
+/// How long the last connection is idle before memory is measured.
+const SETTLING: Duration = Duration::from_secs(3);
+
 /// The number of clients that connect in parallel to hold connections: some servers delay each client.
 const CROWD: usize = 64;
 /// The read and write timeout.
@@ -83,9 +90,12 @@ pub(crate) fn run(args: &[&str]) -> Outcome<()> {
             println!("{count}");
         }
         "hold" => {
-            let mut held = clients.at_once(CROWD, count as usize, |number| clients.open(number as u64))?;
-            // The server needs a moment to complete the handshake of the last client.
-            thread::sleep(Duration::from_millis(500));
+            let began = Instant::now();
+            let mut held = clients.at_once(CROWD, count as usize, |number| {
+                thread::sleep((ARRIVAL * number as u32).saturating_sub(began.elapsed()));
+                clients.open(number as u64)
+            })?;
+            thread::sleep(SETTLING);
             println!("held");
             io::stdin().read_line(&mut String::new())?;
             for stream in &mut held {

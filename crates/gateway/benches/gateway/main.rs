@@ -99,7 +99,7 @@ fn compare(wanted: &[&str]) -> Outcome<()> {
         // Each measurement uses a new process, because allocators keep freed memory.
         let running = server.start(&setup)?;
         let kib = running.held(&load, held)?;
-        eprintln!("{}, {}: {kib:.1?} KiB per connection", server.name, server.front.name());
+        eprintln!("{}, {}: {kib:.2?} KiB per connection", server.name, server.front.name());
         idle.push(kib);
     }
     let running = servers.iter().map(|it| it.start(&setup)).collect::<Outcome<Vec<_>>>()?;

@@ -79,7 +79,8 @@ impl Draft {
             Mode::Implicit => TlsStart::Implicit(self.upstream(protocol, &place, dial)?),
         };
         let (health, lookup) = (Health::default(), Lookup::default());
-        Ok(Backend { protocol, place, tls_start, send_proxy, client_name, health, lookup })
+        let url = format!("{}://{place}", url.mode.scheme(protocol)).into();
+        Ok(Backend { protocol, place, tls_start, send_proxy, client_name, health, lookup, url })
     }
 
     fn cleartext(self, protocol: &Protocol, place: &BackendAddress) -> Result<TlsStart, SetupError> {

@@ -10,7 +10,7 @@ use starttls::proto::{ClientName, DialectContext, Identity, Phase, Protocol, Url
 use starttls::rustls::pki_types::{CertificateDer, UnixTime};
 use starttls::{Acceptor, Connector};
 
-use super::address::{BackendAddress, ListenAddress, Mode};
+use super::address::{BackendAddress, ListenAddress};
 use super::client_auth::{ClientPolicy, NotAdmitted};
 use super::data::DataConnections;
 use super::login::BackendLogin;
@@ -191,6 +191,8 @@ pub struct Backend {
     /// Whether the last connection succeeded.
     pub health: Health,
     pub(crate) lookup: Lookup,
+    /// The URL, which the records of all its sessions contain.
+    pub(crate) url: Arc<str>,
 }
 
 /// Where TLS starts on connections to a backend.
@@ -370,11 +372,6 @@ impl Backend {
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.tls_start {
-            TlsStart::Cleartext => Mode::Cleartext,
-            TlsStart::Upgrade(_) => Mode::Upgrade,
-            TlsStart::Implicit(_) => Mode::Implicit,
-        };
-        write!(f, "{}://{}", mode.scheme(self.protocol), self.place)
+        f.write_str(&self.url)
     }
 }

@@ -1,6 +1,9 @@
 //! The running gateway: sockets, worker threads, reload and drain.
 
+mod counts;
 mod health_check;
+mod parking;
+mod served_session;
 mod slot;
 mod sockets;
 mod worker;
@@ -18,16 +21,17 @@ use tokio::sync::{mpsc, watch};
 use crate::admission::{Admission, TotalConnections};
 use crate::config::{Config, Listener};
 use crate::record::SessionObserver;
+use counts::{Counted, SessionCounts};
 use slot::ListenerSlot;
 use sockets::Opened;
-use worker::{Counted, Order};
+use worker::Order;
 
 /// A running gateway. A drop stops it at once; see [`drain`](Self::drain).
 pub struct Gateway {
     workers: Vec<Worker>,
     slots: Vec<Arc<ListenerSlot>>,
     total: Arc<TotalConnections>,
-    sessions: Arc<AtomicUsize>,
+    sessions: SessionCounts,
     /// The number of listening sockets.
     listening: Arc<AtomicUsize>,
     /// `false` when no more connections are accepted.
@@ -56,7 +60,7 @@ impl Gateway {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let opened = open(&config.listeners, threads, Vec::new())?;
         let (open, closing) = watch::channel(true);
-        let sessions = Arc::new(AtomicUsize::new(0));
+        let sessions = SessionCounts::default();
         let workers: io::Result<Vec<_>> = (0..threads)
             .map(|at| {
                 let (orders, taken) = mpsc::unbounded_channel();
@@ -84,7 +88,12 @@ impl Gateway {
 
     /// Returns the number of open connections.
     pub fn sessions(&self) -> usize {
-        self.sessions.load(Ordering::Relaxed)
+        self.sessions.open.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many of the open connections are parked: they have no task, because nothing has moved for a second.
+    pub fn parked(&self) -> usize {
+        self.sessions.parked.load(Ordering::Relaxed)
     }
 
     /// Applies a new configuration to new connections. Open connections keep the old one.

@@ -3,23 +3,21 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tracing::{Instrument, debug, debug_span};
 
+use super::counts::{Counted, SessionCounts};
 use super::health_check;
+use super::served_session::{ServedSession, allow_parking};
 use super::slot::ListenerSlot;
 use super::sockets::Listening;
-use crate::config::Listener;
-use crate::failure::SessionFailure;
-use crate::record::{ClientAddresses, SessionObserver, SessionRecord};
-use crate::session::{self, Observation, Socket, Transfer};
-use crate::span_log::TARGET;
+use crate::record::{ClientAddresses, SessionObserver};
+use crate::session::Socket;
 
 /// A command to a worker.
 pub(super) enum Order {
@@ -36,26 +34,10 @@ struct Shared {
     open: watch::Receiver<bool>,
 }
 
-/// Counts a session or a socket until it is dropped.
-pub(super) struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    pub(super) fn new(all: &Arc<AtomicUsize>) -> Self {
-        all.fetch_add(1, Ordering::Relaxed);
-        Self(all.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Release);
-    }
-}
-
 /// Runs until [`Order::Stop`], which drops the open sessions.
 pub(super) fn run(
     mut orders: mpsc::UnboundedReceiver<Order>,
-    sessions: Arc<AtomicUsize>,
+    SessionCounts { open: sessions, parked }: SessionCounts,
     observer: Arc<dyn SessionObserver>,
     open: watch::Receiver<bool>,
 ) {
@@ -63,6 +45,8 @@ pub(super) fn run(
     let Ok(runtime) = builder.enable_all().build_local(LocalOptions::default()) else { return };
     let shared = Shared { sessions, observer, open };
     runtime.block_on(async {
+        // Without a queue for them, silent sessions keep their tasks.
+        let _ = allow_parking(parked);
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Listen(slot, socket, counted) => {
@@ -166,80 +150,8 @@ async fn listen(slot: Arc<ListenerSlot>, socket: Listening, _counted: Counted, m
 
 impl Shared {
     fn serve(&self, slot: &Arc<ListenerSlot>, socket: Socket, client: ClientAddresses) {
-        let session = ObservedSession::new(self, slot.listener(), client);
-        let span = debug_span!(target: TARGET, "session", session = %session.record.id);
-        let socket = match session.listener.observe {
-            true => socket.observed(Observation::new(&session.listener, &session.observer, client)),
-            false => socket,
-        };
-        spawn_local(serve(session, slot.clone(), socket).instrument(span));
-    }
-}
-
-/// Serves one connection.
-fn serve(session: Box<ObservedSession>, slot: Arc<ListenerSlot>, socket: Socket) -> impl Future<Output = ()> {
-    // The steps before the transfer need much more memory than the transfer. They are boxed so that it is freed when they end.
-    let preparing = Box::pin(session.prepare(slot, socket));
-    async move {
-        let (mut session, mut transfer) = preparing.await;
-        if let Some(transfer) = &mut transfer {
-            transfer.run(&session.listener, &mut session.record).await;
-        }
-        session.over = true;
-    }
-}
-
-/// A session whose end is reported to the observer, even if it is cut off.
-struct ObservedSession {
-    listener: Arc<Listener>,
-    observer: Arc<dyn SessionObserver>,
-    record: SessionRecord,
-    over: bool,
-    _counted: Counted,
-}
-
-impl ObservedSession {
-    fn new(shared: &Shared, listener: Arc<Listener>, client: ClientAddresses) -> Box<Self> {
-        let (observer, counted) = (shared.observer.clone(), Counted::new(&shared.sessions));
-        observer.connected(&listener);
-        let record = SessionRecord::new(client);
-        Box::new(Self { listener, observer, record, over: false, _counted: counted })
-    }
-
-    async fn prepare(
-        mut self: Box<Self>,
-        slot: Arc<ListenerSlot>,
-        socket: Socket,
-    ) -> (Box<Self>, Option<Transfer>) {
-        let (listener, client) = (&self.listener, self.record.client.address);
-        debug!(target: TARGET, listener = listener.name, client = client.map(display), "connected");
-        let transfer = session::prepare(listener, &slot.admission, socket, &mut self.record).await;
-        (self, transfer)
-    }
-}
-
-impl Drop for ObservedSession {
-    fn drop(&mut self) {
-        if !self.over {
-            self.record.failure = Some(Box::new(SessionFailure::Stopped));
-        }
-        self.record.duration = self.record.began.elapsed();
-        self.observer.session(&self.listener, &self.record);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns the size of the future that a function returns, which is the memory of a session's task.
-    fn size_of_future<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    #[test]
-    fn the_task_of_a_session_stays_small() {
-        let size = size_of_future(serve);
-        assert!(size <= 512, "{size} octets: a value is stored twice, or a step that is over is not boxed");
+        let counted = Counted::new(&self.sessions);
+        ServedSession::new(slot.listener(), self.observer.clone(), client, counted)
+            .start(slot.clone(), socket);
     }
 }

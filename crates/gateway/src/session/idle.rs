@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use slab::Slab;
+
 const TICK: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -14,8 +16,9 @@ thread_local! {
 struct Clock {
     ticks: u64,
     is_running: bool,
-    timers: Vec<Option<Waiting>>,
-    free: Vec<usize>,
+    timers: Slab<Waiting>,
+    /// The task that is woken by every tick.
+    each_tick: Option<Waker>,
 }
 
 /// A timer that waits for a tick.
@@ -26,32 +29,32 @@ struct Waiting {
 }
 
 impl Clock {
-    const NEW: Self = Self { ticks: 0, is_running: false, timers: Vec::new(), free: Vec::new() };
-
-    fn add(&mut self) -> usize {
-        let at = self.free.pop().unwrap_or(self.timers.len());
-        if at == self.timers.len() {
-            self.timers.push(None);
-        }
-        self.timers[at] = Some(Waiting::default());
-        at
-    }
+    const NEW: Self = Self { ticks: 0, is_running: false, timers: Slab::new(), each_tick: None };
 
     fn remove(&mut self, at: usize) {
-        self.timers[at] = None;
-        self.free.push(at);
-        if self.free.len() == self.timers.len() {
-            (self.timers, self.free) = (Vec::new(), Vec::new());
+        self.timers.remove(at);
+        if self.timers.is_empty() {
+            self.timers = Slab::new();
         }
     }
 
-    /// Advances the clock. Returns the tasks whose timers are due.
+    /// Advances the clock. Returns the tasks to wake: those whose timers are due, and the one that is woken by every tick.
     fn tick(&mut self) -> Vec<Waker> {
         self.ticks += 1;
         let now = self.ticks;
-        let due = self.timers.iter_mut().flatten().filter(|timer| timer.due <= now);
-        due.filter_map(|timer| timer.waker.take()).collect()
+        let due = self.timers.iter_mut().map(|(_, timer)| timer).filter(|timer| timer.due <= now);
+        due.filter_map(|timer| timer.waker.take()).chain(self.each_tick.clone()).collect()
     }
+}
+
+/// Returns the number of ticks of this thread. It does not grow while nothing keeps the clock running ([`Ticking`]).
+pub(crate) fn ticks() -> u64 {
+    CLOCK.with_borrow(|clock| clock.ticks)
+}
+
+/// Wakes this task at every tick from now on, in place of the one before.
+pub(crate) fn wake_at_each_tick(task: &Waker) {
+    CLOCK.with_borrow_mut(|clock| clock.each_tick = Some(task.clone()));
 }
 
 /// Ticks until there are no timers.
@@ -72,40 +75,28 @@ async fn run() {
     }
 }
 
-/// A limit on the time without progress. It is up to two ticks longer than requested.
-pub(super) struct IdleTimer {
-    at: usize,
-    since: u64,
-}
+/// A place in the clock of this thread, which ticks as long as it has one.
+pub(crate) struct Ticking(usize);
 
-impl IdleTimer {
-    /// Returns a timer that starts now, on a thread with a runtime.
-    pub(super) fn start() -> Self {
-        let (timer, is_running) = CLOCK.with_borrow_mut(|clock| {
-            let timer = Self { at: clock.add(), since: clock.ticks };
-            (timer, std::mem::replace(&mut clock.is_running, true))
+impl Ticking {
+    /// Takes a place, on a thread with a runtime.
+    pub(crate) fn start() -> Self {
+        let (place, is_running) = CLOCK.with_borrow_mut(|clock| {
+            (clock.timers.insert(Waiting::default()), std::mem::replace(&mut clock.is_running, true))
         });
         if !is_running {
             drop(tokio::spawn(run()));
         }
-        timer
+        Self(place)
     }
 
-    /// Starts the time again.
-    pub(super) fn restart(&mut self) {
-        self.since = CLOCK.with_borrow(|clock| clock.ticks);
-    }
-
-    /// Returns `Ready` when the time is over. Otherwise the task is woken then.
-    pub(super) fn poll(&mut self, cx: &Context<'_>, limit: Duration) -> Poll<()> {
-        let whole = limit.as_secs().saturating_add(u64::from(limit.subsec_nanos() > 0));
-        // The first tick may follow at once.
-        let due = self.since.saturating_add(whole).saturating_add(1);
+    /// Returns `Ready` at this tick. Otherwise the task is woken then.
+    fn poll(&self, cx: &Context<'_>, due: u64) -> Poll<()> {
         CLOCK.with_borrow_mut(|clock| {
             if clock.ticks >= due {
                 return Poll::Ready(());
             }
-            if let Some(timer) = &mut clock.timers[self.at] {
+            if let Some(timer) = clock.timers.get_mut(self.0) {
                 timer.due = due;
                 match &mut timer.waker {
                     Some(waker) => waker.clone_from(cx.waker()),
@@ -117,10 +108,73 @@ impl IdleTimer {
     }
 }
 
-impl Drop for IdleTimer {
+impl Drop for Ticking {
     fn drop(&mut self) {
-        let _ = CLOCK.try_with(|clock| clock.borrow_mut().remove(self.at));
+        let _ = CLOCK.try_with(|clock| clock.borrow_mut().remove(self.0));
     }
+}
+
+/// The time without progress. Limits are up to two ticks longer than requested.
+pub(super) struct IdleTimer {
+    /// `None` while it is paused.
+    ticking: Option<Ticking>,
+    since: u64,
+    /// The progress when the time began.
+    progress: u64,
+    /// When the session went on after a pause.
+    resumed: u64,
+}
+
+impl IdleTimer {
+    /// Returns a timer that starts now, on a thread with a runtime.
+    pub(super) fn start() -> Self {
+        let (ticking, now) = (Ticking::start(), ticks());
+        Self { ticking: Some(ticking), since: now, progress: 0, resumed: now }
+    }
+
+    /// Starts the time again.
+    pub(super) fn restart(&mut self) {
+        self.since = ticks();
+    }
+
+    /// Starts the time again if this number differs from the one before.
+    pub(super) fn restart_on_progress(&mut self, progress: u64) {
+        if std::mem::replace(&mut self.progress, progress) != progress {
+            self.restart();
+        }
+    }
+
+    /// Returns the tick at which there has been no progress for this time.
+    pub(super) fn due(&self, limit: Duration) -> u64 {
+        after(self.since, limit)
+    }
+
+    /// Wakes no task any more. The time goes on, if something else keeps the clock of the thread running.
+    pub(super) fn pause(&mut self) {
+        self.ticking = None;
+    }
+
+    /// Goes on after a pause.
+    pub(super) fn resume(&mut self) {
+        self.resumed = ticks();
+    }
+
+    /// Returns the tick at which there has been no progress for this time, neither before nor after a pause.
+    pub(super) fn silent(&self, limit: Duration) -> u64 {
+        after(self.since.max(self.resumed), limit)
+    }
+
+    /// Returns `Ready` at this tick. Otherwise the task is woken then.
+    pub(super) fn poll(&mut self, cx: &Context<'_>, due: u64) -> Poll<()> {
+        self.ticking.get_or_insert_with(Ticking::start).poll(cx, due)
+    }
+}
+
+/// Returns the first tick by which this time is over for certain.
+fn after(since: u64, limit: Duration) -> u64 {
+    let whole = limit.as_secs().saturating_add(u64::from(limit.subsec_nanos() > 0));
+    // The first tick may follow at once.
+    since.saturating_add(whole).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -133,7 +187,7 @@ mod tests {
 
     async fn wait(limit: Duration) -> Duration {
         let (mut timer, began) = (IdleTimer::start(), Instant::now());
-        poll_fn(|cx| timer.poll(cx, limit)).await;
+        poll_fn(|cx| timer.poll(cx, timer.due(limit))).await;
         began.elapsed()
     }
 
@@ -154,10 +208,10 @@ mod tests {
     async fn progress_restarts_a_timer() {
         let (mut timer, began) = (IdleTimer::start(), Instant::now());
         let limit = Duration::from_secs(5);
-        assert!(poll_fn(|cx| Poll::Ready(timer.poll(cx, limit))).await.is_pending());
+        assert!(poll_fn(|cx| Poll::Ready(timer.poll(cx, timer.due(limit)))).await.is_pending());
         tokio::time::sleep(Duration::from_secs(4)).await;
         timer.restart();
-        poll_fn(|cx| timer.poll(cx, limit)).await;
+        poll_fn(|cx| timer.poll(cx, timer.due(limit))).await;
         assert!(began.elapsed() >= Duration::from_secs(8), "{:?}", began.elapsed());
     }
 

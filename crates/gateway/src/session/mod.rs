@@ -20,8 +20,9 @@ mod stream;
 mod transfer;
 mod unread;
 
+pub(crate) use idle::{Ticking, ticks, wake_at_each_tick};
 pub(crate) use observation::Observation;
 pub use run::probe;
 pub(crate) use run::{is_ready, prepare};
 pub(crate) use stream::Socket;
-pub(crate) use transfer::Transfer;
+pub(crate) use transfer::{Moved, ParkedTransfer, Transfer};

@@ -376,7 +376,7 @@ impl<'a> Session<'a> {
             match connected {
                 Ok(connected) => {
                     self.identified = identified;
-                    self.record.backend = Some(backend.to_string());
+                    self.record.backend = Some(backend.url.clone());
                     self.record.upstream = connected.stream.shared_facts();
                     self.record.until_backend = Some(began.elapsed());
                     return Ok(connected);

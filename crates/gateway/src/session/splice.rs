@@ -13,12 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::allowance::{self, HeldOctets, LARGE_READ, SMALL_READ};
 use super::busy_poll::stay_awake;
-use super::idle::IdleTimer;
+use super::idle::{self, IdleTimer};
 use super::stream::Stream;
 use crate::failure::SessionFailure;
 
 /// How many reads one session may do before it yields to the others.
 const TURNS: usize = 16;
+
+/// How long nothing moves before a transfer pauses, and at most a second more. To park a session and to resume it costs a few
+/// microseconds.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long a client may take to close after the backend has closed.
 const LINGER: Duration = Duration::from_secs(5);
@@ -49,6 +53,11 @@ pub(super) trait Filter {
     /// Returns a number that changes when other connections of the session make progress.
     fn other_activity(&self) -> u64 {
         0
+    }
+
+    /// Returns whether the session may pause while both sides are silent. It must not if it has other connections.
+    fn may_pause(&self) -> bool {
+        true
     }
 
     /// Returns whether the session has ended in the protocol. After that, many peers close the connection abruptly.
@@ -92,6 +101,8 @@ pub(super) enum Ended {
     Finished,
     /// The filter stopped it.
     Stopped,
+    /// Neither side has sent anything for a while, and the transfer holds nothing. It goes on when it runs again.
+    Silent,
 }
 
 /// The transfer in one direction.
@@ -124,6 +135,10 @@ pub(super) struct Splice<E: ?Sized> {
     stopping: bool,
     one_way: bool,
     busy_poll: bool,
+    /// Whether it returns [`Ended::Silent`].
+    pauses: bool,
+    /// `None` before the first run.
+    timer: Option<IdleTimer>,
 }
 
 impl<E: Filter + ?Sized> Splice<E> {
@@ -137,7 +152,14 @@ impl<E: Filter + ?Sized> Splice<E> {
             stopping: false,
             one_way: false,
             busy_poll: false,
+            pauses: false,
+            timer: None,
         }
+    }
+
+    /// Makes a transfer that returns [`Ended::Silent`] after [`SILENCE`].
+    pub(super) fn pausing(self) -> Self {
+        Self { pauses: true, ..self }
     }
 
     /// Makes a transfer for connections on which only one side sends. A backend that has ended does not wait for the
@@ -191,7 +213,9 @@ impl<E: Filter + ?Sized> Splice<E> {
     ) -> impl Future<Output = Result<Ended, SessionFailure>> {
         client.begin();
         backend.begin();
-        let (mut timer, mut before) = (IdleTimer::start(), 0);
+        if let Some(timer) = &mut self.timer {
+            timer.resume();
+        }
         // Not an `async fn`, which would store its arguments twice.
         poll_fn(move |cx| {
             let was_over = self.down.closed;
@@ -202,13 +226,17 @@ impl<E: Filter + ?Sized> Splice<E> {
                 }
                 // A backend that has ended usually reads no more. The client only has to close its side.
                 let over = self.down.closed;
-                let now = self.activity(client, backend);
-                if now != before || over != was_over {
-                    before = now;
+                let progress = self.activity(client, backend);
+                let pauses = self.pauses && self.holds_nothing();
+                let timer = self.timer.get_or_insert_with(IdleTimer::start);
+                timer.restart_on_progress(progress);
+                if over != was_over {
                     timer.restart();
                 }
-                let limit = if over { LINGER.min(*idle) } else { *idle };
-                ended = timer.poll(cx, limit).map(|()| match over {
+                let due = timer.due(if over { LINGER.min(*idle) } else { *idle });
+                let next = if pauses { due.min(timer.silent(SILENCE)) } else { due };
+                ended = timer.poll(cx, next).map(|()| match over {
+                    _ if due > idle::ticks() => Ok(Ended::Silent),
                     true => Ok(Ended::Finished),
                     false => Err(SessionFailure::Idle(*idle)),
                 });
@@ -218,6 +246,19 @@ impl<E: Filter + ?Sized> Splice<E> {
             }
             ended
         })
+    }
+
+    /// Returns the tick at which the session has been without traffic for the time `idle`. The timer wakes no task any more.
+    pub(super) fn pause(&mut self, idle: Duration) -> u64 {
+        let timer = self.timer.get_or_insert_with(IdleTimer::start);
+        timer.pause();
+        timer.due(idle)
+    }
+
+    /// Returns whether the transfer only waits for octets, of either side.
+    fn holds_nothing(&self) -> bool {
+        let filter_allows = self.filter.as_ref().is_none_or(|filter| filter.may_pause());
+        filter_allows && !self.stopping && self.up.holds_nothing() && self.down.holds_nothing()
     }
 
     /// Lets the peers see an orderly end where the other side has ended in good order.
@@ -351,6 +392,11 @@ impl<E: Filter + ?Sized> Splice<E> {
 impl Direction {
     fn is_empty(&self) -> bool {
         self.unsent.is_empty()
+    }
+
+    /// Returns whether the direction only waits for octets of its source.
+    fn holds_nothing(&self) -> bool {
+        self.is_empty() && !self.written && !self.ended && self.failed.is_none()
     }
 
     /// Reads what else has arrived, above all the end: the last octets and the end of the connection then leave in one segment.

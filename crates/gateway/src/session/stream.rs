@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -46,9 +49,34 @@ impl From<UnixStream> for Socket {
 
 /// A connection of a session.
 #[derive(Debug)]
-pub(crate) enum Stream {
-    Clear(Socket),
-    Tls(Box<Encrypted<Socket>>),
+pub(crate) enum Stream<IO = Socket> {
+    Clear(IO),
+    Tls(Box<Encrypted<IO>>),
+}
+
+impl<IO> Stream<IO> {
+    pub(crate) fn socket(&self) -> &IO {
+        match self {
+            Self::Clear(socket) => socket,
+            Self::Tls(tls) => tls.io(),
+        }
+    }
+
+    /// Returns the connection without the secret that only logins need.
+    pub(super) fn without_exporter(mut self) -> Self {
+        if let Self::Tls(tls) = &mut self {
+            tls.erase_exporter();
+        }
+        self
+    }
+
+    /// Replaces the socket.
+    pub(super) fn try_map<T>(self, replace: impl FnOnce(IO) -> io::Result<T>) -> io::Result<Stream<T>> {
+        match self {
+            Self::Clear(socket) => replace(socket).map(Stream::Clear),
+            Self::Tls(tls) => tls.try_map_io(replace).map(|tls| Stream::Tls(Box::new(tls))),
+        }
+    }
 }
 
 impl Stream {
@@ -97,13 +125,6 @@ impl Stream {
             let _ = SockRef::from(tcp).set_tcp_cork(true);
         }
     }
-
-    pub(crate) fn socket(&self) -> &Socket {
-        match self {
-            Self::Clear(socket) => socket,
-            Self::Tls(tls) => tls.io(),
-        }
-    }
 }
 
 impl Socket {
@@ -142,6 +163,65 @@ impl Socket {
             Io::Tcp(tcp) => Some(tcp),
             Io::Unix(_) => None,
             Io::Observed(observed) => observed.0.tcp(),
+        }
+    }
+}
+
+/// A connected socket that the runtime does not watch. Its options stay as they were.
+#[derive(Debug)]
+pub(crate) struct ParkedSocket {
+    io: ParkedIo,
+    written: u64,
+    resets: Cell<bool>,
+}
+
+#[derive(Debug)]
+enum ParkedIo {
+    Tcp(net::TcpStream),
+    Unix(unix::net::UnixStream),
+}
+
+impl Socket {
+    /// Returns whether the runtime can stop watching it without a loss.
+    pub(super) fn can_park(&self) -> bool {
+        !matches!(self.io, Io::Observed(_))
+    }
+
+    /// Makes the runtime stop watching the socket.
+    ///
+    /// # Errors
+    /// When the system refuses it, or the socket is observed. The connection is closed then.
+    pub(super) fn park(self) -> io::Result<ParkedSocket> {
+        let Self { io, written, resets } = self;
+        let io = match io {
+            Io::Tcp(tcp) => ParkedIo::Tcp(tcp.into_std()?),
+            Io::Unix(unix) => ParkedIo::Unix(unix.into_std()?),
+            Io::Observed(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        Ok(ParkedSocket { io, written, resets })
+    }
+}
+
+impl ParkedSocket {
+    /// Makes the runtime of this thread watch the socket again.
+    ///
+    /// # Errors
+    /// When the system refuses it. The connection is closed then.
+    pub(super) fn resume(self) -> io::Result<Socket> {
+        let Self { io, written, resets } = self;
+        let io = match io {
+            ParkedIo::Tcp(tcp) => Io::Tcp(TcpStream::from_std(tcp)?),
+            ParkedIo::Unix(unix) => Io::Unix(UnixStream::from_std(unix)?),
+        };
+        Ok(Socket { io, written, resets })
+    }
+}
+
+impl AsRawFd for ParkedSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        match &self.io {
+            ParkedIo::Tcp(tcp) => tcp.as_raw_fd(),
+            ParkedIo::Unix(unix) => unix.as_raw_fd(),
         }
     }
 }

@@ -43,6 +43,29 @@ async fn thousands_of_held_connections() {
     held(5000).await;
 }
 
+/// A session is parked about a second after its last octets. What arrives just then must not be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn octets_that_arrive_at_the_moment_of_parking_are_answered() {
+    let setup = Arc::new(Setup::new());
+    let running = setup.gateway(echo().await);
+    let mut sessions = JoinSet::new();
+    for number in 0..100 {
+        let (setup, to) = (setup.clone(), running.address);
+        sessions.spawn(async move {
+            let mut client = setup.client(to).await;
+            for turn in 0..6 {
+                tokio::time::sleep(Duration::from_millis(900 + (number * 37 + turn * 211) % 1300)).await;
+                ask(&mut client, &format!("{number}-{turn}")).await;
+            }
+            client.shutdown().await.unwrap();
+        });
+    }
+    within(sessions.join_all()).await;
+    until("all sessions are over", || running.gateway.sessions() == 0).await;
+    assert_eq!(*running.ended.lock().unwrap(), vec!["ok"; 100]);
+    assert_eq!(running.gateway.parked(), 0);
+}
+
 async fn held(count: usize) {
     // Both sides of both legs are in this process.
     let count = possible(count, 4);
@@ -66,6 +89,7 @@ async fn held(count: usize) {
     assert_eq!(running.gateway.sessions(), count);
     let each = memory().saturating_sub(before) as f64 / count as f64;
     println!("{count} held connections: {each:.1} KiB each, all ends; opened in {:?}", began.elapsed());
+    until("all sessions are parked", || running.gateway.parked() == count).await;
     within(async {
         for (number, client) in held.iter_mut().enumerate() {
             ask(client, &format!("again-{number}")).await;

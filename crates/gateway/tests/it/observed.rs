@@ -37,7 +37,7 @@ fn record(failure: Option<SessionFailure>) -> SessionRecord {
     let client = ClientAddresses { address: Some("192.0.2.1:50000".parse().unwrap()), local: None };
     SessionRecord {
         server_name: Some(String::from("a.example.com")),
-        backend: Some(String::from("smtp://127.0.0.1:25")),
+        backend: Some("smtp://127.0.0.1:25".into()),
         octets_up: 1000,
         octets_down: 20,
         until_backend: Some(Duration::from_millis(3)),

@@ -2,135 +2,13 @@
 //! for a complete one.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
-use starttls::proto::smtp::SUBMISSION;
-use starttls::{Acceptor, Encrypted};
-use starttls_gateway::Config;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 use crate::environment::{Environment, Running, within};
-
-/// One peer of a session.
-enum Peer {
-    Clear(TcpStream),
-    Tls(Box<Encrypted<TcpStream>>),
-}
-
-trait Io: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
-
-impl Peer {
-    fn io(&mut self) -> &mut dyn Io {
-        match self {
-            Self::Clear(tcp) => tcp,
-            Self::Tls(tls) => tls,
-        }
-    }
-
-    async fn say(&mut self, text: &str) {
-        within(self.io().write_all(text.as_bytes())).await.unwrap();
-        within(self.io().flush()).await.unwrap();
-    }
-
-    async fn hear(&mut self, text: &str) {
-        let mut heard = vec![0; text.len()];
-        within(self.io().read_exact(&mut heard)).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&heard), text);
-    }
-
-    /// Breaks the connection: with a reset, or with a FIN without close_notify.
-    fn break_off(self, how: Break) {
-        let tcp = match &self {
-            Self::Clear(tcp) => tcp,
-            Self::Tls(tls) => tls.io(),
-        };
-        if how == Break::Reset {
-            SockRef::from(tcp).set_linger(Some(Duration::ZERO)).unwrap();
-        }
-    }
-
-    /// Returns what the peer receives until the end, or `Err` if the connection does not end cleanly.
-    async fn rest(&mut self) -> io::Result<String> {
-        let mut heard = String::new();
-        within(self.io().read_to_string(&mut heard)).await?;
-        Ok(heard)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Break {
-    Reset,
-    /// A FIN without close_notify. It exists only inside TLS: in cleartext, a FIN is a clean end.
-    Truncation,
-}
-
-/// The legs that use TLS.
-#[derive(Clone, Copy, Debug)]
-struct Legs {
-    front: bool,
-    back: bool,
-}
-
-/// The combination without any TLS is missing: a listener without TLS requires a backend with TLS.
-const LEGS: [Legs; 3] =
-    [Legs { front: true, back: false }, Legs { front: true, back: true }, Legs { front: false, back: true }];
-
-fn gateway(env: &Environment, legs: Legs, backend: SocketAddr, more: &str) -> Running {
-    let (cert, key) = &env.certificate;
-    let front = match legs.front {
-        true => format!("listen = \"submission+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n"),
-        false => String::from("listen = \"submission://127.0.0.1:0\"\n"),
-    };
-    let back = match legs.back {
-        true => format!("{{ url = \"smtps://localhost:{}\", ca-file = {:?} }}", backend.port(), env.root),
-        false => format!("\"submission://{backend}\""),
-    };
-    let text = format!("[[listener]]\n{front}forward = {back}\n{more}");
-    env.start(Config::parse(&text, "test").unwrap())
-}
-
-/// Returns the client and the backend of a session in which both have sent data.
-async fn session(
-    env: &Environment,
-    running: &Running,
-    listener: &TcpListener,
-    legs: Legs,
-    opaque: bool,
-) -> (Peer, Peer) {
-    let [chain, key] = [&env.certificate.0, &env.certificate.1].map(|path| std::fs::read(path).unwrap());
-    let acceptor = Acceptor::builder(&SUBMISSION, "localhost").certificate_pem(chain, key).build().unwrap();
-    let backend = async {
-        let (tcp, _) = within(listener.accept()).await.unwrap();
-        let mut backend = match legs.back {
-            true => Peer::Tls(Box::new(within(acceptor.accept_implicit(tcp)).await.unwrap())),
-            false => Peer::Clear(tcp),
-        };
-        backend.say("220 backend\r\n").await;
-        backend
-    };
-    let client = async {
-        match legs.front {
-            true => Peer::Tls(Box::new(within(env.connect(&SUBMISSION, running.address, false)).await)),
-            false => {
-                let mut client = Peer::Clear(TcpStream::connect(running.address).await.unwrap());
-                client.hear("220 backend\r\n").await;
-                client
-            }
-        }
-    };
-    let (mut client, mut backend) = tokio::join!(client, backend);
-    // After MAIL FROM, the gateway relays the session without parsing it.
-    let command = if opaque { "MAIL FROM:<a@example.test>\r\n" } else { "NOOP\r\n" };
-    client.say(command).await;
-    backend.hear(command).await;
-    backend.say("250 ok\r\n").await;
-    client.hear("250 ok\r\n").await;
-    (client, backend)
-}
+use crate::legs::{Break, LEGS, Legs, gateway, session};
 
 /// One way to break a session.
 #[derive(Clone, Copy, Debug)]
@@ -231,17 +109,23 @@ async fn what_the_gateway_cuts_off_is_seen_to_be_cut_off() {
 }
 
 async fn cut_off(env: &Environment, legs: Legs) {
-    for stop in [false, true] {
+    for (stop, parked) in [(false, true), (true, false), (true, true)] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let limits = if stop { "" } else { "limits = { idle = \"6s\" }\n" };
         let mut running = gateway(env, legs, listener.local_addr().unwrap(), limits);
         let (mut client, mut backend) = session(env, &running, &listener, legs, true).await;
+        if parked {
+            running.parked(1).await;
+        }
         if stop {
             drop(running.gateway.take());
         }
         for (name, peer) in [("client", &mut client), ("backend", &mut backend)] {
             let rest = peer.rest().await;
-            assert!(rest.is_err(), "{legs:?}, stop: {stop}: the {name} saw an end in good order: {rest:?}");
+            let case = format!("{legs:?}, stop: {stop}, parked: {parked}");
+            assert!(rest.is_err(), "{case}: the {name} saw an end in good order: {rest:?}");
         }
+        let expected = if stop { "the gateway stopped" } else { "no traffic for 6 s" };
+        assert_eq!(running.ended(1).await, [expected], "{legs:?}, stop: {stop}, parked: {parked}");
     }
 }

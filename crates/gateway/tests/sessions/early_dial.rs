@@ -24,7 +24,7 @@ const PATIENT: &str = "negotiation = \"10m\", dial = \"10m\"";
 const SAID: &[u8] = b"EHLO me\r\nQUIT\r\n";
 
 /// What a session's record contains.
-type Ended = (Option<EarlyDialUse>, SessionOutcome, Option<String>);
+type Ended = (Option<EarlyDialUse>, SessionOutcome, Option<Arc<str>>);
 
 /// A gateway with one listener, which reports each session that has ended.
 struct Running {
@@ -186,7 +186,10 @@ async fn the_backend_is_dialed_before_the_clients_finished() {
         let greeting = if implicit { "220 backend ESMTP\r\n" } else { "" };
         assert_eq!(heard, format!("{greeting}250 backend\r\n221 bye\r\n"));
         let name = format!("submission://{}", backend.0.local_addr().unwrap());
-        assert_eq!(running.ended().await, (Some(EarlyDialUse::Used), SessionOutcome::Done, Some(name)));
+        assert_eq!(
+            running.ended().await,
+            (Some(EarlyDialUse::Used), SessionOutcome::Done, Some(name.into()))
+        );
     }
 }
 

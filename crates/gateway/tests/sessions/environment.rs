@@ -136,6 +136,21 @@ impl Running {
         })
         .await
     }
+
+    /// Waits until this many sessions are parked.
+    pub(crate) async fn parked(&self, count: usize) {
+        parked(self.gateway.as_ref().unwrap(), count).await;
+    }
+}
+
+/// Waits until this many sessions of a gateway are parked.
+pub(crate) async fn parked(gateway: &Gateway, count: usize) {
+    within(async {
+        while gateway.parked() != count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }
 
 impl Drop for Running {

@@ -93,6 +93,10 @@ impl Filter for Control {
         self.data.activity()
     }
 
+    fn may_pause(&self) -> bool {
+        false
+    }
+
     fn is_over(&self) -> bool {
         self.over
     }
