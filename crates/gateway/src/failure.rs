@@ -81,6 +81,8 @@ pub enum SessionFailure {
     Late(Duration),
     /// The gateway stopped before the session ended.
     Stopped,
+    /// The system refused what the session needed to go on.
+    System(io::Error),
     /// The gateway could not log in to the backend.
     Login {
         /// The backend.
@@ -132,6 +134,7 @@ impl fmt::Display for SessionFailure {
                 write!(f, "the client did not complete the negotiation within {} s", limit.as_secs_f32())
             }
             Self::Stopped => f.write_str("the gateway stopped"),
+            Self::System(_) => f.write_str("the system refused to watch the connections"),
             Self::Login { backend, reason } => write!(f, "cannot log in to the backend {backend}: {reason}"),
         }
     }
@@ -141,7 +144,7 @@ impl std::error::Error for SessionFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Tls { source, .. } => source.source(),
-            Self::Unreachable { source, .. } | Self::Io { source, .. } => Some(source),
+            Self::Unreachable { source, .. } | Self::Io { source, .. } | Self::System(source) => Some(source),
             _ => None,
         }
     }

@@ -36,7 +36,7 @@ pub enum SessionOutcome {
     BackendBroke,
     /// The backend rejected the gateway's login.
     LoginFailed,
-    /// The gateway stopped during the session.
+    /// The gateway stopped during the session, or the system refused what the session needed.
     Stopped,
 }
 
@@ -131,7 +131,7 @@ impl SessionOutcome {
             | SessionFailure::Io { side: Side::Server, .. } => backend,
             SessionFailure::Idle(_) | SessionFailure::Late(_) => Self::TimedOut,
             SessionFailure::Login { .. } => Self::LoginFailed,
-            SessionFailure::Stopped => Self::Stopped,
+            SessionFailure::Stopped | SessionFailure::System(_) => Self::Stopped,
         }
     }
 

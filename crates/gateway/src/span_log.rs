@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Span, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
 
@@ -24,6 +24,20 @@ pub(crate) const TARGET: &str = "starttls";
 
 /// The span that contains all spans of a session, and its field with the id.
 const SESSION: &str = "session";
+
+/// The span of something that outlasts a task. Without a log it takes no memory.
+#[derive(Default)]
+pub(crate) struct HeldSpan(Option<Box<Span>>);
+
+impl HeldSpan {
+    pub(crate) fn new(span: Span) -> Self {
+        Self((!span.is_disabled()).then(|| Box::new(span)))
+    }
+
+    pub(crate) fn get(&self) -> Span {
+        self.0.as_deref().cloned().unwrap_or_else(Span::none)
+    }
+}
 
 /// Writes the spans of this process to this log from now on. Returns `false` if the process collects spans in another way
 /// already.

@@ -6,9 +6,8 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use starttls::proto::Side;
 use tokio::task::spawn_local;
-use tracing::{Instrument, Span, debug, debug_span};
+use tracing::{Instrument, debug, debug_span};
 
 use super::counts::Counted;
 use super::parking::{self, Parked, Parking};
@@ -16,8 +15,8 @@ use super::slot::ListenerSlot;
 use crate::config::Listener;
 use crate::failure::SessionFailure;
 use crate::record::{ClientAddresses, SessionObserver, SessionRecord};
-use crate::session::{self, Moved, Observation, ParkedTransfer, Socket, Transfer};
-use crate::span_log::TARGET;
+use crate::session::{self, Observation, ParkedTransfer, Socket, Transfer, TransferStatus};
+use crate::span_log::{HeldSpan, TARGET};
 
 /// A session whose end is reported to the observer, even if it is cut off.
 pub(super) struct ServedSession {
@@ -25,8 +24,7 @@ pub(super) struct ServedSession {
     observer: Arc<dyn SessionObserver>,
     record: SessionRecord,
     over: bool,
-    /// `None` without a log.
-    span: Option<Box<Span>>,
+    span: HeldSpan,
     _counted: Counted,
 }
 
@@ -39,8 +37,7 @@ impl ServedSession {
     ) -> Box<Self> {
         observer.connected(&listener);
         let record = SessionRecord::new(client);
-        let span = debug_span!(target: TARGET, "session", session = %record.id);
-        let span = (!span.is_disabled()).then(|| Box::new(span));
+        let span = HeldSpan::new(debug_span!(target: TARGET, "session", session = %record.id));
         Box::new(Self { listener, observer, record, over: false, span, _counted: counted })
     }
 
@@ -50,12 +47,8 @@ impl ServedSession {
             true => socket.observed(Observation::new(&self.listener, &self.observer, self.record.client)),
             false => socket,
         };
-        let span = self.span();
+        let span = self.span.get();
         spawn_local(self.serve(slot, socket).instrument(span));
-    }
-
-    fn span(&self) -> Span {
-        self.span.as_deref().cloned().unwrap_or_else(Span::none)
     }
 
     async fn serve(mut self: Box<Self>, slot: Arc<ListenerSlot>, socket: Socket) {
@@ -69,7 +62,7 @@ impl ServedSession {
 
     /// Ends the session because of an error of the system.
     fn fail(mut self: Box<Self>, error: io::Error) {
-        self.record.failure = Some(Box::new(SessionFailure::io(Side::Client, error)));
+        self.record.failure = Some(Box::new(SessionFailure::System(error)));
         self.over = true;
     }
 }
@@ -87,7 +80,7 @@ impl Drop for ServedSession {
 /// Runs a transfer in a task of its own until the session ends, or parks the session. The task before, with what the steps before
 /// needed, is over.
 fn relay(session: Box<ServedSession>, transfer: Transfer) {
-    let span = session.span();
+    let span = session.span.get();
     drop(spawn_local(relaying(session, transfer).instrument(span)));
 }
 
@@ -95,8 +88,8 @@ fn relay(session: Box<ServedSession>, transfer: Transfer) {
 fn relaying(mut session: Box<ServedSession>, mut transfer: Transfer) -> impl Future<Output = ()> {
     async move {
         match transfer.run(&session.listener, &mut session.record).await {
-            Moved::Everything => session.over = true,
-            Moved::Silent => park(session, transfer),
+            TransferStatus::Over => session.over = true,
+            TransferStatus::Silent => park(session, transfer),
         }
     }
 }

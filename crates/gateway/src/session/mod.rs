@@ -25,4 +25,4 @@ pub(crate) use observation::Observation;
 pub use run::probe;
 pub(crate) use run::{is_ready, prepare};
 pub(crate) use stream::Socket;
-pub(crate) use transfer::{Moved, ParkedTransfer, Transfer};
+pub(crate) use transfer::{ParkedTransfer, Transfer, TransferStatus};

@@ -191,7 +191,7 @@ impl<'a> Session<'a> {
         filter: Option<Box<dyn Filter>>,
         first: Outgoing,
     ) -> Transfer {
-        Transfer::new(client, backend, Splice::new(filter, first), self.admitted.take())
+        Transfer::new(self.listener, client, backend, Splice::new(filter, first), self.admitted.take())
     }
 
     /// Returns the acceptor for this session.

@@ -94,7 +94,7 @@ impl Filter for Unfiltered {
     }
 }
 
-/// How a transfer ended without a failure.
+/// How a run of a transfer ended without a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// Both sides have ended.

@@ -165,23 +165,7 @@ impl Socket {
             Io::Observed(observed) => observed.0.tcp(),
         }
     }
-}
 
-/// A connected socket that the runtime does not watch. Its options stay as they were.
-#[derive(Debug)]
-pub(crate) struct ParkedSocket {
-    io: ParkedIo,
-    written: u64,
-    resets: Cell<bool>,
-}
-
-#[derive(Debug)]
-enum ParkedIo {
-    Tcp(net::TcpStream),
-    Unix(unix::net::UnixStream),
-}
-
-impl Socket {
     /// Returns whether the runtime can stop watching it without a loss.
     pub(super) fn can_park(&self) -> bool {
         !matches!(self.io, Io::Observed(_))
@@ -200,6 +184,20 @@ impl Socket {
         };
         Ok(ParkedSocket { io, written, resets })
     }
+}
+
+/// A connected socket that the runtime does not watch. Its options stay as they were.
+#[derive(Debug)]
+pub(crate) struct ParkedSocket {
+    io: ParkedIo,
+    written: u64,
+    resets: Cell<bool>,
+}
+
+#[derive(Debug)]
+enum ParkedIo {
+    Tcp(net::TcpStream),
+    Unix(unix::net::UnixStream),
 }
 
 impl ParkedSocket {

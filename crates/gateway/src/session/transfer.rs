@@ -2,11 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::pin::pin;
 use std::time::Duration;
 
 use tracing::field::Empty;
-use tracing::{Instrument, Span, debug_span};
+use tracing::{Instrument, debug_span};
 
 use super::closing::answer_violation;
 use super::splice::{Ended, Filter, Splice};
@@ -15,7 +14,7 @@ use crate::admission::Admitted;
 use crate::config::Listener;
 use crate::outcome::SessionOutcome;
 use crate::record::SessionRecord;
-use crate::span_log::TARGET;
+use crate::span_log::{HeldSpan, TARGET};
 
 /// A session that has nothing left to negotiate. It holds what the transfer needs, and nothing of the steps before.
 pub(crate) struct Transfer<IO = Socket> {
@@ -24,8 +23,7 @@ pub(crate) struct Transfer<IO = Socket> {
     splice: Splice<dyn Filter>,
     /// Counts the session for the limits of admission.
     _admitted: Option<Admitted>,
-    /// The span of the transfer, once it has begun. A session without a log has none.
-    span: Option<Box<Span>>,
+    span: HeldSpan,
 }
 
 /// A transfer whose sockets the runtime does not watch.
@@ -33,15 +31,17 @@ pub(crate) type ParkedTransfer = Transfer<ParkedSocket>;
 
 /// Why a transfer has returned.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Moved {
+pub(crate) enum TransferStatus {
     /// The session is over.
-    Everything,
+    Over,
     /// Neither side has sent anything for a while. The transfer goes on when it runs again.
     Silent,
 }
 
 impl Transfer {
+    /// Makes the transfer of a session of this listener.
     pub(super) fn new(
+        listener: &Listener,
         client: Stream,
         backend: Stream,
         splice: Splice<dyn Filter>,
@@ -50,7 +50,11 @@ impl Transfer {
         let parks = client.socket().can_park() && backend.socket().can_park();
         let splice = if parks { splice.pausing() } else { splice };
         let [client, backend] = [client, backend].map(Stream::without_exporter);
-        Self { client, backend, splice, _admitted: admitted, span: None }
+        let span = HeldSpan::new(debug_span!(
+            target: TARGET, "relay",
+            protocol = listener.protocol.name, outcome = Empty, sent = Empty, received = Empty
+        ));
+        Self { client, backend, splice, _admitted: admitted, span }
     }
 
     /// Makes a transfer that keeps its thread awake until each side has sent something.
@@ -60,44 +64,27 @@ impl Transfer {
 
     /// Transfers bytes between the client and the backend until the session ends or is silent. At its end, the result is in
     /// `record`.
-    pub(crate) async fn run(&mut self, listener: &Listener, record: &mut SessionRecord) -> Moved {
-        let span = self.span(listener);
+    pub(crate) async fn run(&mut self, listener: &Listener, record: &mut SessionRecord) -> TransferStatus {
         record.failure = {
-            let ended = {
-                let running = self.splice.run(&mut self.client, &mut self.backend, &listener.limits.idle);
-                pin!(running.instrument(span)).await
-            };
+            let running = self.splice.run(&mut self.client, &mut self.backend, &listener.limits.idle);
+            let ended = running.instrument(self.span.get()).await;
             if let Ok(Ended::Silent) = ended {
-                return Moved::Silent;
+                return TransferStatus::Silent;
             }
             (record.octets_up, record.octets_down) = self.splice.octets();
-            if let Some(span) = self.span.take() {
-                let outcome = match &ended {
-                    Ok(_) => SessionOutcome::Done,
-                    Err(failure) => SessionOutcome::of_failure(failure, true),
-                };
-                span.record("outcome", outcome.name());
-                span.record("sent", record.octets_up).record("received", record.octets_down);
-            }
+            let outcome = match &ended {
+                Ok(_) => SessionOutcome::Done,
+                Err(failure) => SessionOutcome::of_failure(failure, true),
+            };
+            let span = std::mem::take(&mut self.span).get();
+            span.record("outcome", outcome.name());
+            span.record("sent", record.octets_up).record("received", record.octets_down);
             ended.err().map(Box::new)
         };
         if let Some(failure) = &record.failure {
             answer_violation(failure, &mut self.splice, &mut self.client).await;
         }
-        Moved::Everything
-    }
-
-    /// Returns the span of the transfer, which begins with its first run.
-    fn span(&mut self, listener: &Listener) -> Span {
-        if let Some(span) = &self.span {
-            return Span::clone(span);
-        }
-        let span = debug_span!(
-            target: TARGET, "relay",
-            protocol = listener.protocol.name, outcome = Empty, sent = Empty, received = Empty
-        );
-        self.span = (!span.is_disabled()).then(|| Box::new(span.clone()));
-        span
+        TransferStatus::Over
     }
 
     /// Makes the runtime stop watching the sockets.

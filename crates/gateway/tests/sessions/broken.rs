@@ -5,15 +5,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 
-use crate::environment::{Environment, Running, within};
-use crate::legs::{Break, LEGS, Legs, gateway, session};
+use crate::environment::{Environment, within};
+use crate::legs::{Between, Break, LEGS, Legs};
 
 /// One way to break a session.
 #[derive(Clone, Copy, Debug)]
 struct Case {
-    legs: Legs,
     opaque: bool,
     client_breaks: bool,
     /// Whether the other side has ended its direction before.
@@ -23,8 +21,8 @@ struct Case {
 
 impl Case {
     /// Returns what the other side receives up to its end, or `Err` if that end is not clean.
-    async fn end(self, env: &Environment, running: &Running, listener: &TcpListener) -> io::Result<String> {
-        let (client, backend) = session(env, running, listener, self.legs, self.opaque).await;
+    async fn end(self, between: &Between<'_>) -> io::Result<String> {
+        let (client, backend) = between.session(self.opaque).await;
         let (mut breaking, mut other, part) = match self.client_breaks {
             true => (client, backend, "NOOP\r\n"),
             false => (backend, client, "250 a part of it\r\n"),
@@ -50,8 +48,7 @@ async fn g7_a_broken_end_stays_broken() {
     let env = Environment::new();
     let mut wrong = Vec::new();
     for legs in LEGS {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = gateway(&env, legs, listener.local_addr().unwrap(), "");
+        let between = Between::start(&env, legs, "").await;
         for number in 0..16 {
             let [opaque, client_breaks, half_closed, resets] = [1, 2, 4, 8].map(|bit| number & bit != 0);
             let how = if resets { Break::Reset } else { Break::Truncation };
@@ -59,13 +56,15 @@ async fn g7_a_broken_end_stays_broken() {
             if how == Break::Truncation && !broken_leg_has_tls {
                 continue;
             }
-            let case = Case { legs, opaque, client_breaks, half_closed, how };
+            let case = Case { opaque, client_breaks, half_closed, how };
             // A case that took longer than the gateway waits for the client shows nothing, and is repeated.
             for attempt in 1..=3 {
                 let began = Instant::now();
-                let Ok(rest) = case.end(&env, &running, &listener).await else { break };
+                let Ok(rest) = case.end(&between).await else { break };
                 if began.elapsed() < LINGER || attempt == 3 {
-                    wrong.push(format!("{case:?}: the other side saw an end in good order after {rest:?}"));
+                    wrong.push(format!(
+                        "{legs:?}, {case:?}: the other side saw an end in good order after {rest:?}"
+                    ));
                     break;
                 }
             }
@@ -79,11 +78,10 @@ async fn g7_a_broken_end_stays_broken() {
 async fn an_end_in_good_order_stays_one() {
     let env = Environment::new();
     for legs in LEGS {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = gateway(&env, legs, listener.local_addr().unwrap(), "");
+        let between = Between::start(&env, legs, "").await;
         for opaque in [false, true] {
             for client_first in [true, false] {
-                let (client, backend) = session(&env, &running, &listener, legs, opaque).await;
+                let (client, backend) = between.session(opaque).await;
                 let (mut first, mut second) =
                     if client_first { (client, backend) } else { (backend, client) };
                 // As long as the gateway parses messages, further text would have to be a valid command or reply.
@@ -96,7 +94,7 @@ async fn an_end_in_good_order_stays_one() {
                 }
             }
         }
-        assert_eq!(running.ended(4).await, ["ok"; 4], "{legs:?}");
+        assert_eq!(between.running.ended(4).await, ["ok"; 4], "{legs:?}");
     }
 }
 
@@ -110,10 +108,10 @@ async fn what_the_gateway_cuts_off_is_seen_to_be_cut_off() {
 
 async fn cut_off(env: &Environment, legs: Legs) {
     for (stop, parked) in [(false, true), (true, false), (true, true)] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let limits = if stop { "" } else { "limits = { idle = \"6s\" }\n" };
-        let mut running = gateway(env, legs, listener.local_addr().unwrap(), limits);
-        let (mut client, mut backend) = session(env, &running, &listener, legs, true).await;
+        let mut between = Between::start(env, legs, limits).await;
+        let (mut client, mut backend) = between.session(true).await;
+        let running = &mut between.running;
         if parked {
             running.parked(1).await;
         }

@@ -1,7 +1,6 @@
 //! Sessions with TLS on either leg or on both, whose peers are both in the test.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -78,55 +77,69 @@ pub(crate) struct Legs {
 pub(crate) const LEGS: [Legs; 3] =
     [Legs { front: true, back: false }, Legs { front: true, back: true }, Legs { front: false, back: true }];
 
-pub(crate) fn gateway(env: &Environment, legs: Legs, backend: SocketAddr, more: &str) -> Running {
-    let (cert, key) = &env.certificate;
-    let front = match legs.front {
-        true => format!("listen = \"submission+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n"),
-        false => String::from("listen = \"submission://127.0.0.1:0\"\n"),
-    };
-    let back = match legs.back {
-        true => format!("{{ url = \"smtps://localhost:{}\", ca-file = {:?} }}", backend.port(), env.root),
-        false => format!("\"submission://{backend}\""),
-    };
-    let text = format!("[[listener]]\n{front}forward = {back}\n{more}");
-    env.start(Config::parse(&text, "test").unwrap())
+/// A gateway between clients and a backend of the test.
+pub(crate) struct Between<'a> {
+    env: &'a Environment,
+    legs: Legs,
+    listener: TcpListener,
+    pub(crate) running: Running,
 }
 
-/// Returns the client and the backend of a session in which both have sent data.
-pub(crate) async fn session(
-    env: &Environment,
-    running: &Running,
-    listener: &TcpListener,
-    legs: Legs,
-    opaque: bool,
-) -> (Peer, Peer) {
-    let [chain, key] = [&env.certificate.0, &env.certificate.1].map(|path| std::fs::read(path).unwrap());
-    let acceptor = Acceptor::builder(&SUBMISSION, "localhost").certificate_pem(chain, key).build().unwrap();
-    let backend = async {
-        let (tcp, _) = within(listener.accept()).await.unwrap();
-        let mut backend = match legs.back {
-            true => Peer::Tls(Box::new(within(acceptor.accept_implicit(tcp)).await.unwrap())),
-            false => Peer::Clear(tcp),
-        };
-        backend.say("220 backend\r\n").await;
-        backend
-    };
-    let client = async {
-        match legs.front {
-            true => Peer::Tls(Box::new(within(env.connect(&SUBMISSION, running.address, false)).await)),
-            false => {
-                let mut client = Peer::Clear(TcpStream::connect(running.address).await.unwrap());
-                client.hear("220 backend\r\n").await;
-                client
+impl<'a> Between<'a> {
+    /// Starts a gateway. `more` are settings of its listener.
+    pub(crate) async fn start(env: &'a Environment, legs: Legs, more: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = listener.local_addr().unwrap();
+        let (cert, key) = &env.certificate;
+        let front = match legs.front {
+            true => {
+                format!("listen = \"submission+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n")
             }
-        }
-    };
-    let (mut client, mut backend) = tokio::join!(client, backend);
-    // After MAIL FROM, the gateway relays the session without parsing it.
-    let command = if opaque { "MAIL FROM:<a@example.test>\r\n" } else { "NOOP\r\n" };
-    client.say(command).await;
-    backend.hear(command).await;
-    backend.say("250 ok\r\n").await;
-    client.hear("250 ok\r\n").await;
-    (client, backend)
+            false => String::from("listen = \"submission://127.0.0.1:0\"\n"),
+        };
+        let back = match legs.back {
+            true => {
+                format!("{{ url = \"smtps://localhost:{}\", ca-file = {:?} }}", backend.port(), env.root)
+            }
+            false => format!("\"submission://{backend}\""),
+        };
+        let text = format!("[[listener]]\n{front}forward = {back}\n{more}");
+        let running = env.start(Config::parse(&text, "test").unwrap());
+        Self { env, legs, listener, running }
+    }
+
+    /// Returns the client and the backend of a session in which both have sent data.
+    pub(crate) async fn session(&self, opaque: bool) -> (Peer, Peer) {
+        let Self { env, legs, listener, running } = self;
+        let [chain, key] = [&env.certificate.0, &env.certificate.1].map(|path| std::fs::read(path).unwrap());
+        let acceptor =
+            Acceptor::builder(&SUBMISSION, "localhost").certificate_pem(chain, key).build().unwrap();
+        let backend = async {
+            let (tcp, _) = within(listener.accept()).await.unwrap();
+            let mut backend = match legs.back {
+                true => Peer::Tls(Box::new(within(acceptor.accept_implicit(tcp)).await.unwrap())),
+                false => Peer::Clear(tcp),
+            };
+            backend.say("220 backend\r\n").await;
+            backend
+        };
+        let client = async {
+            match legs.front {
+                true => Peer::Tls(Box::new(within(env.connect(&SUBMISSION, running.address, false)).await)),
+                false => {
+                    let mut client = Peer::Clear(TcpStream::connect(running.address).await.unwrap());
+                    client.hear("220 backend\r\n").await;
+                    client
+                }
+            }
+        };
+        let (mut client, mut backend) = tokio::join!(client, backend);
+        // After MAIL FROM, the gateway relays the session without parsing it.
+        let command = if opaque { "MAIL FROM:<a@example.test>\r\n" } else { "NOOP\r\n" };
+        client.say(command).await;
+        backend.hear(command).await;
+        backend.say("250 ok\r\n").await;
+        client.hear("250 ok\r\n").await;
+        (client, backend)
+    }
 }

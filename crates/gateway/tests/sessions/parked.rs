@@ -6,22 +6,22 @@ use starttls::proto::smtp::LMTP;
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, SessionRecord};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::environment::{Environment, parked, within};
-use crate::legs::{Break, LEGS, gateway, session};
+use crate::legs::{Between, Break, LEGS};
 
 /// Either side may be the first to send. Whether the gateway parses the session does not matter.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_session_goes_on_when_a_side_sends() {
     let env = Environment::new();
     for legs in LEGS {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = gateway(&env, legs, listener.local_addr().unwrap(), "");
+        let between = Between::start(&env, legs, "").await;
+        let running = &between.running;
         let mut sessions = Vec::new();
         for opaque in [false, true] {
             for _ in 0..2 {
-                sessions.push(session(&env, &running, &listener, legs, opaque).await);
+                sessions.push(between.session(opaque).await);
             }
         }
         running.parked(sessions.len()).await;
@@ -49,19 +49,35 @@ async fn a_parked_session_goes_on_when_a_side_sends() {
     }
 }
 
+/// What the gateway has read of a command waits with the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_can_park_in_the_middle_of_a_command() {
+    let env = Environment::new();
+    for legs in LEGS {
+        let between = Between::start(&env, legs, "").await;
+        let (mut client, mut backend) = between.session(false).await;
+        for part in ["N", "OO", "P\r", "\n"] {
+            between.running.parked(1).await;
+            client.say(part).await;
+            between.running.parked(0).await;
+        }
+        backend.hear("NOOP\r\n").await;
+    }
+}
+
 /// See [`crate::broken`] for the same without a pause.
 #[tokio::test(flavor = "multi_thread")]
 async fn g7_a_connection_that_breaks_while_it_is_parked_stays_broken() {
     let env = Environment::new();
     for legs in LEGS {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = gateway(&env, legs, listener.local_addr().unwrap(), "");
+        let between = Between::start(&env, legs, "").await;
+        let running = &between.running;
         let mut cases = Vec::new();
         for number in 0..8 {
             let [opaque, client_breaks, resets] = [1, 2, 4].map(|bit| number & bit != 0);
             let how = if resets { Break::Reset } else { Break::Truncation };
             if how == Break::Reset || if client_breaks { legs.front } else { legs.back } {
-                let peers = session(&env, &running, &listener, legs, opaque).await;
+                let peers = between.session(opaque).await;
                 cases.push((opaque, client_breaks, how, peers));
             }
         }
