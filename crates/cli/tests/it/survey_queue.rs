@@ -213,6 +213,20 @@ fn two_workers_share_a_survey() {
     assert_eq!(fleet.simulation.internet.referee.connections(), before);
 }
 
+/// A coordinator that ends after it has made the streams, and before it has recorded the settings, leaves nothing that a worker
+/// could take for a run.
+#[test]
+fn streams_without_settings_are_no_run() {
+    let fleet = Fleet::new(20, 10);
+    let folder = fleet.simulation.out("a");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("plan.json"), "{}").unwrap();
+    Run::of(&mut fleet.plan("plan", "a", LONG_LEASE)).exits(2).says("plan.json");
+    for mut command in [fleet.on_queue(starttls(["survey", "status"])), fleet.work()] {
+        Run::of(&mut command).exits(2).says("the queue has no run \"a\"");
+    }
+}
+
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 
 /// A survey with a coordinator and workers, each of which is started again if it could not reach the queue when it started.

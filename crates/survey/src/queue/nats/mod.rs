@@ -3,7 +3,7 @@
 //! A run has two streams. The first one keeps records and loses none:
 //!
 //! ```text
-//! settings                          the settings of the run, and the folder that it belongs to
+//! settings                          the settings of the run, and the folder that it belongs to; no run exists before them
 //! stage.STAGE                       what was planned for a stage
 //! shard.STAGE.LANE.NUMBER           the targets of a shard
 //! journal.STAGE.LANE.NUMBER         what workers did with a shard, and the records of its targets
@@ -258,12 +258,14 @@ impl NatsRun {
         Self::on(context, name).await
     }
 
-    /// Connects to the server of a run that exists.
+    /// Connects to the server of a run that exists: one whose settings are recorded.
     ///
     /// # Errors
     /// If the server cannot be used, or has no such run.
     pub async fn open(address: &QueueAddress, name: &RunName) -> Result<Self, SurveyError> {
-        Self::on(connect(address).await?, name).await
+        let run = Self::on(connect(address).await?, name).await?;
+        // The coordinator makes the streams first, and it may end, or still be at work, before it records the settings.
+        run.settings().await.map(|_| run)
     }
 
     async fn on(context: Context, name: &RunName) -> Result<Self, SurveyError> {
