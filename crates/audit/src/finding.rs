@@ -180,6 +180,16 @@ impl ProbeResult {
         }
     }
 
+    /// Makes the checks that have no finding inconclusive. A probe that leaves one out must not make a server sound.
+    pub(crate) fn leave_none_out(&mut self, checks: impl IntoIterator<Item = &'static Check>) {
+        let left_out = checks.into_iter().filter(|check| !self.findings.iter().any(|it| it.is_of(check)));
+        let left_out: Vec<_> = left_out.collect();
+        for check in left_out {
+            let why = "the probe came to no result, which is a fault of this program";
+            self.push(FindingBuilder::new(check, CheckOutcome::Inconclusive, why));
+        }
+    }
+
     /// Keeps only the worst of several findings of the same check.
     pub(crate) fn worst_of_each(&mut self) {
         let rank = |finding: &FindingBuilder| match finding.outcome {
@@ -222,5 +232,22 @@ impl ProbeResult {
         transcripts.extend(self.log.finish());
         findings.extend(self.findings.into_iter().map(|finding| finding.finish(base, advice)));
         findings.sort_by_key(|finding| CHECKS.iter().position(|row| row.id == finding.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::id;
+
+    #[test]
+    fn a_check_that_a_probe_leaves_out_is_inconclusive() {
+        let mut result = ProbeResult::of(FindingBuilder::pass(id::SRV_INJECT_EAGER, "discarded"));
+        result.leave_none_out([id::SRV_INJECT_EAGER, id::SRV_INJECT_LAZY]);
+        let outcomes: Vec<_> = result.findings.iter().map(|it| (it.check.id, it.outcome)).collect();
+        assert_eq!(
+            outcomes,
+            [("srv-inject-eager", CheckOutcome::Pass), ("srv-inject-lazy", CheckOutcome::Inconclusive)]
+        );
     }
 }

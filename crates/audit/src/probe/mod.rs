@@ -357,7 +357,7 @@ async fn after_failed_handshake(plan: &Plan, base: &mut Baseline, result: &mut P
     });
 }
 
-/// Runs every probe that the selection needs, and returns their results in the order of [`PROBES`].
+/// Runs every probe that the selection needs, and returns their results in the order of [`PROBES`]. Each selected check has one.
 async fn run_probes<'a>(context: &'a Context<'a>) -> Vec<ProbeResult> {
     let plan = context.plan;
     let mut results: Vec<_> = PROBES.iter().map(|_| None).collect();
@@ -376,7 +376,12 @@ async fn run_probes<'a>(context: &'a Context<'a>) -> Vec<ProbeResult> {
         }
         complete(batch, &mut results).await;
     }
-    results.into_iter().flatten().collect()
+    let results = PROBES.iter().zip(results).filter_map(|(probe, result)| {
+        let mut result = result?;
+        result.leave_none_out(probe.checks().iter().filter(|check| plan.selection.wants(check)).copied());
+        Some(result)
+    });
+    results.collect()
 }
 
 /// Waits for probes that run at the same time.
