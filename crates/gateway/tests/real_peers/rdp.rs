@@ -19,7 +19,8 @@ fn xfreerdp(visit: &Visit<'_>, args: &[&str]) -> Said {
         .env("HOME", display.home())
         .env("SSL_CERT_FILE", &visit.ca_file)
         .args([format!("/v:localhost:{}", visit.port)])
-        .args(["/u:test", "/p:test", "/cert:deny", "+auth-only"])
+        // By default it waits for 9 s, which is too short on a busy machine.
+        .args(["/u:test", "/p:test", "/cert:deny", "+auth-only", "/timeout:20000"])
         .args(args)
         .run()
 }
