@@ -180,7 +180,8 @@ impl ProbeResult {
         }
     }
 
-    /// Makes the checks that have no finding inconclusive. A probe that leaves one out must not make a server sound.
+    /// Adds an inconclusive finding for each check that has none. Otherwise a probe that leaves out a check would make the server
+    /// sound.
     pub(crate) fn leave_none_out(&mut self, checks: impl IntoIterator<Item = &'static Check>) {
         let left_out = checks.into_iter().filter(|check| !self.findings.iter().any(|it| it.is_of(check)));
         let left_out: Vec<_> = left_out.collect();

@@ -357,7 +357,8 @@ async fn after_failed_handshake(plan: &Plan, base: &mut Baseline, result: &mut P
     });
 }
 
-/// Runs every probe that the selection needs, and returns their results in the order of [`PROBES`]. Each selected check has one.
+/// Runs every probe that the selection needs, and returns their results in the order of [`PROBES`]. Each selected check of these
+/// probes has a finding.
 async fn run_probes<'a>(context: &'a Context<'a>) -> Vec<ProbeResult> {
     let plan = context.plan;
     let mut results: Vec<_> = PROBES.iter().map(|_| None).collect();

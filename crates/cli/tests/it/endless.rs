@@ -43,7 +43,7 @@ fn run_once(words: &[&str], protocol: &'static Protocol, server: &Endless, ca_fi
     let mut command = starttls(words);
     command.arg(format!("{}://localhost:{port}", protocol.name));
     command.args(["--connect", &format!("127.0.0.1:{port}")]);
-    // "hello" completes no handshake, so it verifies nothing.
+    // `hello` completes no handshake, so it verifies nothing.
     if words[0] != "hello" {
         command.args(["--no-system-roots", "--ca-file"]).arg(ca_file);
     }
