@@ -1,7 +1,8 @@
 //! The spans of a connection: their fields, and that nothing which crossed the connection is in them.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::time::Duration;
 
 use starttls::Connector;
@@ -13,7 +14,6 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::authority::{Authority, DEADLINE, NAME};
@@ -23,29 +23,38 @@ use vector::Vector;
 #[path = "../../../proto/tests/vectors/vector.rs"]
 mod vector;
 
-/// A subscriber that keeps everything, as text.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<String>>);
+thread_local! {
+    /// What this thread has recorded since its test began to collect.
+    static COLLECTED: RefCell<Option<String>> = const { RefCell::new(None) };
+}
 
-impl Collected {
-    /// Returns the collection, and a guard that ends it.
-    fn begin() -> (Self, DefaultGuard) {
-        let collected = Self::default();
-        let guard = tracing::subscriber::set_default(collected.clone());
-        (collected, guard)
-    }
+/// Returns the result of `work`, and what it has recorded on this thread, as text.
+///
+/// One subscriber serves all threads of the process. If each test had one for its own thread, `tracing` would disable a span
+/// for every thread when a thread without a subscriber is the first to reach it.
+async fn collect<T>(work: impl Future<Output = T>) -> (T, String) {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        tracing::subscriber::set_global_default(Collector).unwrap();
+        // For the spans that other threads have reached while the line above was running.
+        tracing::callsite::rebuild_interest_cache();
+    });
+    COLLECTED.set(Some(String::new()));
+    let done = work.await;
+    (done, COLLECTED.take().unwrap())
+}
 
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
+/// A subscriber that adds everything to what its thread collects.
+struct Collector;
 
-    fn add(&self, what: &str, write: impl FnOnce(&mut Fields)) {
+fn add(what: &str, write: impl FnOnce(&mut Fields)) {
+    COLLECTED.with_borrow_mut(|collected| {
+        let Some(text) = collected else { return };
         let mut fields = Fields(what.to_owned());
         write(&mut fields);
-        let mut text = self.0.lock().unwrap();
         *text += &fields.0;
         text.push('\n');
-    }
+    });
 }
 
 struct Fields(String);
@@ -56,25 +65,25 @@ impl Visit for Fields {
     }
 }
 
-impl Subscriber for Collected {
+impl Subscriber for Collector {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let about = span.metadata();
-        self.add(&format!("{} {}", about.target(), about.name()), |fields| span.record(fields));
+        add(&format!("{} {}", about.target(), about.name()), |fields| span.record(fields));
         Id::from_u64(1)
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
-        self.add("recorded", |fields| values.record(fields));
+        add("recorded", |fields| values.record(fields));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        self.add(event.metadata().name(), |fields| event.record(fields));
+        add(event.metadata().name(), |fields| event.record(fields));
     }
 
     fn enter(&self, _: &Id) {}
@@ -90,13 +99,11 @@ async fn a_connection_has_a_span_for_each_part_with_its_result() {
     let acceptor = authority.acceptor().build().unwrap();
     let connector = authority.connector().build().unwrap().with_dialer(Fixed::new([address]));
     let serve = async { acceptor.accept(listener.accept().await.unwrap().0).await };
-    let (collected, guard) = Collected::begin();
     let both = async { tokio::join!(connector.connect(&SMTP, (NAME, 25)), serve) };
-    let (client, server) = timeout(DEADLINE, both).await.unwrap();
+    let (done, text) = collect(timeout(DEADLINE, both)).await;
+    let (client, server) = done.unwrap();
     client.unwrap();
     server.unwrap();
-    drop(guard);
-    let text = collected.text();
     for expected in [
         &format!("starttls negotiation protocol=\"smtp\" side=\"client\" peer={address}\n"),
         "starttls negotiation protocol=\"smtp\" side=\"server\"\n",
@@ -116,10 +123,8 @@ async fn a_connection_has_a_span_for_each_part_with_its_result() {
 async fn a_failure_is_recorded_by_name_and_step() {
     let connector: Connector = Connector::builder().timeout(Duration::from_millis(50)).build().unwrap();
     let (near, _far) = duplex(64);
-    let (collected, guard) = Collected::begin();
-    connector.upgrade(&SMTP, NAME, near).await.unwrap_err();
-    drop(guard);
-    let text = collected.text();
+    let (done, text) = collect(connector.upgrade(&SMTP, NAME, near)).await;
+    done.unwrap_err();
     assert!(text.contains("recorded outcome=\"timeout\"\nrecorded step=\"the greeting\"\n"), "{text}");
 }
 
@@ -138,7 +143,6 @@ async fn no_line_of_a_negotiation_is_in_a_span() {
             .build()
             .unwrap();
         let acceptor = authority.acceptor_for(protocol).timeout(Duration::from_secs(5)).build().unwrap();
-        let (collected, guard) = Collected::begin();
         for side in [Side::Server, Side::Client] {
             let (near, mut far) = duplex(64 * 1024);
             let negotiate = async {
@@ -160,18 +164,20 @@ async fn no_line_of_a_negotiation_is_in_a_span() {
                 }
                 drop(far);
             };
-            match timeout(DEADLINE, async { tokio::join!(negotiate, feed) }).await.unwrap().0 {
+            let both = async { tokio::join!(negotiate, feed) };
+            let (done, text) = collect(timeout(DEADLINE, both)).await;
+            match done.unwrap().0 {
                 Ok(()) => upgrades += 1,
                 Err(_) => failures += 1,
             }
-        }
-        drop(guard);
-        // The target of the spans is the name of the library, and a command of CAP.
-        let text = collected.text().replace("starttls ", "");
-        for line in turns.iter().flat_map(|turn| turn.bytes.split(|octet| *octet == b'\n')) {
-            let line = String::from_utf8_lossy(line);
-            let line = line.trim();
-            assert!(line.len() < SHORTEST || !text.contains(line), "{line:?} is in\n{text}");
+            assert!(text.starts_with("starttls negotiation "), "{text}");
+            // The target of the spans is the name of the library, and a command of CAP.
+            let text = text.replace("starttls ", "");
+            for line in turns.iter().flat_map(|turn| turn.bytes.split(|octet| *octet == b'\n')) {
+                let line = String::from_utf8_lossy(line);
+                let line = line.trim();
+                assert!(line.len() < SHORTEST || !text.contains(line), "{line:?} is in\n{text}");
+            }
         }
     }
     // Both kinds of ending are among them.
@@ -234,15 +240,13 @@ async fn no_account_and_no_secret_of_a_login_is_in_a_span() {
             }
             heard
         };
-        let (collected, guard) = Collected::begin();
         let login = async {
             let done = account.log_in(protocol, &mut client).await;
             drop(client);
             done
         };
-        let (done, heard) = timeout(DEADLINE, async { tokio::join!(login, serve) }).await.unwrap();
-        drop(guard);
-        let text = collected.text();
+        let (done, text) = collect(timeout(DEADLINE, async { tokio::join!(login, serve) })).await;
+        let (done, heard) = done.unwrap();
         let secrets = [USER, PASSWORD, TOKEN].map(|it| (it.to_owned(), base64::encode(it.as_bytes())));
         sent +=
             usize::from(secrets.iter().any(|(plain, encoded)| {
