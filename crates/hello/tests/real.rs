@@ -198,6 +198,7 @@ fn a_server_with_everything_is_known() {
     assert_eq!(facts.dh_reuse().value(), Some(Support::NotOffered));
     assert_eq!(facts.fallback_scsv().value(), Some(Support::Offered));
     assert_eq!(facts.compression().value(), Some(Support::NotOffered));
+    assert!(!facts.dh_parameters().is_empty());
     assert!(facts.dh_parameters().iter().all(|it| it.bits >= 1024));
     assert_eq!(facts.groups().first(), Some(&NamedGroup::X25519));
 }

@@ -221,6 +221,10 @@ mod tests {
             &LiveEvent::LeftOut { target: String::from("<b>"), reason: String::from("&") },
         );
         let out = out.into_string();
+        assert!(
+            out.contains("&lt;script&gt;") && out.contains("&lt;b&gt;") && out.contains("&amp;"),
+            "{out}"
+        );
         assert!(!out.contains("<script") && !out.contains("<b>") && !out.contains('\u{202e}'), "{out}");
     }
 }

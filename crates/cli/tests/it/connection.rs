@@ -29,9 +29,14 @@ fn another_address_is_dialled_with_the_same_name_verified() {
 fn the_html_report_has_a_picture_of_the_conversation() {
     let lab = lab();
     let page = Run::of(connect(&lab, "smtp").args(["--format", "html"])).exits(0).stdout;
-    for part in
-        ["<svg class=\"sequence\"", "STARTTLS", "TLS starts here", "certificate: verified", "✓ encrypted"]
-    {
+    for part in [
+        "<svg class=\"sequence\"",
+        "STARTTLS",
+        "TLS starts here",
+        "certificate: verified",
+        "✓ encrypted",
+        "inside TLS",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     let failed =

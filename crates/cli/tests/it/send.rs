@@ -56,7 +56,7 @@ fn a_ready_message_is_passed_on() {
             .says("the message on standard input is empty");
     }
     let ready = "Subject: x\n\n.\n..dots\nno end";
-    Run::with_input(&mut send(&lab, "smtp"), ready.as_bytes()).exits(0);
+    Run::with_input(&mut send(&lab, "smtp"), ready.as_bytes()).exits(0).says("S: 220");
     assert_eq!(delivered(&lab), ready.replace('\n', "\r\n") + "\r\n");
     Run::with_input(send(&lab, "lmtp").arg("--tls-optional"), b"Subject: y\r\n\r\nz\r\n").exits(0);
     assert_eq!(delivered(&lab), "TLS-Required: No\r\nSubject: y\r\n\r\nz\r\n");
