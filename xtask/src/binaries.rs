@@ -116,7 +116,12 @@ fn run(binaries: VecDeque<Binary>) -> Vec<Binary> {
                     let outcome = kept(&binary.log(), |log| process::run(&binary.command(), LIMIT, log));
                     let took = start.elapsed().as_secs_f64();
                     match outcome {
-                        Ok(()) => println!("    {name}: ok, {took:.1} s"),
+                        Ok(()) => {
+                            println!("    {name}: ok, {took:.1} s");
+                            for test in not_run(&binary.output()) {
+                                println!("    {name}: {test}");
+                            }
+                        }
                         Err(problem) => {
                             println!("    {name}: FAILED, {took:.1} s: {problem}");
                             failed.lock().unwrap_or_else(PoisonError::into_inner).push(binary);
@@ -172,9 +177,16 @@ impl Binary {
         format!("test {}", self.name())
     }
 
+    /// Returns what its run beside others has printed.
+    fn output(&self) -> String {
+        fs::read(log_file(&self.log()))
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .unwrap_or_default()
+    }
+
     /// Runs the tests that failed beside others again, one after the other.
     fn passes_alone(&self) -> bool {
-        let tests = failures(&fs::read_to_string(log_file(&self.log())).unwrap_or_default());
+        let tests = failures(&self.output());
         if tests.is_empty() {
             return false;
         }
@@ -195,6 +207,11 @@ fn failures(output: &str) -> Vec<String> {
     let ended = output.lines().any(|line| line.starts_with("test result: FAILED"));
     let name = |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.to_owned());
     output.lines().filter(|_| ended).filter_map(name).collect()
+}
+
+/// Returns what the tests say that this machine does not let run: the harness counts them as passed.
+fn not_run(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().filter_map(|line| line.find("not run: ").map(|at| &line[at..]))
 }
 
 /// Returns the value of the first field with this name, which is a string without escapes.
@@ -257,6 +274,13 @@ mod tests {
             assert_eq!(failed.len(), 1, "{target}");
             assert_eq!(failed[0].passes_alone(), passes, "{target}");
         }
+    }
+
+    #[test]
+    fn a_test_that_the_machine_does_not_let_run_is_named() {
+        let output = "test early ... ok\ntest late ... not run: late: no disk\nok\nnot run: last: no disk\n";
+        let named: Vec<_> = not_run(output).collect();
+        assert_eq!(named, ["not run: late: no disk", "not run: last: no disk"]);
     }
 
     #[test]
