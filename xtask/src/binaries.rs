@@ -118,8 +118,8 @@ fn run(binaries: VecDeque<Binary>) -> Vec<Binary> {
                     match outcome {
                         Ok(()) => {
                             println!("    {name}: ok, {took:.1} s");
-                            for test in not_run(&binary.output()) {
-                                println!("    {name}: {test}");
+                            for line in not_run(&binary.output()) {
+                                println!("    {name}: {line}");
                             }
                         }
                         Err(problem) => {
@@ -209,7 +209,7 @@ fn failures(output: &str) -> Vec<String> {
     output.lines().filter(|_| ended).filter_map(name).collect()
 }
 
-/// Returns what the tests say that this machine does not let run: the harness counts them as passed.
+/// Returns the lines in which tests say that this machine cannot run them. The harness counts these tests as passed.
 fn not_run(output: &str) -> impl Iterator<Item = &str> {
     output.lines().filter_map(|line| line.find("not run: ").map(|at| &line[at..]))
 }

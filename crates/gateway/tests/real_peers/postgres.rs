@@ -138,7 +138,7 @@ try:
 except TimeoutError:
     pass
 tls.settimeout(20)
-# A server ignores the request until it has begun with the query, which takes a while on a busy machine.
+# A server ignores the request before it has started the query, which takes a while on a busy machine.
 for attempt in range(10):
     cancel = connect()
     cancel.sendall(struct.pack('!ii', 16, 80877102) + backend)
